@@ -1,0 +1,87 @@
+"""Boxes against boxes: nms, softnms, nms_match, bbox_overlaps. A box is (x1, y1, x2, y2), x2 - x1 + offset wide."""
+
+import numpy as np
+import torch
+import torchvision
+from torch import Tensor
+
+from swin_mmdet.compat.mmcv_ops.precision import as_float32, widen
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """Indices of the boxes kept, best score first: boxes [N, 4], scores [N] -> [kept]; IoU > threshold suppresses."""
+    boxes, scores = widen(boxes, scores)
+    if offset:
+        boxes = boxes + boxes.new_tensor((0, 0, offset, offset))
+    return torchvision.ops.nms(boxes, scores, as_float32(iou_threshold))
+
+
+def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
+    """Groups of box indices, dets [N, 5]: each box kept, then those it suppressed (by IoU >= threshold)."""
+    (dets,) = widen(dets)
+    boxes, order = dets[:, :4], dets[:, 4].argsort(descending=True, stable=True)
+    groups = []
+    while order.numel():
+        best, rest = order[:1], order[1:]
+        falls = _iou(boxes[best], boxes[rest])[0] >= as_float32(iou_threshold)
+        groups.append(torch.cat((best, rest[falls])).tolist())
+        order = rest[~falls]
+    return groups
+
+
+def softnms(
+    boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, sigma: float, min_score: float, method: int,
+    offset: int,
+) -> Tensor:
+    """Write the boxes with their decayed scores into dets [N, 5], best first; return their indices [kept] (CPU only).
+
+    `method` is the weight a box gets from a better one that it overlaps: 0 none at IoU >= threshold, 1 `1 - IoU` there,
+    2 `exp(-IoU**2 / sigma)` everywhere. A box whose score falls below `min_score` is dropped.
+    """
+    boxes, scores = widen(boxes, scores)
+    rows = torch.cat((boxes, scores[:, None]), dim=1).numpy().copy()
+    index = np.arange(len(rows))
+    thresholds = np.array((iou_threshold, sigma, min_score), dtype=np.float32).astype(rows.dtype)
+    done, alive = 0, len(rows)
+    while done < alive:
+        # The swaps are mmcv's: they decide the order of equal scores.
+        best = done + rows[done:alive, 4].argmax()
+        rows[[done, best]], index[[done, best]] = rows[[best, done]], index[[best, done]]
+        rest = rows[done + 1:alive]
+        rest[:, 4] *= _soft_weight(rows[done], rest, method, offset, *thresholds[:2])
+        keep = ~(rest[:, 4] < thresholds[2])
+        kept = int(keep.sum())
+        holes, tail = np.flatnonzero(~keep[:kept]), kept + np.flatnonzero(keep[kept:])[::-1]
+        rest[holes] = rest[tail]
+        index[done + 1 + holes] = index[done + 1 + tail]
+        done, alive = done + 1, done + 1 + kept
+    dets[:alive] = torch.from_numpy(rows[:alive]).to(dets)
+    return torch.from_numpy(index[:alive])
+
+
+def bbox_overlaps(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int, aligned: bool, offset: int) -> None:
+    """Write overlap / union (mode 0) or overlap / first box (mode 1): [M, 4], [N, 4] -> ious [M, N], aligned [M]."""
+    boxes1, boxes2 = widen(bboxes1, bboxes2)
+    ious.copy_(_iou(boxes1, boxes2, offset, aligned, over_first=mode == 1))
+
+
+def _iou(boxes1: Tensor, boxes2: Tensor, offset: int = 0, aligned: bool = False, over_first: bool = False) -> Tensor:
+    if not aligned:
+        boxes1, boxes2 = boxes1[:, None], boxes2[None]
+    start, end = torch.maximum(boxes1[..., :2], boxes2[..., :2]), torch.minimum(boxes1[..., 2:], boxes2[..., 2:])
+    overlap = (end - start + offset).clamp(min=0).prod(-1)
+    area1, area2 = ((boxes[..., 2:] - boxes[..., :2] + offset).prod(-1) for boxes in (boxes1, boxes2))
+    return overlap / (area1 if over_first else area1 + area2 - overlap)
+
+
+def _soft_weight(
+    best: np.ndarray, rest: np.ndarray, method: int, offset: int, iou_threshold: float, sigma: float
+) -> np.ndarray:
+    size = (np.minimum(best[2:4], rest[:, 2:4]) - np.maximum(best[:2], rest[:, :2]) + offset).clip(min=0)
+    overlap = size.prod(1)
+    area, areas = (best[2:4] - best[:2] + offset).prod(), (rest[:, 2:4] - rest[:, :2] + offset).prod(1)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        iou = overlap / (area + areas - overlap)
+    if method == 2:
+        return np.exp(-(iou * iou) / sigma)
+    return np.where(iou >= iou_threshold, 0 if method == 0 else 1 - iou, 1).astype(rest.dtype)

@@ -1,0 +1,82 @@
+"""Offers `mmcv._ext` to the import system when mmcv brings none of its own."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import NoReturn
+
+NAME = 'mmcv._ext'
+OPS = {
+    'boxes': ('nms', 'softnms', 'nms_match', 'bbox_overlaps'),
+    'roi': ('roi_align_forward', 'roi_align_backward', 'roi_pool_forward', 'roi_pool_backward'),
+    'deform': (
+        'deform_conv_forward',
+        'deform_conv_backward_input',
+        'deform_conv_backward_parameters',
+        'modulated_deform_conv_forward',
+        'modulated_deform_conv_backward',
+    ),
+    'attention': ('ms_deform_attn_forward', 'ms_deform_attn_backward'),
+    'focal': (
+        'sigmoid_focal_loss_forward',
+        'sigmoid_focal_loss_backward',
+        'softmax_focal_loss_forward',
+        'softmax_focal_loss_backward',
+    ),
+    'masked_conv': ('masked_im2col_forward', 'masked_col2im_forward'),
+    'carafe': ('carafe_forward', 'carafe_backward', 'carafe_naive_forward', 'carafe_naive_backward'),
+}
+
+
+class FallbackFinder(MetaPathFinder, Loader):
+    """Finds `mmcv._ext` after every other finder has failed to."""
+
+    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
+        return ModuleSpec(NAME, self, origin=__name__) if fullname == NAME else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """The import system's default module is the right one."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        for file, names in OPS.items():
+            source = import_module(f'swin_mmdet.compat.mmcv_ops.{file}')
+            vars(module).update({name: getattr(source, name) for name in names})
+        module.get_compiler_version = compiler_version
+        module.get_compiling_cuda_version = cuda_version
+        module.__getattr__ = missing_op
+
+
+def apply() -> None:
+    """Append the finder, once."""
+    if not any(isinstance(finder, FallbackFinder) for finder in sys.meta_path):
+        sys.meta_path.append(FallbackFinder())
+
+
+def compiler_version() -> str:
+    """What collect_env prints as "MMCV Compiler"."""
+    import torchvision
+
+    return f'none, swin_mmdet runs the ops on torchvision {torchvision.__version__}'
+
+
+def cuda_version() -> str:
+    """What collect_env prints as "MMCV CUDA Compiler"."""
+    return 'not available'
+
+
+def missing_op(name: str) -> Callable[..., NoReturn]:
+    """Stand in for an op that is not here: mmcv's modules import, and calling it says what to do."""
+    if name.startswith('_'):
+        raise AttributeError(f'module {NAME!r} has no attribute {name!r}')
+
+    def refuse(*args: object, **kwargs: object) -> NoReturn:
+        raise NotImplementedError(
+            f'{name} needs a compiled mmcv, and the one installed has no compiled ops. Install a wheel that fits your '
+            'PyTorch and CUDA (`mim install mmcv`, or the onedl-mmcv project), or build mmcv from source with '
+            '`MMCV_WITH_OPS=1 pip install --no-binary mmcv mmcv`'
+        )
+
+    return refuse

@@ -1,0 +1,21 @@
+"""COCO-format data of the user's own: find it, describe it, and check it against a config before any long work."""
+
+import swin_mmdet.compat  # noqa: F401  mmdet can be imported only after it
+from swin_mmdet.datasets.check import check_config, check_folder, find_problems
+from swin_mmdet.datasets.coco_file import CocoFile, read_coco
+from swin_mmdet.datasets.describe import describe
+from swin_mmdet.datasets.discover import CocoFolder, discover
+from swin_mmdet.datasets.problems import DatasetCheckError, Problem
+
+__all__ = [
+    'CocoFile',
+    'CocoFolder',
+    'DatasetCheckError',
+    'Problem',
+    'check_config',
+    'check_folder',
+    'describe',
+    'discover',
+    'find_problems',
+    'read_coco',
+]

@@ -1,0 +1,109 @@
+"""Check the data of a config before any long work, and report everything that is wrong at once."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from swin_mmdet.datasets.class_problems import agreement_problems, class_problems, head_problems, intended_classes
+from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
+from swin_mmdet.datasets.discover import CocoFolder
+from swin_mmdet.datasets.evaluator_problems import evaluator_problems, evaluators, writes_only
+from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, image_problems, mask_problems
+from swin_mmdet.datasets.heads import has_roi_mask_head
+from swin_mmdet.datasets.problems import ERROR, DatasetCheckError, Problem, listing
+from swin_mmdet.datasets.sources import CocoSource, coco_sources
+
+
+def check_config(cfg) -> None:
+    """Check the COCO data of an `mmengine.Config` against its files, its model and its evaluators.
+
+    Logs one line per annotation file and every warning.
+
+    Raises:
+        DatasetCheckError: something would stop the run or silently spoil it; lists all such problems and remedies.
+    """
+    problems, files = find_problems(cfg)
+    for coco in files:
+        print_log(
+            f'{coco.path}: {len(coco.file_names)} images, {coco.num_annotations} annotations, '
+            f'{len(coco.categories)} classes',
+            logger='current',
+        )
+    warnings = [problem for problem in problems if problem.level != ERROR]
+    if warnings:
+        print_log('Worth a look:\n' + listing(warnings), logger='current', level=logging.WARNING)
+    errors = [problem for problem in problems if problem.level == ERROR]
+    if errors:
+        raise DatasetCheckError(errors)
+
+
+def find_problems(cfg) -> tuple[list[Problem], list[CocoFile]]:
+    """Errors and warnings about the data of a config, and its annotation files as far as they can be read."""
+    problems: list[Problem] = []
+    files: dict[Path, CocoFile] = {}
+    classes: dict[str, tuple[str, ...]] = {}
+    model = cfg.get('model') or {}
+    for source in coco_sources(cfg):
+        try:
+            coco = read_coco(source.ann_file)
+        except CocoFileError as error:
+            problems.append(Problem(source.key, str(error), 'set ann_file (joined to data_root) to a COCO JSON file'))
+            continue
+        files[coco.path] = coco
+        problems += _source_problems(cfg, source, coco)
+        classes[source.key] = intended_classes(source, coco)
+    problems += agreement_problems(classes)
+    if classes:
+        problems += head_problems(model, next(iter(classes.values())))
+    return _merged(problems), list(files.values())
+
+
+def check_folder(folder: CocoFolder) -> tuple[list[Problem], list[CocoFile]]:
+    """Problems of a folder of data by itself, without a config."""
+    problems, files, classes = [], [], {}
+    for name, ann_file, images in (('train', folder.train_ann, folder.train_images),
+                                   ('val', folder.val_ann, folder.val_images)):
+        coco = read_coco(ann_file)
+        files.append(coco)
+        classes[name] = coco.class_names
+        problems += file_problems(coco, name) + annotation_problems(coco, name)
+        problems += image_problems(coco, images, name, 'the image folder')
+    return _merged(problems + agreement_problems(classes)), files
+
+
+def _source_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:
+    key = source.key
+    found = file_problems(coco, key) + class_problems(source, coco)
+    if source.image_folder is None:
+        found.append(Problem(key, "it has no data_prefix['img']", "set data_prefix=dict(img='FOLDER/')"))
+    else:
+        found += image_problems(coco, source.image_folder, key, "data_prefix['img']")
+    if source.split == 'train' or not writes_only(cfg, source.split):
+        found += annotation_problems(coco, key)
+    reasons = []
+    if source.split == 'train':
+        if source.with_mask:
+            reasons.append('the pipeline loads them (with_mask=True)')
+        if has_roi_mask_head(cfg.get('model') or {}):
+            reasons.append('the model has a mask_head')
+            if not source.with_mask:
+                found.append(Problem(key, 'the model has a mask_head, but the pipeline loads no masks',
+                                     "use dict(type='LoadAnnotations', with_bbox=True, with_mask=True)"))
+    elif any('segm' in evaluator.metrics for evaluator in evaluators(cfg, source.split)):
+        reasons.append(f"{source.split}_evaluator measures 'segm'")
+    if reasons and coco.num_annotations:
+        found += mask_problems(coco, key, ' and '.join(reasons))
+    return found + evaluator_problems(cfg, source, coco)
+
+
+def _merged(problems: list[Problem]) -> list[Problem]:
+    """Problems that val and test share, said once; errors first."""
+    merged: dict[tuple[str, str], Problem] = {}
+    for problem in problems:
+        same = (problem.what, problem.remedy)
+        if same in merged and problem.where not in merged[same].where.split(' and '):
+            problem = replace(problem, where=f'{merged[same].where} and {problem.where}')
+        merged[same] = problem
+    return sorted(merged.values(), key=lambda problem: problem.level != ERROR)

@@ -1,0 +1,113 @@
+"""Find annotation files and image folders in the common COCO layouts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from swin_mmdet.datasets.coco_file import CocoFile, read_coco
+from swin_mmdet.datasets.problems import some
+
+SPLIT_NAMES = {'train': ('train',), 'val': ('val', 'valid', 'validation')}
+ANNOTATIONS = (
+    'annotations/instances_{name}2017.json',
+    'annotations/instances_{name}.json',
+    'annotations/{name}2017.json',
+    'annotations/{name}.json',
+    '{name}/_annotations.coco.json',
+    '{name}/annotations.json',
+    'instances_{name}2017.json',
+    'instances_{name}.json',
+    '{name}.json',
+)
+IMAGES = ('{name}2017', '{name}', 'images/{name}2017', 'images/{name}', '{name}/images', 'images', '.')
+
+
+@dataclass(frozen=True)
+class CocoFolder:
+    """A data set found on disk; `classes` in the order of the training file, which is the order of mmdet's labels."""
+
+    train_ann: Path
+    train_images: Path
+    val_ann: Path
+    val_images: Path
+    classes: tuple[str, ...]
+
+
+def discover(
+    folder: str | Path,
+    *,
+    train_ann: str | Path | None = None,
+    train_images: str | Path | None = None,
+    val_ann: str | Path | None = None,
+    val_images: str | Path | None = None,
+) -> CocoFolder:
+    """Find the training and validation data in a folder.
+
+    Any of the four paths may be given instead, absolute or relative to the folder.
+
+    Raises:
+        FileNotFoundError: the folder, an annotation file or the images are not found; says where they were sought.
+        CocoFileError: an annotation file cannot be read.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f'no such folder: {folder}')
+    train_ann, train_images, train = _split(folder, 'train', train_ann, train_images)
+    val_ann, val_images, _ = _split(folder, 'val', val_ann, val_images)
+    return CocoFolder(train_ann, train_images, val_ann, val_images, _classes(train))
+
+
+def _split(folder: Path, split: str, ann: str | Path | None, images: str | Path | None) -> tuple[Path, Path, CocoFile]:
+    ann_file = _annotation_file(folder, split) if ann is None else folder / ann
+    if not ann_file.is_file():
+        raise FileNotFoundError(f'{split}_ann: no such file: {ann_file}')
+    coco = read_coco(ann_file)
+    if images is None:
+        return ann_file, _image_folder(folder, split, ann_file, coco), coco
+    if not (folder / images).is_dir():
+        raise FileNotFoundError(f'{split}_images: no such folder: {folder / images}')
+    return ann_file, folder / images, coco
+
+
+def _annotation_file(folder: Path, split: str) -> Path:
+    sought = [pattern.format(name=name) for pattern in ANNOTATIONS for name in SPLIT_NAMES[split]]
+    found = [folder / name for name in sought if (folder / name).is_file()]
+    if found:
+        if len(found) > 1:
+            others = ', '.join(str(path.relative_to(folder)) for path in found[1:])
+            print_log(f'{split}: taking {found[0].relative_to(folder)}; there is also {others}', logger='current')
+        return found[0]
+    present = sorted(str(path.relative_to(folder)) for path in [*folder.glob('*.json'), *folder.glob('*/*.json')])
+    message = f'no {split} annotations in {folder}. Looked for:\n  ' + '\n  '.join(sought)
+    message += f'\nJSON files there: {", ".join(present[:10]) or "none"}'
+    if split == 'val' and present:
+        message += (
+            '\nTo measure the AP, some images must be kept from training. Either name their file (val_ann), or move 10 '
+            "to 20 % of the entries of the training file's 'images', with their 'annotations' and a copy of all "
+            "'categories', into annotations/instances_val2017.json; the image files may stay where they are"
+        )
+    raise FileNotFoundError(message)
+
+
+def _image_folder(folder: Path, split: str, ann_file: Path, coco: CocoFile) -> Path:
+    """The first folder that has one of the images the file lists."""
+    candidates = [folder / pattern.format(name=name) for name in SPLIT_NAMES[split] for pattern in IMAGES]
+    if split == 'val':  # a file split in two leaves its images where they were
+        candidates += [folder / pattern.format(name='train') for pattern in IMAGES]
+    candidates = list(dict.fromkeys([ann_file.parent, *candidates]))
+    names = [name for name in coco.file_names[:3] if name]
+    for candidate in candidates:
+        if any((candidate / name).is_file() for name in names):
+            return candidate
+    sought = '\n  '.join(str(candidate) for candidate in candidates)
+    listed = some(names) or 'none listed'
+    raise FileNotFoundError(f'the images of {ann_file} (such as {listed}) are in none of:\n  {sought}')
+
+
+def _classes(coco: CocoFile) -> tuple[str, ...]:
+    """Names of the categories, without the empty one that Roboflow writes above all others."""
+    names = [
+        name for id, name in coco.categories if coco.instances[id] or not (id == 0 and name in coco.parents)
+    ]
+    return tuple(dict.fromkeys(names))

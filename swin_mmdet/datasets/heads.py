@@ -1,0 +1,64 @@
+"""The numbers of classes that a model config states, head by head."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# these count something else than the classes of the data: foreground alone, stuff, features, language tokens
+NOT_HEADS = ('rpn_head', 'semantic_head', 'fused_semantic_head', 'backbone', 'neck', 'data_preprocessor', 'init_cfg')
+COUNTS = ('num_classes', 'num_things_classes')
+
+
+@dataclass(frozen=True)
+class HeadClasses:
+    """`key` such as 'model.roi_head.bbox_head.0.num_classes', and the number that the config gives it."""
+
+    key: str
+    value: int
+
+
+def head_classes(model: dict) -> list[HeadClasses]:
+    """Every number that has to be the number of classes, through lists (Cascade) and nested detectors.
+
+    A model with a language model reads its classes from a text, so it has none.
+    """
+    return [] if 'language_model' in model else list(_walk(model, 'model'))
+
+
+def class_weights(model: dict) -> list[tuple[str, int, int]]:
+    """(key, length, num_classes it fits) of the lists `loss_cls.class_weight` of Mask2Former-like heads.
+
+    Their length is the number of things and stuff plus one for 'no object'.
+    """
+    found = []
+    for key, node in _dicts(model, 'model'):
+        weight = (node.get('loss_cls') or {}).get('class_weight')
+        if 'num_things_classes' in node and isinstance(weight, (list, tuple)):
+            stuff = node.get('num_stuff_classes', 0)
+            found.append((f'{key}.loss_cls.class_weight', len(weight), len(weight) - 1 - stuff))
+    return found
+
+
+def has_roi_mask_head(model: dict) -> bool:
+    """Whether a two-stage model predicts masks, which needs them in training."""
+    return any(node.get('mask_head') for key, node in _dicts(model, 'model') if key.endswith('roi_head'))
+
+
+def _walk(model: dict, key: str) -> Iterator[HeadClasses]:
+    for path, node in _dicts(model, key):
+        if node.get('class_agnostic'):
+            continue  # one mask for all classes, whatever the number
+        for name in COUNTS:
+            if isinstance(node.get(name), int):
+                yield HeadClasses(f'{path}.{name}', node[name])
+
+
+def _dicts(node, key: str) -> Iterator[tuple[str, dict]]:
+    """Every dict of the config with its key, without those of `NOT_HEADS`."""
+    if isinstance(node, dict):
+        yield key, node
+        for name, child in node.items():
+            if name not in NOT_HEADS:
+                yield from _dicts(child, f'{key}.{name}')
+    elif isinstance(node, (list, tuple)):
+        for index, child in enumerate(node):
+            yield from _dicts(child, f'{key}.{index}')

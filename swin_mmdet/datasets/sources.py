@@ -1,0 +1,111 @@
+"""The COCO data sets that a config names, found through wrappers and joined as mmdet joins paths."""
+
+import os.path as osp
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdet.datasets import CocoDataset
+from mmdet.registry import DATASETS
+from mmengine.fileio import list_from_file
+from mmengine.logging import print_log
+
+SPLITS = ('train', 'val', 'test')
+
+
+@dataclass(frozen=True)
+class CocoSource:
+    """One data set of a config.
+
+    key: where its dict is, such as 'train_dataloader.dataset.dataset'.
+    image_folder: None if the config has no data_prefix['img'].
+    classes: `metainfo['classes']`, or those of the dataset type; a str where the config gives one.
+    is_default: the classes are those of the dataset type.
+    with_mask: the pipeline loads masks.
+    """
+
+    split: str
+    key: str
+    type_name: str
+    ann_file: str
+    image_folder: Path | None
+    classes: tuple[str, ...] | str
+    is_default: bool
+    with_mask: bool
+
+
+def coco_sources(cfg) -> list[CocoSource]:
+    """Every data set of the train, val and test dataloaders that reads files as mmdet's CocoDataset does.
+
+    Others (another format, or files on a server) are named in the log.
+    """
+    found = []
+    for split in SPLITS:
+        loader = cfg.get(f'{split}_dataloader') or {}
+        for key, dataset in _unwrapped(f'{split}_dataloader.dataset', loader.get('dataset')):
+            source = _source(split, key, dataset)
+            if isinstance(source, CocoSource):
+                found.append(source)
+            else:
+                print_log(f'{key} is not checked: {source}', logger='current')
+    return found
+
+
+def _unwrapped(key: str, dataset) -> Iterator[tuple[str, dict]]:
+    """The data sets inside RepeatDataset, ConcatDataset and any other wrapper with 'dataset' or 'datasets'."""
+    if not dataset:
+        return
+    if 'datasets' in dataset:
+        for index, inner in enumerate(dataset['datasets']):
+            yield from _unwrapped(f'{key}.datasets.{index}', inner)
+    elif 'dataset' in dataset:
+        yield from _unwrapped(f'{key}.dataset', dataset['dataset'])
+    else:
+        yield key, dataset
+
+
+def _source(split: str, key: str, dataset: dict) -> CocoSource | str:
+    """The source, or the reason why it is none."""
+    kind = dataset.get('type')
+    cls = kind if isinstance(kind, type) else DATASETS.get(str(kind))
+    if not _reads_as_coco(cls):
+        return f'{kind} is not CocoDataset or a child of it that reads files as it does'
+    ann_file = _joined(dataset, dataset.get('ann_file', ''))
+    if '://' in ann_file or (dataset.get('backend_args') or {}).get('backend', 'local') != 'local':
+        return f'{ann_file} is not on this file system'
+    prefix = (dataset.get('data_prefix') or {}).get('img')
+    metainfo = dataset.get('metainfo') or {}
+    classes = metainfo.get('classes', cls.METAINFO.get('classes', ()))
+    if isinstance(classes, str) and osp.isfile(classes):
+        classes = list_from_file(classes)  # mmengine takes the name of a text file with a class per line
+    return CocoSource(
+        split=split,
+        key=key,
+        type_name=cls.__name__,
+        ann_file=ann_file,
+        image_folder=None if prefix is None else Path(_joined(dataset, prefix)),
+        classes=classes if isinstance(classes, str) else tuple(classes),
+        is_default='classes' not in metainfo,
+        with_mask=_loads_masks(dataset.get('pipeline') or ()),
+    )
+
+
+def _reads_as_coco(cls: type | None) -> bool:
+    """LVIS, panoptic and other children of CocoDataset override these because their files differ."""
+    return (
+        isinstance(cls, type)
+        and issubclass(cls, CocoDataset)
+        and cls.load_data_list is CocoDataset.load_data_list
+        and cls.parse_data_info is CocoDataset.parse_data_info
+    )
+
+
+def _joined(dataset: dict, path: str) -> str:
+    return osp.join(dataset.get('data_root') or '', path)
+
+
+def _loads_masks(node) -> bool:
+    """Whether any transform, also inside RandomChoice or MultiBranch, has with_mask=True."""
+    if isinstance(node, dict):
+        return bool(node.get('with_mask')) or any(_loads_masks(value) for value in node.values())
+    return isinstance(node, (list, tuple)) and any(_loads_masks(value) for value in node)

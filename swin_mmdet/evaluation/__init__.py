@@ -1,0 +1,8 @@
+"""COCO metric on a fast evaluator."""
+
+import swin_mmdet.registry  # noqa: F401  mmdet can be imported only after it
+from swin_mmdet.evaluation.coco_eval import evaluate_coco
+from swin_mmdet.evaluation.coco_metric import CocoMetric
+from swin_mmdet.evaluation.scores import CocoScores
+
+__all__ = ['CocoMetric', 'CocoScores', 'evaluate_coco']

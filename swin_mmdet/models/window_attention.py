@@ -1,0 +1,48 @@
+"""The parameters of window attention."""
+
+import torch
+from torch import Tensor, nn
+
+from swin_mmdet.ops import shifted_window_attention
+from swin_mmdet.ops.relative_position import relative_position_bias, relative_position_index
+
+
+class WindowAttention(nn.Module):
+    """Attention in the windows of a map, shifted by `shift_size`: [B, H, W, C] -> [B, H, W, C]."""
+
+    def __init__(
+        self,
+        dims: int,
+        num_heads: int,
+        window_size: int,
+        shift_size: int,
+        attn_drop_rate: float = 0.0,
+        attn_backend: str = 'auto',
+    ) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.shift_size = shift_size
+        self.attn_drop_rate = attn_drop_rate
+        self.attn_backend = attn_backend
+        self.qkv = nn.Linear(dims, 3 * dims)
+        self.proj = nn.Linear(dims, dims)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window_size - 1) ** 2, num_heads))
+        index = relative_position_index(window_size)
+        # cloned, because a module moved between devices or shared by processes must not touch the cached index
+        self.register_buffer('relative_position_index', index.clone(), persistent=False)
+
+    def bias(self) -> Tensor:
+        """The relative position bias of every pair of a window: [h, n, n]."""
+        return relative_position_bias(self.relative_position_bias_table, self.relative_position_index)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = shifted_window_attention(
+            self.qkv(x),
+            self.bias(),
+            window_size=self.window_size,
+            shift_size=self.shift_size,
+            pad_value=self.qkv.bias,
+            dropout_p=self.attn_drop_rate if self.training else 0.0,
+            backend=self.attn_backend,
+        )
+        return self.proj(out)

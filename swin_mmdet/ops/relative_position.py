@@ -1,0 +1,46 @@
+"""Relative position of a window's tokens, and the bias that a table holds for it. Paper: section 3.2, equation 4."""
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@lru_cache(maxsize=16)
+def relative_position_index(window_size: int) -> Tensor:
+    """Row of the bias table for every (query, key) pair of a window: [n, n] int64 on the CPU, n = window_size**2.
+
+    A table row stands for one offset (dy, dx) = query - key, dy first, each counted from -(window_size - 1).
+    """
+    with torch.inference_mode(False):
+        axis = torch.arange(window_size, device='cpu')  # named, for a cached index must not land on a meta device
+        y, x = (grid.flatten() for grid in torch.meshgrid(axis, axis, indexing='ij'))
+        dy = y[:, None] - y[None, :] + window_size - 1
+        dx = x[:, None] - x[None, :] + window_size - 1
+        return dy * (2 * window_size - 1) + dx
+
+
+def relative_position_bias(table: Tensor, index: Tensor) -> Tensor:
+    """Look the table up for every pair: [(2*window_size - 1)**2, h] and [n, n] -> [h, n, n]."""
+    tokens = index.shape[0]
+    return table[index.reshape(-1)].reshape(tokens, tokens, -1).permute(2, 0, 1)
+
+
+def window_size_of_table(table: Tensor) -> int:
+    """The window size that a table [rows, h] was made for; `ValueError` when no square window has that many rows."""
+    side = round(table.shape[0] ** 0.5)
+    if side**2 != table.shape[0] or side % 2 == 0:
+        raise ValueError(f'a relative position bias table of {table.shape[0]} rows belongs to no square window')
+    return (side + 1) // 2
+
+
+def resize_bias_table(table: Tensor, window_size: int) -> Tensor:
+    """Bicubic resize of a table to another window, as the official loader does: [rows, h] -> [(2*window_size-1)**2, h].
+
+    Interpolated in float32 (bicubic has no half kernel on every device), returned in the table's own dtype.
+    """
+    old, new = 2 * window_size_of_table(table) - 1, 2 * window_size - 1
+    image = table.float().t().reshape(1, -1, old, old)
+    image = F.interpolate(image, size=(new, new), mode='bicubic', align_corners=False)
+    return image.reshape(-1, new**2).t().to(table.dtype).contiguous()

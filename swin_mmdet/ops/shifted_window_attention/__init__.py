@@ -1,0 +1,6 @@
+"""Shifted window attention on a feature map: one public function, several backends."""
+
+from swin_mmdet.ops.shifted_window_attention.backends import BACKEND_NAMES, check_backend_name
+from swin_mmdet.ops.shifted_window_attention.interface import shifted_window_attention
+
+__all__ = ['BACKEND_NAMES', 'check_backend_name', 'shifted_window_attention']

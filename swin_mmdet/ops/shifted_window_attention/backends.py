@@ -1,0 +1,56 @@
+"""The implementations of `shifted_window_attention`, and the choice among them."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from torch import Tensor
+
+from swin_mmdet.ops.shifted_window_attention.reference import reference_attention
+from swin_mmdet.ops.shifted_window_attention.sdpa import sdpa_attention
+
+
+def _always_accepts(_qkv: Tensor, _bias: Tensor) -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A row of the table: `why_not(qkv, bias)` is None when `run` accepts the input, else the reason in words."""
+
+    name: str
+    run: Callable[..., Tensor]
+    why_not: Callable[[Tensor, Tensor], str | None] = _always_accepts
+
+
+# fastest first: 'auto' takes the first row that accepts the input
+BACKENDS = (Backend('sdpa', sdpa_attention), Backend('reference', reference_attention))
+BACKEND_NAMES = ('auto', *(backend.name for backend in BACKENDS))
+
+
+@lru_cache
+def _log_once(message: str) -> None:
+    logging.getLogger('swin_mmdet').debug(message)
+
+
+def check_backend_name(name: str, argument: str) -> None:
+    """`ValueError` that names `argument` when `name` is not one of `BACKEND_NAMES`."""
+    if name not in BACKEND_NAMES:
+        raise ValueError(f'{argument}={name!r} is unknown; use one of {BACKEND_NAMES}')
+
+
+def resolve_backend(name: str, qkv: Tensor, bias: Tensor) -> Backend:
+    """The backend to run: 'auto' logs each refusal once and goes on, a name that refuses raises `ValueError`."""
+    check_backend_name(name, 'backend')
+    for backend in BACKENDS:
+        if name not in ('auto', backend.name):
+            continue
+        reason = backend.why_not(qkv, bias)
+        if reason is None:
+            _log_once(f'shifted_window_attention runs on {backend.name!r}')
+            return backend
+        if name == backend.name:
+            raise ValueError(f'{backend.name}: {reason}')
+        _log_once(f'shifted_window_attention: {backend.name}: {reason}')
+    raise AssertionError('the reference accepts every input')

@@ -1,0 +1,27 @@
+"""Shifted window attention as the paper writes it: the oracle of every other backend."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from swin_mmdet.ops.shifted_window_attention.windowed_heads import join_windowed_heads, split_windowed_heads
+from swin_mmdet.ops.windows import padded_size, shift_mask
+
+
+def reference_attention(
+    qkv: Tensor,
+    bias: Tensor,
+    window_size: int,
+    shift_size: int,
+    scale: float,
+    pad_value: Tensor | None,
+    dropout_p: float,
+) -> Tensor:
+    """softmax(scale * q k^T + bias + mask) v in every window. Shapes as in `shifted_window_attention`."""
+    _, height, width, _ = qkv.shape
+    q, k, v = split_windowed_heads(qkv, bias.shape[0], window_size, shift_size, pad_value)
+    attn = scale * q @ k.mT + bias
+    if shift_size:
+        padded = padded_size(height, window_size), padded_size(width, window_size)
+        attn = attn + shift_mask(*padded, window_size, shift_size, attn.dtype, attn.device)[:, None]
+    attn = F.dropout(attn.softmax(-1), dropout_p)
+    return join_windowed_heads(attn.to(v.dtype) @ v, height, width, window_size, shift_size)

@@ -1,0 +1,19 @@
+"""Registries of the scope `swin_mmdet`.
+
+mmengine imports `{scope}.registry` by itself when it meets `type='swin_mmdet.X'`, so no config needs `custom_imports`.
+The parents are mmengine's root registries, not mmdet's: `Registry.get` looks a foreign scope up among the direct
+children of the root, so only a child of the root is found from every scope (mmengine, mmdet, mmpretrain, ...).
+"""
+
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import Registry
+
+import swin_mmdet.compat  # noqa: F401  mmdet's modules must import before any of them is looked up
+
+SCOPE = 'swin_mmdet'
+
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['swin_mmdet.models'])
+METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['swin_mmdet.evaluation'])
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['swin_mmdet.engine'])

@@ -1,0 +1,29 @@
+"""The one tolerance policy of the suite."""
+
+import torch
+from torch import Tensor
+
+# what issue and README promise against the published definition
+FP64_TOLERANCE = 1e-10
+FP32_TOLERANCE = 1e-5
+
+
+def assert_equal_to_definition(actual: Tensor, expected: Tensor, name: str = '') -> None:
+    """Absolute error below the promise of `actual`'s dtype, for values of about 1; larger values count relatively."""
+    tolerance = {torch.float64: FP64_TOLERANCE, torch.float32: FP32_TOLERANCE}[actual.dtype]
+    assert actual.shape == expected.shape, f'{name}: {tuple(actual.shape)} is not {tuple(expected.shape)}'
+    error = (actual.double() - expected.double()).abs().max() if actual.numel() else torch.zeros(())
+    magnitude = expected.abs().max().clamp(min=1) if expected.numel() else 1
+    assert error <= tolerance * magnitude, f'{name}: error {error:.2e} at magnitude {magnitude:.2g}'
+
+
+def assert_no_worse_than_eager(fast: Tensor, eager: Tensor, truth: Tensor, factor: float = 2.0) -> None:
+    """`fast` may err at most `factor` times as much as `eager` of the same dtype does, plus one rounding step.
+
+    `truth` is the reference one precision up: float64 for float32, float32 for half.
+    """
+    rounded = truth.to(fast.dtype)
+    floor = 2 * (rounded + 0.3 - 0.3 - rounded).abs().max()
+    error, allowed = ((x.to(truth.dtype) - truth).abs().max() for x in (fast, eager))
+    allowed = factor * allowed + floor
+    assert error <= allowed, f'error {error:.2e}, allowed {allowed:.2e}'

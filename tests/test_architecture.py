@@ -1,0 +1,99 @@
+"""The import rules of the house, enforced on the source."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / 'swin_mmdet'
+
+# room -> rooms and packages it may import besides itself and the standard library
+MAY_IMPORT = {
+    '__init__': set(),
+    'variants': set(),
+    'registry': {'compat', 'mmengine'},
+    'drop_in': {'compat', 'models', 'mmdet', 'mmengine'},
+    'compat': {'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv'},
+    'ops': {'torch'},
+    'checkpoint': {'ops', 'variants', 'torch', 'mmengine'},
+    'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
+    'datasets': {'registry', 'compat', 'mmdet', 'mmengine', 'mmcv', 'numpy', 'torch', 'pycocotools'},
+    'evaluation': {'registry', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
+    'engine': {'registry', 'datasets', 'mmdet', 'mmengine', 'torch', 'numpy'},
+}
+FILES = sorted(path for path in PACKAGE.rglob('*.py') if '.mim' not in path.parts)
+LIBRARY_FILES = [path for path in FILES if path.name != '__init__.py']
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def room_of_file(path):
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f'{path}: relative import'
+            assert all(alias.name != '*' for alias in node.names), f'{path}: import *'
+            yield node.module
+
+
+def room_of_module(module):
+    top, *rest = module.split('.')
+    return (rest[0] if rest else '__init__') if top == 'swin_mmdet' else top
+
+
+@pytest.mark.parametrize('path', FILES, ids=name_of)
+def test_imports_go_down_only(path):
+    room = room_of_file(path)
+    allowed = {room} | MAY_IMPORT[room] | sys.stdlib_module_names
+    if path.name.startswith('triton_'):
+        allowed |= {'triton'}
+    for module in imported_modules(path):
+        assert room_of_module(module) in allowed, f'{name_of(path)}: {room} may not import {module}'
+
+
+@pytest.mark.parametrize('path', [p for p in FILES if p.name == '__init__.py'], ids=name_of)
+def test_an_init_lists_public_names_and_holds_no_code(path):
+    allowed = (ast.Import, ast.ImportFrom, ast.Expr, ast.Assign)
+    if path.parent.name == 'compat':
+        return  # importing the room applies its patches
+    for node in ast.parse(path.read_text()).body:
+        assert isinstance(node, allowed), f'{name_of(path)}:{node.lineno} holds code'
+        if isinstance(node, ast.Expr):
+            assert isinstance(node.value, ast.Constant), f'{name_of(path)}:{node.lineno} holds code'
+
+
+@pytest.mark.parametrize('path', FILES, ids=name_of)
+def test_the_library_reads_no_environment_variable(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        read = isinstance(node, ast.Attribute) and node.attr in ('environ', 'getenv')
+        assert not read, f'{name_of(path)}:{node.lineno} reads the environment'
+
+
+@pytest.mark.parametrize('path', FILES, ids=name_of)
+def test_every_file_says_what_it_is_for(path):
+    assert ast.get_docstring(ast.parse(path.read_text())), f'{name_of(path)} has no docstring'
+
+
+def test_importing_the_package_imports_no_torch():
+    code = "import sys, swin_mmdet; assert 'torch' not in sys.modules; print(swin_mmdet.__version__)"
+    subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
+
+
+def test_the_top_level_is_fixed():
+    tracked = subprocess.run(['git', 'ls-files'], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tracked.returncode:
+        pytest.skip('not a git checkout')
+    tops = {line.split('/')[0] for line in tracked.stdout.splitlines()}
+    expected = {'swin_mmdet', 'configs', 'tools', 'tests', 'setup.py', 'README.md', 'LICENSE'}
+    assert {top for top in tops if not top.startswith('.')} <= expected

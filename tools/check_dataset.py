@@ -1,0 +1,64 @@
+"""Describe COCO-format data and list what is wrong with it: of a config, of a folder, or of one annotation file."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+import swin_mmdet.compat  # noqa: F401  mmengine and mmdet can be imported only after it
+from swin_mmdet.datasets import CocoFile, Problem, check_folder, describe, discover, find_problems, read_coco
+from swin_mmdet.datasets.file_problems import annotation_problems, file_problems
+from swin_mmdet.datasets.problems import ERROR, count, listing
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='Exits with 1 if there are problems; warnings alone exit with 0.',
+    )
+    parser.add_argument(
+        'target',
+        type=Path,
+        help='a config (.py): its data, classes, heads and evaluators are checked against each other; a folder in a '
+        'common COCO layout; or an annotation file (.json)',
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config')
+    parser.add_argument('--max-classes', type=int, default=20, help='classes listed per file (default: %(default)s)')
+    return parser.parse_args(argv)
+
+
+def examine(target: Path, cfg_options: dict | None) -> tuple[list[Problem], list[CocoFile]]:
+    """Problems of the target and the annotation files it reads."""
+    if target.is_dir():
+        found = discover(target)
+        print(f'train: {found.train_ann}, images in {found.train_images}')
+        print(f'val:   {found.val_ann}, images in {found.val_images}')
+        print(f'metainfo=dict(classes={found.classes!r})\n')
+        return check_folder(found)
+    if target.suffix == '.json':
+        coco = read_coco(target)
+        return file_problems(coco, target.name) + annotation_problems(coco, target.name), [coco]
+    config = Config.fromfile(target)
+    config.merge_from_dict(cfg_options or {})
+    return find_problems(config)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        problems, files = examine(args.target, args.cfg_options)
+    except (FileNotFoundError, ValueError) as error:
+        print(error)
+        return 1
+    for coco in files:
+        print(describe(coco, args.max_classes), end='\n\n')
+    errors = [problem for problem in problems if problem.level == ERROR]
+    warnings = [problem for problem in problems if problem.level != ERROR]
+    for found, noun in ((errors, 'problem'), (warnings, 'warning')):
+        print(f'{count(len(found), noun)}{":" if found else ""}\n{listing(found)}'.rstrip())
+    return int(bool(errors))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""What train.py, test.py and predict.py share: reading a config, fitting it to the machine, messages for users."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import URLError
+
+import swin_mmdet.compat  # noqa: F401  before mmdet, which cannot be imported on mmcv-lite without it
+
+# isort: split
+import torch
+import torch.distributed as dist
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from swin_mmdet.datasets.check import DatasetCheckError, check_config
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+class UserError(Exception):
+    """A mistake of the caller; the message names the thing and the remedy."""
+
+
+def run_cli(main: Callable[[], int | None]) -> None:
+    """Run a tool and exit: code 2 and one message for a user's mistake, a traceback for anything else."""
+    try:
+        code = main()
+    except (UserError, DatasetCheckError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        code = USER_ERROR
+    except URLError as error:
+        print(f'error: a download failed ({error}); give a local file instead of the URL', file=sys.stderr)
+        code = USER_ERROR
+    except KeyboardInterrupt:
+        print('interrupted; `train.py` goes on from its last checkpoint with --resume', file=sys.stderr)
+        code = INTERRUPTED
+    finally:
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
+    sys.exit(code)
+
+
+def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that train.py and test.py have in common."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<name of the config>)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='change settings of the config, such as optim_wrapper.optimizer.lr=0.0002 model.test_cfg.rcnn.score_thr=0',
+    )
+    parser.add_argument(
+        '--data',
+        metavar='FOLDER',
+        help='use the COCO-format data set in this folder: its images, annotations, classes and number of classes',
+    )
+    parser.add_argument(
+        '--drop-in', action='store_true', help="make `SwinTransformer` of mmdet's configs the one of swin_mmdet"
+    )
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='how the processes were started')
+    # torchrun sets LOCAL_RANK; the older torch.distributed.launch passes the argument
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config of `add_shared_arguments` with every option merged, its work_dir and launcher set."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = read_config(args.config)
+    if args.drop_in:
+        import swin_mmdet.drop_in  # noqa: F401
+    if args.data:
+        from data_folder import use_folder
+
+        use_folder(cfg, existing(args.data, 'data folder'))
+    cfg.merge_from_dict(args.cfg_options)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    cfg.launcher = args.launcher
+    return cfg
+
+
+def read_config(path: str) -> Config:
+    """A config file, or a UserError that says what is wrong with the path or the file."""
+    existing(path, 'config', 'the configs of this project are in configs/*/')
+    try:
+        return Config.fromfile(path)
+    except (SyntaxError, FileNotFoundError) as error:
+        raise UserError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
+
+
+def existing(path: str, what: str, remedy: str = 'check the path') -> str:
+    """The path if something is there."""
+    if not Path(path).exists():
+        raise UserError(f'no {what} at {path} (looked from {Path.cwd()}); {remedy}')
+    return path
+
+
+def check_weights(path: str, what: str) -> str:
+    """A checkpoint's path or URL, if the path has a file."""
+    if '://' not in path:
+        existing(path, what, 'train first, or give the path or URL of a .pth file')
+    return path
+
+
+def check_run(cfg: Config) -> None:
+    """Find mistakes before the long work starts: missing weights and everything wrong with the annotation files."""
+    if not is_main_process():
+        return
+    for node in nodes(cfg.model):
+        if node.get('type') == 'Pretrained':
+            check_weights(node['checkpoint'], 'pretrained weights')
+    check_config(cfg)
+
+
+def is_main_process() -> bool:
+    """Whether this is the first of the processes that a launcher started."""
+    names = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+    return all(os.environ.get(name, '0') == '0' for name in names)
+
+
+def fit_to_device(cfg: Config) -> None:
+    """Take out of the config what the machine at hand cannot do, and say so."""
+    if cfg.launcher != 'none' and torch.cuda.is_available():
+        local_rank, count = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
+        if cfg.launcher == 'pytorch' and local_rank >= count:
+            raise UserError(f'process {local_rank} of this machine has no GPU: there are {count}; start {count} processes')
+    device = get_device()
+    if device in ('cpu', 'mps') and cfg.optim_wrapper.type == 'AmpOptimWrapper':
+        use_full_precision(cfg)
+        say(f'mixed precision needs a GPU: running in float32 on {device}')
+    if device != 'cpu':
+        return
+    norms = [node for node in nodes(cfg.model) if node.get('type') == 'SyncBN']
+    for node in norms:
+        node.type = 'BN'
+    if norms:
+        say('SyncBN needs GPUs: running with BN')
+    if cfg.launcher != 'none':
+        use_gloo(cfg)
+
+
+def use_full_precision(cfg: Config) -> None:
+    """Replace the AMP optimizer wrapper by the plain one."""
+    cfg.optim_wrapper.type = 'OptimWrapper'
+    for key in ('loss_scale', 'dtype', 'use_fsdp'):
+        cfg.optim_wrapper.pop(key, None)
+
+
+def use_gloo(cfg: Config) -> None:
+    """Several processes on CPUs; mmengine itself would ask for GPUs at both of these places."""
+    if cfg.launcher != 'pytorch':
+        raise UserError(f'--launcher {cfg.launcher} needs GPUs; on CPUs use torchrun with --launcher pytorch')
+    say('no GPU: the processes talk through gloo')
+    dist.init_process_group('gloo')
+    cfg.model_wrapper_cfg = dict(
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The runner that the config asks for."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def nodes(cfg: object) -> Iterator[dict]:
+    """Every dict in a config, the outer ones first."""
+    if isinstance(cfg, dict):
+        yield cfg
+        children = list(cfg.values())
+    else:
+        children = cfg if isinstance(cfg, list | tuple) else ()
+    for child in children:
+        yield from nodes(child)
+
+
+def say(text: str) -> None:
+    """A line for the user, once for all processes."""
+    if is_main_process():
+        print(text, flush=True)

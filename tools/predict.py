@@ -1,0 +1,181 @@
+"""Detect objects in images: drawn pictures and one COCO result file."""
+
+import argparse
+import json
+from pathlib import Path
+
+from launch import UserError, check_weights, existing, read_config, run_cli
+
+# isort: split
+import cv2
+import mmcv
+import numpy as np
+from mmdet.apis import inference_detector, init_detector
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import encode_mask_results
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.config import DictAction
+from mmengine.device import get_device
+from mmengine.runner import load_checkpoint
+from torch import nn
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+SOME_FAILED = 1
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
+    parser.add_argument('images', nargs='+', help='image files, or folders of them')
+    parser.add_argument('--out-dir', required=True, help='for vis/ (drawn images) and results.json')
+    parser.add_argument('--score-thr', type=float, default=0.3, help='draw and write detections from this score on')
+    parser.add_argument('--device', default=None, help='such as cpu or cuda:0 (default: a GPU if there is one)')
+    parser.add_argument('--ann-file', help='COCO annotations: take image and category ids from there by name')
+    parser.add_argument('--limit', type=int, default=None, help='at most this many images')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
+    parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's Swin for mmdet's `SwinTransformer`")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    paths = image_paths(args.images)[: args.limit]
+    model = load_model(args)
+    ids = Ids(model.dataset_meta['classes'], args.ann_file)
+    out_dir = Path(args.out_dir)
+    # a folder of its own, so that no drawing can replace the image it was made from
+    pictures = out_dir / 'vis'
+    pictures.mkdir(parents=True, exist_ok=True)
+    visualizer = DetLocalVisualizer()
+    visualizer.dataset_meta = model.dataset_meta
+
+    rows, broken, taken = [], [], set()
+    for index, path in enumerate(paths, start=1):
+        image = read_image(path)
+        if image is None:
+            broken.append(path)
+            print(f'[{index}/{len(paths)}] {path}: SKIPPED, not a readable image', flush=True)
+            continue
+        sample = inference_detector(model, image)
+        found = coco_rows(sample, path, ids.image(path, index), ids, args.score_thr)
+        rows += found
+        visualizer.add_datasample(
+            path.name,
+            mmcv.bgr2rgb(image),
+            sample,
+            draw_gt=False,
+            pred_score_thr=args.score_thr,
+            out_file=str(pictures / free_name(taken, path)),
+        )
+        print(f'[{index}/{len(paths)}] {path}: {len(found)} objects', flush=True)
+
+    (out_dir / 'results.json').write_text(json.dumps(rows))
+    print(f'{len(paths) - len(broken)} images drawn in {pictures}, {len(rows)} objects in {out_dir / "results.json"}')
+    if broken:
+        print(f'{len(broken)} images could not be read: {", ".join(map(str, broken))}')
+    return SOME_FAILED if broken else 0
+
+
+def load_model(args: argparse.Namespace) -> nn.Module:
+    """The detector in evaluation mode, with exactly the weights of the checkpoint."""
+    cfg = read_config(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    check_weights(args.checkpoint, 'checkpoint')
+    if args.drop_in:
+        import swin_mmdet.drop_in  # noqa: F401
+    cfg.model.backbone.init_cfg = None
+    model = init_detector(cfg, None, palette='random', device=args.device or get_device())
+    try:
+        checkpoint = load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
+    except RuntimeError as error:
+        raise UserError(f'{args.checkpoint} does not fit the model of this config: {error}') from error
+    meta = checkpoint.get('meta', {}).get('dataset_meta') or cfg.test_dataloader.dataset.get('metainfo')
+    if meta is not None:
+        model.dataset_meta = dict(palette='random') | {key.lower(): value for key, value in meta.items()}
+    return model
+
+
+def image_paths(names: list[str]) -> list[Path]:
+    """Files as given, folders as the images directly in them, sorted."""
+    paths = []
+    for name in names:
+        path = Path(existing(name, 'image or folder'))
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+            if not inside:
+                raise UserError(f'folder {path} has no images ({", ".join(IMAGE_SUFFIXES)})')
+            paths += inside
+        else:
+            paths.append(path)
+    return paths
+
+
+def read_image(path: Path) -> np.ndarray | None:
+    """A BGR image, or None where the file is none."""
+    try:
+        return mmcv.imread(path)
+    except (OSError, cv2.error):
+        return None
+
+
+def free_name(taken: set[str], path: Path) -> str:
+    """A file's own name, numbered where images of several folders share it."""
+    name, number = path.name, 1
+    while name in taken:
+        name, number = f'{path.stem}_{number}{path.suffix}', number + 1
+    taken.add(name)
+    return name
+
+
+class Ids:
+    """Image and category ids: those of an annotation file, else 1, 2, 3 ... in order."""
+
+    def __init__(self, classes: tuple[str, ...], ann_file: str | None) -> None:
+        self.classes = classes
+        self.images: dict[str, int] | None = None
+        self.categories = {name: number for number, name in enumerate(classes, start=1)}
+        if ann_file is None:
+            return
+        content = json.loads(Path(existing(ann_file, 'annotation file')).read_text())
+        self.images = {Path(image['file_name']).name: image['id'] for image in content['images']}
+        self.categories = {category['name']: category['id'] for category in content['categories']}
+        unknown = [name for name in classes if name not in self.categories]
+        if unknown:
+            raise UserError(f'{ann_file} has no category for these classes of the model: {", ".join(unknown)}')
+
+    def image(self, path: Path, index: int) -> int:
+        if self.images is None:
+            return index
+        if path.name not in self.images:
+            raise UserError(f'{path.name} is not an image of the annotation file; leave --ann-file out')
+        return self.images[path.name]
+
+    def category(self, label: int) -> int:
+        return self.categories[self.classes[label]]
+
+
+def coco_rows(sample: DetDataSample, path: Path, image_id: int, ids: Ids, score_thr: float) -> list[dict]:
+    """Detections of one image in the COCO result format, masks as compressed RLE."""
+    found = sample.pred_instances
+    found = found[found.scores >= score_thr].cpu().numpy()
+    masks = encode_mask_results(found.masks) if 'masks' in found else [None] * len(found.scores)
+    rows = []
+    for box, score, label, mask in zip(found.bboxes.tolist(), found.scores.tolist(), found.labels.tolist(), masks):
+        left, top, right, bottom = box
+        row = dict(
+            image_id=image_id,
+            file_name=path.name,
+            category_id=ids.category(label),
+            category_name=ids.classes[label],
+            bbox=[left, top, right - left, bottom - top],
+            score=score,
+        )
+        if mask is not None:
+            row['segmentation'] = dict(size=list(mask['size']), counts=mask['counts'].decode())
+        rows.append(row)
+    return rows
+
+
+if __name__ == '__main__':
+    run_cli(main)

@@ -1,0 +1,59 @@
+"""Evaluate a checkpoint with the metric of its config."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from launch import UserError, add_shared_arguments, check_run, check_weights, fit_to_device, load_config, run_cli
+from mmdet.evaluation import DumpDetResults
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+
+class StrictRunner(Runner):
+    """A runner that refuses a checkpoint of another model instead of testing random weights."""
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:
+        try:
+            return super().load_checkpoint(filename, *args, **kwargs | dict(strict=True))
+        except RuntimeError as error:
+            raise UserError(f'{filename} does not fit the model of this config: {error}') from error
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_shared_arguments(parser)
+    parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
+    parser.add_argument('--out', metavar='RESULTS.pkl', help='write the predictions, for offline evaluation')
+    parser.add_argument('--show-dir', metavar='DIR', help='draw ground truth and predictions of every image there')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        raise UserError(f'--out {args.out}: the name must end in .pkl or .pickle')
+    cfg = load_config(args)
+    cfg.load_from = check_weights(args.checkpoint, 'checkpoint')
+    cfg.resume = False
+    if args.show_dir:
+        draw_into(cfg, args.show_dir)
+    check_run(Config({key: value for key, value in cfg.items() if not key.startswith(('train_', 'val_'))}))
+    fit_to_device(cfg)
+    runner = StrictRunner.from_cfg(cfg)
+    if args.out:
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+    runner.test()
+
+
+def draw_into(cfg: Config, folder: str) -> None:
+    hook = cfg.default_hooks.get('visualization')
+    if hook is None:
+        raise UserError('--show-dir needs a hook default_hooks.visualization; the config has none')
+    hook.draw = True
+    # a relative folder would be joined to the work-dir again with every image
+    hook.test_out_dir = str(Path(folder).resolve())
+
+
+if __name__ == '__main__':
+    run_cli(main)

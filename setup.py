@@ -21,7 +21,6 @@ setup(
     description='Swin Transformer detectors for MMDetection 3.x on any current PyTorch',
     long_description=(ROOT / 'README.md').read_text() if (ROOT / 'README.md').exists() else '',
     long_description_content_type='text/markdown',
-    license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['swin_mmdet', 'swin_mmdet.*']),
     package_data={'swin_mmdet': ['.mim/**/*']},

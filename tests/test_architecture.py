@@ -95,5 +95,5 @@ def test_the_top_level_is_fixed():
     if tracked.returncode:
         pytest.skip('not a git checkout')
     tops = {line.split('/')[0] for line in tracked.stdout.splitlines()}
-    expected = {'swin_mmdet', 'configs', 'tools', 'tests', 'setup.py', 'README.md', 'LICENSE'}
+    expected = {'swin_mmdet', 'configs', 'tools', 'tests', 'setup.py', 'README.md'}
     assert {top for top in tops if not top.startswith('.')} <= expected

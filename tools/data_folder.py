@@ -1,4 +1,4 @@
-"""A folder with a COCO-format data set put into a config."""
+"""Other data put into a config: a COCO-format folder, or the same files in another place."""
 
 from pathlib import Path
 
@@ -38,6 +38,21 @@ def use_folder(cfg: Config, folder: str) -> None:
             if 'ann_file' in node:
                 node.ann_file = absolute(annotations)
     cfg.merge_from_dict({head.key: len(classes) for head in head_classes(cfg.model)})
+
+
+def move_data(cfg: Config, new_root: str) -> None:
+    """Let every path of the config that starts with its `data_root` start with another folder instead."""
+    old_root = cfg.get('data_root')
+    if not old_root:
+        raise UserError('data_root=... moves the data of configs that have a data_root, this one has none')
+    old, new = old_root.rstrip('/') + '/', new_root.rstrip('/') + '/'
+    for name in [name for name in cfg if name.endswith(('_dataloader', '_evaluator'))]:
+        for node in nodes(cfg[name]):
+            for key in ('data_root', 'ann_file'):
+                value = node.get(key)
+                if isinstance(value, str) and (value + '/').startswith(old):
+                    node[key] = new + value[len(old) :]
+    cfg.data_root = new
 
 
 def absolute(path: str | Path) -> str:

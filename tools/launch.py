@@ -56,7 +56,8 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
         action=DictAction,
         default={},
         metavar='KEY=VALUE',
-        help='change settings of the config, such as optim_wrapper.optimizer.lr=0.0002 model.test_cfg.rcnn.score_thr=0',
+        help='change settings of the config, such as optim_wrapper.optimizer.lr=0.0002; '
+        'data_root=FOLDER moves all the data',
     )
     parser.add_argument(
         '--data',
@@ -77,14 +78,22 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = read_config(args.config)
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401
-    if args.data:
-        from data_folder import use_folder
-
-        use_folder(cfg, existing(args.data, 'data folder'))
-    cfg.merge_from_dict(args.cfg_options)
+    apply_options(cfg, args.data, args.cfg_options)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
     cfg.launcher = args.launcher
     return cfg
+
+
+def apply_options(cfg: Config, data: str | None, options: dict) -> None:
+    """Merge the options, later ones on top: `--data`, `data_root=FOLDER`, every other `--cfg-options`."""
+    from data_folder import move_data, use_folder
+
+    if data:
+        use_folder(cfg, existing(data, 'data folder'))
+    if 'data_root' in options:
+        # by itself the variable would change nothing: the paths were made from it when the file was read
+        move_data(cfg, options['data_root'])
+    cfg.merge_from_dict(options)
 
 
 def read_config(path: str) -> Config:

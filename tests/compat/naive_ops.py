@@ -70,7 +70,7 @@ def sample_zero_padded(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
     _, height, width = image.shape
     if not (-1 < y < height and -1 < x < width):
         return image[:, 0, 0] * 0
-    top, left = math.floor(y), math.floor(x)
+    top, left = math.floor(y.item()), math.floor(x.item())
     total = image[:, 0, 0] * 0
     for row, by in ((top, top + 1 - y), (top + 1, y - top)):
         for column, bx in ((left, left + 1 - x), (left + 1, x - left)):
@@ -90,33 +90,30 @@ def roi_align(
         ny, nx = (ratio, ratio) if ratio > 0 else (math.ceil(bin_h), math.ceil(bin_w))
         for i in range(size[0]):
             for j in range(size[1]):
-                samples = torch.stack([
-                    sample_clamped(features[int(image)], y1 + (i + (a + 0.5) / ny) * bin_h, x1 + (j + (b + 0.5) / nx) * bin_w)
-                    for a in range(ny)
-                    for b in range(nx)
-                ])
+                ys = [y1 + (i + (a + 0.5) / ny) * bin_h for a in range(ny)]
+                xs = [x1 + (j + (b + 0.5) / nx) * bin_w for b in range(nx)]
+                samples = torch.stack([sample_clamped(features[int(image)], y, x) for y in ys for x in xs])
                 output.append(samples.mean(0) if pool_mode == 'avg' else samples.amax(0))
     return torch.stack(output).view(len(rois), *size, -1).permute(0, 3, 1, 2)
 
 
 def roi_pool(features: Tensor, rois: Tensor, size: tuple[int, int], scale: float) -> Tensor:
-    _, _, height, width = features.shape
     output = []
     for image, x1, y1, x2, y2 in rois.tolist():
         x1, y1, x2, y2 = x1 * scale, y1 * scale, (x2 + 1) * scale, (y2 + 1) * scale
         bin_h, bin_w = (y2 - y1) / size[0], (x2 - x1) / size[1]
         for i in range(size[0]):
             for j in range(size[1]):
-                top, bottom = (min(max(edge, 0), height) for edge in (math.floor(y1 + i * bin_h), math.ceil(y1 + (i + 1) * bin_h)))
-                left, right = (min(max(edge, 0), width) for edge in (math.floor(x1 + j * bin_w), math.ceil(x1 + (j + 1) * bin_w)))
+                top, left = max(math.floor(y1 + i * bin_h), 0), max(math.floor(x1 + j * bin_w), 0)
+                bottom, right = max(math.ceil(y1 + (i + 1) * bin_h), 0), max(math.ceil(x1 + (j + 1) * bin_w), 0)
                 region = features[int(image), :, top:bottom, left:right]
                 output.append(region.amax((1, 2)) if region.numel() else features[0, :, 0, 0] * 0)
     return torch.stack(output).view(len(rois), *size, -1).permute(0, 3, 1, 2)
 
 
 def deform_conv(
-    x: Tensor, offset: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int],
-    groups: int, deform_groups: int, mask: Tensor | None = None, bias: Tensor | None = None,
+    x: Tensor, offset: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int],
+    dilation: tuple[int, int], groups: int, deform_groups: int, mask: Tensor | None = None, bias: Tensor | None = None,
 ) -> Tensor:
     batch, channels = x.shape[:2]
     outs, ins, kernel_h, kernel_w = weight.shape

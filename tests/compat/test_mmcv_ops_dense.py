@@ -72,7 +72,7 @@ def test_focal_loss_and_its_gradient_follow_the_definition(gamma, weighted, kind
     torch.manual_seed(0)
     logits = 3 * torch.randn(20, 5, dtype=torch.float64, requires_grad=True)
     logits.retain_grad()
-    target = torch.randint(6 if kind == 'sigmoid' else 5, (20,))
+    target = torch.arange(20) % (6 if kind == 'sigmoid' else 5)
     weight = torch.rand(5, dtype=torch.float64) if weighted else None
     definition = sigmoid_focal if kind == 'sigmoid' else softmax_focal
     expected = definition(logits, target, weight, gamma, 0.3)
@@ -108,11 +108,12 @@ def test_softmax_focal_loss_ignores_negative_targets():
     assert not grad[0].any()
 
 
-def test_focal_loss_refuses_a_target_beyond_the_background():
-    with pytest.raises(ValueError, match='at most num_classes = 3, got 4'):
-        focal.sigmoid_focal_loss_forward(
-            torch.zeros(1, 3), torch.tensor([4]), torch.empty(0), torch.zeros(1, 3), 2.0, 0.25
-        )
+def test_focal_loss_refuses_a_target_that_is_no_class():
+    scores, no_weight = torch.zeros(1, 3), torch.empty(0)
+    with pytest.raises(ValueError, match='target must be at most 3, got 4'):
+        focal.sigmoid_focal_loss_forward(scores, torch.tensor([4]), no_weight, torch.zeros(1, 3), 2.0, 0.25)
+    with pytest.raises(ValueError, match='target must be at most 2, got 3'):
+        focal.softmax_focal_loss_forward(scores, torch.tensor([3]), no_weight, torch.zeros(1), 2.0, 0.25)
 
 
 @pytest.mark.parametrize('kind', ['sigmoid', 'softmax'])

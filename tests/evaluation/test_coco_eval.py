@@ -105,7 +105,8 @@ def test_image_ids_may_be_words(backend, two_boxes):
     for item in [*two_boxes['images'], *two_boxes['annotations']]:
         key = 'image_id' if 'image_id' in item else 'id'
         item[key] = f'image {item[key]}'
-    assert evaluate_coco(two_boxes, [detection('image 1', 7, [10, 10, 40, 40])], backend=backend).ap() == pytest.approx(0.5)
+    scores = evaluate_coco(two_boxes, [detection('image 1', 7, [10, 10, 40, 40])], backend=backend)
+    assert scores.ap() == pytest.approx(0.5)
 
 
 def test_a_missing_area_is_the_area_of_the_mask_or_the_box(backend, two_boxes):

@@ -1,8 +1,8 @@
 """mmcv without its compiled ops: `import mmdet` fails with "No module named 'mmcv._ext'".
 
-Since when: mmcv publishes no wheels for PyTorch newer than 2.4 or Python newer than 3.11, so pip falls back to a long
-build from source; mmcv-lite installs everywhere and has no ops. Can go: when wheels of mmcv cover the PyTorch and
-Python versions in use.
+Since when: the last release of mmcv is from April 2024, and its wheels stop at the PyTorch of that year. For anything
+newer pip starts a long build from source; mmcv-lite installs everywhere and has no ops. Can go: when wheels of mmcv
+cover the PyTorch and Python versions in use.
 
 `install` offers a module `mmcv._ext` to the import system, last in line: a compiled one always wins. mmcv's Python
 wrappers and autograd functions run unchanged on top of it. The other files hold the ops, with the names, arguments and

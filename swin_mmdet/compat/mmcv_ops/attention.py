@@ -55,7 +55,6 @@ def _attend(value: Tensor, locations: Tensor, attention: Tensor, shapes: Tensor,
             places.append(((image * pixels + pixel) * heads + head).where(exists, 0))
             weights.append((attention * by * bx).where(exists, 0))
 
-    bags = batch * queries * heads
-    places, weights = (torch.stack(parts, dim=-1).reshape(bags, -1) for parts in (places, weights))
+    places, weights = (torch.stack(parts, dim=-1).flatten(3).flatten(0, 2) for parts in (places, weights))
     sums = F.embedding_bag(places, value.reshape(-1, dim), per_sample_weights=weights, mode='sum')
     return sums.view(batch, queries, heads * dim)

@@ -12,7 +12,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     """Indices of the boxes kept, best score first: boxes [N, 4], scores [N] -> [kept]; IoU > threshold suppresses."""
     boxes, scores = widen(boxes, scores)
     if offset:
-        boxes = boxes + boxes.new_tensor((0, 0, offset, offset))
+        boxes = torch.cat((boxes[:, :2], boxes[:, 2:] + offset), dim=1)
     return torchvision.ops.nms(boxes, scores, as_float32(iou_threshold))
 
 

@@ -105,7 +105,7 @@ def _max_of_samples(
     start, size = edges[:, :2], edges[:, 2:] - edges[:, :2]
     if not aligned:
         size = size.clamp(min=1)
-    bin_x, bin_y = (size / size.new_tensor((bins[1], bins[0]))).unbind(1)
+    bin_y, bin_x = size[:, 1] / bins[0], size[:, 0] / bins[1]
     if sampling_ratio > 0:
         samples_y = samples_x = torch.full_like(bin_y, sampling_ratio)
         steps_y = steps_x = sampling_ratio

@@ -1,0 +1,86 @@
+"""Reading and describing annotation files."""
+
+import json
+
+import pytest
+from mmdet.datasets import CocoDataset
+
+from swin_mmdet.datasets import describe, read_coco
+from swin_mmdet.datasets.coco_file import CocoFileError
+
+
+def test_counts_of_a_small_file(coco, write):
+    coco['annotations'][0]['iscrowd'] = 1
+    found = read_coco(write(coco))
+    assert (len(found.file_names), found.num_annotations, found.num_crowds, found.num_empty_images) == (3, 3, 1, 1)
+    assert found.num_usable == 3
+    assert found.class_names == ('cat', 'dog')
+    assert dict(found.instances) == {4: 2, 9: 1}
+    assert found.faults == {}
+
+
+@pytest.mark.parametrize(('change', 'kind'), [
+    ({'id': 2}, 'annotation_id_twice'),
+    ({'id': 0}, 'annotation_id_zero'),
+    ({'image_id': 77}, 'image_unknown'),
+    ({'category_id': 77}, 'category_unknown'),
+    ({'bbox': [1, 2, 3]}, 'box'),
+    ({'bbox': [1, 2, float('nan'), 3]}, 'box'),
+    ({'bbox': [0.1, 0.2, 0.3, 0.4]}, 'box_small'),
+    ({'bbox': [10, 10, -5, 5]}, 'box_small'),
+    ({'bbox': [200, 10, 5, 5]}, 'box_outside'),
+    ({'bbox': [50, 50, 60, 60]}, 'box_beyond'),
+    ({'area': None}, 'area_missing'),
+    ({'area': 0}, 'area_zero'),
+    ({'segmentation': []}, 'mask_missing'),
+    ({'segmentation': [[1, 2, 3, 4]]}, 'mask_unreadable'),
+    ({'segmentation': {'size': [50, 100], 'counts': 'x'}}, 'mask_size'),
+], ids=str)
+def test_each_fault_is_found(coco, write, change, kind):
+    coco['annotations'][0].update(change)
+    fault = read_coco(write(coco)).faults[kind]
+    assert fault.count == 1
+    assert fault.examples
+
+
+def test_a_file_is_parsed_once_until_it_changes(coco, write):
+    path = write(coco)
+    first = read_coco(path)
+    assert read_coco(str(path)) is first
+    coco['annotations'].pop()
+    write(coco)
+    assert read_coco(path).num_annotations == 2
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ('{"images": [', 'not valid JSON'),
+    ('[1, 2]', 'holds a list'),
+    (json.dumps({'images': []}), "'categories' is no list"),
+    (json.dumps({'images': [], 'categories': [], 'annotations': {}}), "'annotations' is no list"),
+], ids=str)
+def test_what_is_no_coco_file_is_refused(tmp_path, text, message):
+    (tmp_path / 'a.json').write_text(text)
+    with pytest.raises(CocoFileError, match=message):
+        read_coco(tmp_path / 'a.json')
+
+
+def test_a_description_has_counts_sizes_and_classes(coco, write):
+    text = describe(read_coco(write(coco)))
+    for part in ('3, 1 without annotations', '3, 0 of them crowds', '100 x 100', 'median 35', '100% medium', 'cat  2'):
+        assert part in text
+
+
+@pytest.mark.parametrize('name', ['coco_mini', 'nuclei'])
+def test_usable_annotations_are_those_that_mmdet_keeps(shared_data, name):
+    path = shared_data / name / 'annotations/instances_val2017.json'
+    found = read_coco(path)
+    dataset = CocoDataset(ann_file=str(path), data_prefix={'img': ''}, metainfo={'classes': found.class_names},
+                          pipeline=[], test_mode=True)
+    assert found.num_usable == sum(len(dataset.get_data_info(index)['instances']) for index in range(len(dataset)))
+
+
+def test_real_files_have_no_fault_that_stops_mmdet(shared_data):
+    found = read_coco(shared_data / 'coco_mini/annotations/instances_train2017.json')
+    assert found.num_crowds == 27
+    assert len(found.categories) == 80
+    assert not {'area_missing', 'annotation_id_twice', 'box', 'mask_missing'} & set(found.faults)

@@ -140,7 +140,7 @@ def fit_to_device(cfg: Config) -> None:
     if cfg.launcher != 'none' and torch.cuda.is_available():
         local_rank, count = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
         if cfg.launcher == 'pytorch' and local_rank >= count:
-            raise UserError(f'process {local_rank} of this machine has no GPU: there are {count}; start {count} processes')
+            raise UserError(f'process {local_rank} has no GPU, this machine has {count}; start {count} processes')
     device = get_device()
     if device in ('cpu', 'mps') and cfg.optim_wrapper.type == 'AmpOptimWrapper':
         use_full_precision(cfg)

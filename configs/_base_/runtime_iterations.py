@@ -2,5 +2,5 @@
 
 _base_ = './default_runtime.py'
 
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(by_epoch=False, interval=100))
+default_hooks = dict(logger=dict(interval=20, log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=100))
 log_processor = dict(by_epoch=False, window_size=20)

@@ -12,5 +12,9 @@ _base_ = [
 ]
 
 model = dict(backbone=dict(drop_path_rate=0.0, init_cfg=None))
-train_cfg = dict(max_iters=1200, val_interval=300)
-default_hooks = dict(checkpoint=dict(interval=300))
+train_cfg = dict(max_iters=1000, val_interval=250)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=200),
+    dict(type='MultiStepLR', by_epoch=False, milestones=[850], gamma=0.1),
+]
+default_hooks = dict(checkpoint=dict(interval=250))

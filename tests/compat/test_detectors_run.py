@@ -41,9 +41,9 @@ def test_a_detector_trains_and_predicts(name):
     config = Config.fromfile(Path(mmdet.__file__).parent / '.mim' / 'configs' / name).model
     config.backbone.update(depth=18, init_cfg=None)
     config.neck.in_channels = [64, 128, 256, 512]
-    if 'rpn_head' in config:
-        config.test_cfg.rcnn.score_thr = 0.0
+    config.test_cfg.get('rcnn', config.test_cfg).score_thr = 0.0
     model = MODELS.build(config)
+    model.init_weights()
     image = torch.randint(256, (3, *SIZE), dtype=torch.uint8)
 
     data = model.data_preprocessor(dict(inputs=[image, image], data_samples=[sample(), sample()]), training=True)

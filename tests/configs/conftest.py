@@ -17,11 +17,6 @@ sys.path.insert(0, str(ROOT / 'tools'))
 CONFIGS = sorted(path for path in (ROOT / 'configs').glob('*/*.py') if path.parent.name != '_base_')
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if 'config_path' in metafunc.fixturenames:
-        metafunc.parametrize('config_path', CONFIGS, ids=lambda path: path.stem)
-
-
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny COCO-format data set."""
@@ -32,15 +27,15 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def small_runner(config_path: Path, shapes: Path, tmp_path: Path) -> Runner:
-    """A runner of a config as train.py builds it: shapes as data, small images, no download."""
+@pytest.fixture(scope='module', params=CONFIGS, ids=lambda path: path.stem)
+def small_runner(request: pytest.FixtureRequest, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    """A runner of a config as train.py builds it: shapes as data, small images, no download, no randomly idle block."""
     from data_folder import use_folder
     from launch import fit_to_device, nodes
 
-    cfg = Config.fromfile(config_path)
-    cfg.merge_from_dict(dict(work_dir=str(tmp_path), launcher='none', log_level='ERROR'))
-    cfg.model.backbone.merge(dict(init_cfg=None, use_abs_pos_embed=True, pretrain_img_size=64))
+    cfg = Config.fromfile(request.param)
+    cfg.merge_from_dict(dict(work_dir=str(tmp_path_factory.mktemp('work')), launcher='none', log_level='ERROR'))
+    cfg.model.backbone.merge(dict(init_cfg=None, drop_path_rate=0.0, use_abs_pos_embed=True, pretrain_img_size=64))
     use_folder(cfg, str(shapes))
     for transform in nodes(cfg.train_dataloader.dataset.pipeline):
         if 'scales' in transform:

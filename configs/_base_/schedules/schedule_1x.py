@@ -1,4 +1,4 @@
-"""12 epochs, AdamW without decay of norms and position tables, AMP. Batch 16 (8 GPUs x 2); others: `--auto-scale-lr`."""
+"""12 epochs, AdamW without decay of norms and position tables, AMP, batch 16 (else use `--auto-scale-lr`)."""
 
 _base_ = 'mmdet::_base_/schedules/schedule_1x.py'
 

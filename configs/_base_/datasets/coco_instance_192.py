@@ -1,0 +1,25 @@
+"""COCO-format instances for a machine without a GPU: images fit into 192 px."""
+
+_base_ = './coco_instance_512.py'
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='Resize', scale=(192, 192), keep_ratio=True),
+    dict(type='RandomFlip', prob=[0.4, 0.2], direction=['horizontal', 'vertical']),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(192, 192), keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    dataset=dict(pipeline=train_pipeline, filter_cfg=dict(min_size=16)),
+)
+val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))

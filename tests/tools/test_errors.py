@@ -1,0 +1,86 @@
+"""Mistakes of users end with one message that names the thing and the remedy."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+from mmengine.config import Config
+
+from swin_mmdet.datasets.problems import DatasetCheckError
+
+
+def call(tool: str, *arguments: object) -> object:
+    return importlib.import_module(tool).main([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def user_error() -> type[Exception]:
+    return importlib.import_module('launch').UserError
+
+
+def test_missing_config(user_error: type[Exception]):
+    with pytest.raises(user_error, match=r'no config at nowhere\.py .*configs/'):
+        call('train', 'nowhere.py')
+
+
+def test_config_that_is_no_python(user_error: type[Exception], tmp_path: Path):
+    (tmp_path / 'broken.py').write_text('model = dict(\n')
+    with pytest.raises(user_error, match=r'broken\.py cannot be read: SyntaxError'):
+        call('train', tmp_path / 'broken.py')
+
+
+@pytest.mark.parametrize('tool', ['test', 'predict'])
+def test_missing_checkpoint(tool: str, user_error: type[Exception], config: Path, shapes: Path, tmp_path: Path):
+    extra = ['--data', shapes] if tool == 'test' else [shapes / 'val2017', '--out-dir', tmp_path]
+    with pytest.raises(user_error, match=r'no checkpoint at nothing\.pth .*train first'):
+        call(tool, config, 'nothing.pth', *extra)
+
+
+def test_missing_checkpoint_to_resume_from(user_error: type[Exception], config: Path):
+    with pytest.raises(user_error, match=r'no checkpoint to resume from at nothing\.pth'):
+        call('train', config, '--resume', 'nothing.pth')
+
+
+def test_resume_without_a_checkpoint_says_so(tmp_path: Path, capsys: pytest.CaptureFixture):
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    importlib.import_module('train').resume(cfg, 'auto')
+    assert f'no checkpoint in {tmp_path}, training starts at the beginning' in capsys.readouterr().out
+    assert cfg.resume is False
+
+
+def test_missing_pretrained_weights(user_error: type[Exception], config: Path, shapes: Path):
+    init_cfg = ['model.backbone.init_cfg.type=Pretrained', 'model.backbone.init_cfg.checkpoint=gone.pth']
+    with pytest.raises(user_error, match=r'no pretrained weights at gone\.pth'):
+        call('train', config, '--data', shapes, '--cfg-options', *init_cfg)
+
+
+def test_missing_data(config: Path, tmp_path: Path):
+    with pytest.raises(DatasetCheckError, match='no such file'):
+        call('train', config, '--work-dir', tmp_path, '--cfg-options', f'data_root={tmp_path}')
+
+
+def test_folder_without_annotations(user_error: type[Exception], config: Path, tmp_path: Path):
+    with pytest.raises(user_error, match=r'--data .*no train annotations'):
+        call('train', config, '--data', tmp_path)
+
+
+def test_exit_code_and_message_without_traceback(user_error: type[Exception], capsys: pytest.CaptureFixture):
+    def main() -> None:
+        raise user_error('the thing; the remedy')
+
+    with pytest.raises(SystemExit) as exit_info:
+        importlib.import_module('launch').run_cli(main)
+    assert exit_info.value.code == 2
+    assert capsys.readouterr().err == 'error: the thing; the remedy\n'
+
+
+@pytest.mark.parametrize(
+    ('script', 'arguments'), [('dist_train.sh', 'CONFIG GPUS'), ('dist_test.sh', 'CONFIG CHECKPOINT GPUS')]
+)
+def test_shell_scripts_print_their_usage(script: str, arguments: str, run, repository: Path):
+    assert re.search(f'usage: .*{script} {arguments}', run('bash', repository / 'tools' / script, code=2))

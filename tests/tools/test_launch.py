@@ -1,0 +1,76 @@
+"""What the tools change in a config before they run it."""
+
+import importlib
+
+import pytest
+
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+from mmengine.config import Config
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch):
+    module = importlib.import_module('launch')
+    monkeypatch.setattr(module, 'get_device', lambda: 'cpu')
+    return module
+
+
+def test_mixed_precision_becomes_float32_on_a_cpu(launch, capsys: pytest.CaptureFixture):
+    wrapper = dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='bfloat16', optimizer=dict(type='SGD'))
+    cfg = Config(dict(model={}, launcher='none', optim_wrapper=wrapper))
+    launch.fit_to_device(cfg)
+    assert cfg.optim_wrapper.to_dict() == dict(type='OptimWrapper', optimizer=dict(type='SGD'))
+    assert 'float32' in capsys.readouterr().out
+
+
+def test_sync_bn_becomes_bn_on_a_cpu(launch, capsys: pytest.CaptureFixture):
+    model = dict(heads=[dict(norm_cfg=dict(type='SyncBN', requires_grad=True))])
+    cfg = Config(dict(model=model, launcher='none', optim_wrapper=dict(type='OptimWrapper')))
+    launch.fit_to_device(cfg)
+    assert cfg.model.heads[0].norm_cfg.to_dict() == dict(type='BN', requires_grad=True)
+    assert 'SyncBN' in capsys.readouterr().out
+
+
+def test_slurm_needs_gpus(launch):
+    cfg = Config(dict(model={}, launcher='slurm', optim_wrapper=dict(type='OptimWrapper')))
+    with pytest.raises(launch.UserError, match='torchrun'):
+        launch.fit_to_device(cfg)
+
+
+def test_data_root_moves_every_path(launch):
+    cfg = Config(
+        dict(
+            data_root='data/coco/',
+            train_dataloader=dict(dataset=dict(data_root='data/coco/', ann_file='annotations/a.json')),
+            val_evaluator=dict(ann_file='data/coco/annotations/b.json'),
+            test_evaluator=dict(ann_file='elsewhere/b.json'),
+        )
+    )
+    launch.apply_options(cfg, None, dict(data_root='/big disk/coco'))
+    assert cfg.train_dataloader.dataset.data_root == '/big disk/coco/'
+    assert cfg.train_dataloader.dataset.ann_file == 'annotations/a.json'
+    assert cfg.val_evaluator.ann_file == '/big disk/coco/annotations/b.json'
+    assert cfg.test_evaluator.ann_file == 'elsewhere/b.json'
+
+
+def test_data_folder_sets_classes_everywhere(launch, repository, shapes):
+    cfg = Config.fromfile(repository / 'configs/swin/cascade-mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py')
+    launch.apply_options(cfg, str(shapes), {})
+    assert [head.num_classes for head in cfg.model.roi_head.bbox_head] == [3, 3, 3]
+    assert cfg.model.roi_head.mask_head.num_classes == 3
+    for split in ('train', 'val', 'test'):
+        assert tuple(cfg[f'{split}_dataloader'].dataset.metainfo.classes) == ('circle', 'square', 'triangle')
+
+
+@pytest.mark.parametrize('flag', ['--amp', '--auto-scale-lr'])
+def test_train_flags(flag: str):
+    train = importlib.import_module('train')
+    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper'), auto_scale_lr=dict(enable=False, base_batch_size=16)))
+    if flag == '--amp':
+        train.use_amp(cfg)
+        assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+    else:
+        train.scale_learning_rate(cfg)
+        assert cfg.auto_scale_lr.enable

@@ -31,6 +31,10 @@ def run_cli(main: Callable[[], int | None]) -> None:
     """Run a tool and exit: code 2 and one message for a user's mistake, a traceback for anything else."""
     try:
         code = main()
+        if dist.is_available() and dist.is_initialized():
+            # the first process to leave would cut off the others in their last messages
+            dist.barrier()
+            dist.destroy_process_group()
     except (UserError, DatasetCheckError) as error:
         print(f'error: {error}', file=sys.stderr)
         code = USER_ERROR
@@ -40,9 +44,6 @@ def run_cli(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         print('interrupted; `train.py` goes on from its last checkpoint with --resume', file=sys.stderr)
         code = INTERRUPTED
-    finally:
-        if dist.is_available() and dist.is_initialized():
-            dist.destroy_process_group()
     sys.exit(code)
 
 

@@ -21,6 +21,8 @@ model = dict(
         in_channels=64,
         feat_channels=64,
         anchor_generator=dict(scales=[4], strides=[4, 8, 16, 32]),
+        # good boxes early: the second stage learns classes only from proposals that fit the objects
+        loss_bbox=dict(loss_weight=5.0),
     ),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=64, roi_layer=dict(sampling_ratio=2)),
@@ -34,12 +36,12 @@ model = dict(
             norm_cfg=norm_cfg,
         ),
         mask_roi_extractor=dict(out_channels=64, roi_layer=dict(sampling_ratio=2)),
-        mask_head=dict(in_channels=64, conv_out_channels=64, num_convs=2, norm_cfg=norm_cfg),
+        mask_head=dict(in_channels=64, conv_out_channels=32, num_convs=2, norm_cfg=norm_cfg),
     ),
     train_cfg=dict(
         rpn=dict(sampler=dict(num=128)),
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
-        rcnn=dict(sampler=dict(num=32, pos_fraction=0.5)),
+        rcnn=dict(assigner=dict(pos_iou_thr=0.6, min_pos_iou=0.6), sampler=dict(num=32, pos_fraction=0.5)),
     ),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
 )

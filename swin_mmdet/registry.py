@@ -5,7 +5,6 @@ The parents are mmengine's root registries, not mmdet's: `Registry.get` looks a 
 children of the root, so only a child of the root is found from every scope (mmengine, mmdet, mmpretrain, ...).
 """
 
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
@@ -16,4 +15,3 @@ SCOPE = 'swin_mmdet'
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['swin_mmdet.models'])
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['swin_mmdet.evaluation'])
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['swin_mmdet.engine'])

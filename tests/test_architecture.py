@@ -22,7 +22,6 @@ MAY_IMPORT = {
     'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
     'datasets': {'registry', 'compat', 'mmdet', 'mmengine', 'mmcv', 'numpy', 'torch', 'pycocotools'},
     'evaluation': {'registry', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
-    'engine': {'registry', 'datasets', 'mmdet', 'mmengine', 'torch', 'numpy'},
 }
 FILES = sorted(path for path in PACKAGE.rglob('*.py') if '.mim' not in path.parts)
 LIBRARY_FILES = [path for path in FILES if path.name != '__init__.py']

@@ -20,15 +20,7 @@ model = dict(
     roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)),
     test_cfg=dict(rcnn=dict(max_per_img=150)),
 )
-# under a microscope no direction is up
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='Resize', scale=(512, 512), keep_ratio=True),
-    dict(type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal']),
-    dict(type='PackDetInputs'),
-]
-train_dataloader = dict(dataset=dict(metainfo=metainfo, pipeline=train_pipeline, **train_data))
+train_dataloader = dict(dataset=dict(metainfo=metainfo, **train_data))
 val_dataloader = dict(dataset=dict(metainfo=metainfo, **val_data))
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + val_data['ann_file'])

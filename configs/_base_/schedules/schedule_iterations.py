@@ -5,7 +5,7 @@ _base_ = './schedule_1x.py'
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=400, val_interval=100)
 
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.3, by_epoch=False, begin=0, end=200),
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=200),
     dict(type='MultiStepLR', by_epoch=False, milestones=[350], gamma=0.1),
 ]
 

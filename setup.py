@@ -8,10 +8,11 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = re.search(r"__version__ = '([^']+)'", (ROOT / 'swin_mmdet/__init__.py').read_text())[1]
 
-# pycocotools >= 2.0.8 has wheels built against numpy 2; importlib_metadata etc. are required by nobody but used
+# mmengine requires opencv-python, whose windows need the libGL that servers lack; the headless files over it do not.
+# pycocotools 2.0.8 is the first with wheels for numpy 2.
 TORCH = ['torch>=2.6', 'torchvision>=0.21']
 MMDET = ['mmengine>=0.10.7', 'mmcv-lite>=2.0.1,<2.2', 'mmdet>=3.3,<4', 'pycocotools>=2.0.8', 'opencv-python-headless']
-ONEDL = ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'pycocotools>=2.0.8']
+ONEDL = ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'pycocotools>=2.0.8', 'opencv-python-headless']
 EVAL = ['faster-coco-eval>=1.6']
 TEST = ['pytest>=7', 'ruff>=0.6']
 
@@ -19,11 +20,12 @@ setup(
     name='swin_mmdet',
     version=VERSION,
     description='Swin Transformer detectors for MMDetection 3.x on any current PyTorch',
-    long_description=(ROOT / 'README.md').read_text() if (ROOT / 'README.md').exists() else '',
+    long_description=(ROOT / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     python_requires='>=3.10',
     packages=find_packages(include=['swin_mmdet', 'swin_mmdet.*']),
     package_data={'swin_mmdet': ['.mim/**/*']},
+    exclude_package_data={'swin_mmdet': ['.mim/tools/benchmarks/results/*']},
     install_requires=['numpy'],
     extras_require={
         'mmdet': TORCH + MMDET,

@@ -75,7 +75,7 @@ def missing_op(name: str) -> Callable[..., NoReturn]:
     def refuse(*args: object, **kwargs: object) -> NoReturn:
         raise NotImplementedError(
             f'{name} needs a compiled mmcv, and the one installed has no compiled ops. Install a wheel that fits your '
-            'PyTorch and CUDA (`mim install mmcv`, or the onedl-mmcv project), or build mmcv from source with '
+            'PyTorch and CUDA (the onedl-mmcv project publishes some), or build mmcv from source with '
             '`MMCV_WITH_OPS=1 pip install --no-binary mmcv mmcv`'
         )
 

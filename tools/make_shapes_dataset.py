@@ -16,10 +16,12 @@ from pycocotools import mask as mask_utils
 
 import swin_mmdet.compat  # noqa: F401
 
-CLASSES = ('circle', 'square', 'triangle')
+# class -> its typical hue in degrees: as with real objects, the look helps where half of the outline is hidden
+HUES = {'circle': 0, 'square': 120, 'triangle': 240}
+CLASSES = tuple(HUES)
 SPLITS = ('train', 'val')
-DRAWING = 1  # raise it when the same seed draws other pictures
-MIN_VISIBLE, MIN_PIXELS = 0.4, 40  # of an object; whatever would hide more is not drawn
+DRAWING = 2  # raise it when the same seed draws other pictures
+MIN_VISIBLE, MIN_PIXELS = 0.6, 60  # of an object; whatever would hide more is not drawn
 JPEG_QUALITY = 92
 
 
@@ -73,13 +75,20 @@ def texture(size: int, rng: np.random.Generator) -> np.ndarray:
     return image + rng.normal(0, rng.uniform(2, 14), (size, size, 3))
 
 
+def typical_colour(kind: str, rng: np.random.Generator) -> np.ndarray:
+    """A BGR colour [3] within 30 degrees of the hue of a class, pale to strong and dark to bright."""
+    hue = (HUES[kind] + rng.uniform(-30, 30)) % 360
+    pixel = np.array([[[hue, rng.uniform(0.4, 1), rng.uniform(0.4, 1)]]], dtype=np.float32)
+    return 255 * cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0]
+
+
 def draw_image(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
     """An image [size, size, 3] and its objects, each with 'kind', 'polygon', 'full' and 'visible' masks."""
     image = texture(size, rng)
     objects: list[dict] = []
-    for _ in range(rng.integers(2, 9)):
+    for _ in range(rng.integers(2, 7)):
         kind = str(rng.choice(CLASSES))
-        radius = size * np.exp(rng.uniform(np.log(0.06), np.log(0.25)))
+        radius = size * np.exp(rng.uniform(np.log(0.08), np.log(0.25)))
         points = outline(kind, radius, rng) + rng.uniform(0.05, 0.95, 2) * size
         polygon = points.round(2).ravel().tolist()
         mask = rasterise(polygon, size)
@@ -91,7 +100,7 @@ def draw_image(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[di
             continue
         for other, rest in zip(objects, left):
             other['visible'] = rest
-        colour, light = rng.uniform(0, 255, 3), rng.uniform(-40, 40)
+        colour, light = typical_colour(kind, rng), rng.uniform(-40, 40)
         shade = colour + light * (np.mgrid[:size, :size][0] / size)[..., None] + rng.normal(0, 5, (size, size, 1))
         image[mask] = shade[mask]
         objects.append({'kind': kind, 'polygon': polygon, 'full': mask, 'visible': mask})

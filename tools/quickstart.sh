@@ -62,12 +62,15 @@ if [ -n "$smoke" ]; then
         train_dataloader.batch_size=2 "${options[@]+"${options[@]}"}")
     data_size=(--train 12 --val 4)
 else
-    data_size=()
+    data_size=(--train 1000 --val 60)
 fi
+
+# waiting threads that spin would starve each other wherever something else runs on the same cores
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 
 step '1/4 data'
 if [ "$data" = "$work_dir/shapes" ]; then
-    python "$root/tools/make_shapes_dataset.py" "$data" "${data_size[@]+"${data_size[@]}"}" || fail 'making the shapes'
+    python "$root/tools/make_shapes_dataset.py" "$data" "${data_size[@]}" || fail 'making the shapes'
 else
     echo "using $data"
 fi

@@ -13,14 +13,14 @@ data_root = 'data/shapes/'
 data = dict(dataset=dict(data_root=data_root, metainfo=dict(classes=('circle', 'square', 'triangle'))))
 
 model = dict(roi_head=dict(bbox_head=dict(num_classes=3), mask_head=dict(num_classes=3)))
-train_dataloader = data
+train_dataloader = dict(batch_size=8, **data)
 val_dataloader = data
 test_dataloader = data
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
-train_cfg = dict(max_iters=1000, val_interval=1000)
-optim_wrapper = dict(optimizer=dict(lr=0.0004))
+train_cfg = dict(max_iters=500, val_interval=500)
+optim_wrapper = dict(optimizer=dict(lr=0.0005, betas=(0.9, 0.95), weight_decay=0.1))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=1000, eta_min_ratio=0.02),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=40),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=250, end=500, eta_min_ratio=0.02),
 ]

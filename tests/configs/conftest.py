@@ -47,6 +47,7 @@ def small_runner(request: pytest.FixtureRequest, shapes: Path, tmp_path_factory:
     for node in nodes(cfg.train_dataloader.dataset):
         if 'filter_cfg' in node:
             node.filter_cfg = dict(filter_empty_gt=True, min_size=8)
+    cfg.model.train_cfg.rpn_proposal.merge(dict(nms_pre=100, max_per_img=50))
     cfg.train_dataloader.merge(dict(batch_size=2, num_workers=0, persistent_workers=False))
     fit_to_device(cfg)
     return Runner.from_cfg(cfg)

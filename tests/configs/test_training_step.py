@@ -35,8 +35,8 @@ def test_one_training_step_is_finite_and_changes_the_weights(small_runner: Runne
     assert losses['loss'] > 0
     after = dict(model.named_parameters())
     assert all(torch.isfinite(parameter).all() for parameter in after.values())
-    # a branch without a positive sample has no gradient: nothing can be asked of single parameters of the heads
+    # a map without an anchor inside so small an image, or a branch without a positive sample, has no gradient
     unchanged = {name for name in before if torch.equal(before[name], after[name])}
-    assert not [name for name in unchanged if name.startswith(('backbone', 'neck'))]
-    for part in ('rpn_head', 'roi_head.bbox_head', 'roi_head.mask_head'):
+    assert not [name for name in unchanged if name.startswith('backbone')]
+    for part in ('neck', 'rpn_head', 'roi_head.bbox_head', 'roi_head.mask_head'):
         assert [name for name in before.keys() - unchanged if name.startswith(part)], part

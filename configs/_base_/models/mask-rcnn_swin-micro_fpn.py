@@ -21,7 +21,7 @@ model = dict(
         in_channels=64,
         feat_channels=64,
         anchor_generator=dict(scales=[4], strides=[4, 8, 16, 32]),
-        # good boxes early: the second stage learns classes only from proposals that fit the objects
+        # good boxes early: the second stage starts from them
         loss_bbox=dict(loss_weight=5.0),
     ),
     roi_head=dict(
@@ -34,14 +34,17 @@ model = dict(
             conv_out_channels=64,
             fc_out_channels=256,
             norm_cfg=norm_cfg,
+            # with so few boxes a step, classes are what is learned last
+            loss_cls=dict(loss_weight=2.0),
         ),
         mask_roi_extractor=dict(out_channels=64, roi_layer=dict(sampling_ratio=2)),
         mask_head=dict(in_channels=64, conv_out_channels=32, num_convs=2, norm_cfg=norm_cfg),
     ),
     train_cfg=dict(
-        rpn=dict(sampler=dict(num=128)),
+        rpn=dict(sampler=dict(num=64)),
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
-        rcnn=dict(assigner=dict(pos_iou_thr=0.6, min_pos_iou=0.6), sampler=dict(num=32, pos_fraction=0.5)),
+        # few and well-fitting boxes of many images: a class is hardly learned from a box that is half off
+        rcnn=dict(assigner=dict(pos_iou_thr=0.7, min_pos_iou=0.7), sampler=dict(num=16, pos_fraction=0.5)),
     ),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
 )

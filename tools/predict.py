@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     # a folder of its own, so that no drawing can replace the image it was made from
     pictures = out_dir / 'vis'
     pictures.mkdir(parents=True, exist_ok=True)
-    visualizer = DetLocalVisualizer()
+    visualizer = DetLocalVisualizer(alpha=0.4)  # the image shows through the masks
     visualizer.dataset_meta = model.dataset_meta
 
     rows, broken, taken = [], [], set()

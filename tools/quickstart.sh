@@ -88,7 +88,7 @@ python "$root/tools/test.py" "$trained" "$checkpoint" --work-dir "$work_dir/test
 step '4/4 drawing predictions on validation images'
 images="$(python -c 'import sys; from mmengine import Config
 print(Config.fromfile(sys.argv[1]).val_dataloader.dataset.data_prefix.img)' "$trained" 2>/dev/null)"
-python "$root/tools/predict.py" "$trained" "$checkpoint" "$images" --out-dir "$work_dir/predictions" --limit 20 ||
+python "$root/tools/predict.py" "$trained" "$checkpoint" "$images" --out-dir "$work_dir/predictions" --limit 20 --score-thr 0.5 ||
     fail 'drawing'
 
 step 'result'

@@ -19,7 +19,7 @@ test_dataloader = data
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 train_cfg = dict(max_iters=500, val_interval=500)
-optim_wrapper = dict(optimizer=dict(lr=0.0005, betas=(0.9, 0.95), weight_decay=0.1))
+optim_wrapper = dict(optimizer=dict(lr=0.0005, betas=(0.9, 0.95)))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=40),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=250, end=500, eta_min_ratio=0.02),

@@ -10,8 +10,9 @@ from swin_mmdet.datasets.class_problems import agreement_problems, class_problem
 from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
 from swin_mmdet.datasets.discover import CocoFolder
 from swin_mmdet.datasets.evaluator_problems import evaluator_problems, evaluators, writes_only
-from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, image_problems, mask_problems
+from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, mask_problems
 from swin_mmdet.datasets.heads import has_roi_mask_head
+from swin_mmdet.datasets.image_problems import image_problems
 from swin_mmdet.datasets.problems import ERROR, DatasetCheckError, Problem, listing
 from swin_mmdet.datasets.sources import CocoSource, coco_sources
 

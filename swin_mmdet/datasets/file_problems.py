@@ -1,9 +1,6 @@
 """Problems that an annotation file and its image folder have by themselves, whatever the config."""
 
-import os
-from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 
 from swin_mmdet.datasets.coco_file import CocoFile
 from swin_mmdet.datasets.problems import ERROR, WARNING, Problem, count, some
@@ -110,24 +107,3 @@ def mask_problems(coco: CocoFile, where: str, needed_by: str) -> list[Problem]:
                 f'{some(fault.examples)}) in {coco.path}; mmdet ignores their objects')
         found.append(Problem(where, what, DROP, WARNING))
     return found
-
-
-def image_problems(coco: CocoFile, folder: Path, where: str, key: str) -> list[Problem]:
-    """Images that are listed but not in `folder`; `key` is the config key that names the folder."""
-    if not folder.is_dir():
-        return [Problem(where, f'no such image folder: {folder}', f'set {key} to the folder of the images')]
-    by_folder = defaultdict(list)
-    for name in coco.file_names:
-        by_folder[str(PurePosixPath(name).parent)].append(name)
-    missing = []
-    for inner, names in by_folder.items():
-        here = folder / inner
-        present = {entry.name for entry in os.scandir(here)} if here.is_dir() else set()
-        missing += [name for name in names if PurePosixPath(name).name not in present]
-    if not missing:
-        return []
-    what = f'{len(missing)} of {len(coco.file_names)} images are not in {folder}: {some(missing, 3)}'
-    hint = ''
-    if PurePosixPath(missing[0]).parts[0] == folder.name:
-        hint = f"; 'file_name' begins with '{folder.name}/' already, so the folder should be {folder.parent}"
-    return [Problem(where, what, f'set {key} so that {key} + file_name is the path of an image{hint}')]

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from mmengine.config import Config
+from PIL import Image
 
 import swin_mmdet.compat  # noqa: F401
 
@@ -27,7 +28,7 @@ def coco():
 
 @pytest.fixture
 def write(tmp_path):
-    """write(coco, split) puts annotations and empty image files into the folder and returns the annotation file."""
+    """write(coco, split) puts annotations and grey images into the folder and returns the annotation file."""
 
     def write_split(content, split='train', images=True):
         (tmp_path / 'annotations').mkdir(exist_ok=True)
@@ -35,7 +36,8 @@ def write(tmp_path):
         path.write_text(json.dumps(content))
         (tmp_path / f'{split}2017').mkdir(exist_ok=True)
         for image in content['images'] if images else ():
-            (tmp_path / f'{split}2017' / image.get('file_name', 'x')).touch()
+            size = image.get('width') or 100, image.get('height') or 100
+            Image.new('L', size).save(tmp_path / f'{split}2017' / image.get('file_name', 'x.jpg'))
         return path
 
     return write_split

@@ -17,6 +17,7 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from swin_mmdet.checkpoint.files import read_state_dict
 from swin_mmdet.datasets.check import DatasetCheckError, check_config
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
@@ -114,9 +115,14 @@ def existing(path: str, what: str, remedy: str = 'check the path') -> str:
 
 
 def check_weights(path: str, what: str) -> str:
-    """A checkpoint's path or URL, if the path has a file."""
-    if '://' not in path:
-        existing(path, what, 'train first, or give the path or URL of a .pth file')
+    """A checkpoint's path or URL, if the path has a file that holds weights."""
+    if '://' in path:
+        return path
+    existing(path, what, 'train first, or give the path or URL of a .pth file')
+    try:
+        read_state_dict(path)
+    except ValueError as error:
+        raise UserError(str(error)) from error
     return path
 
 

@@ -1,5 +1,6 @@
 """From a path, a URL or a dict to a flat state dict."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -46,10 +47,10 @@ def _read(source: str) -> object:
             return _load_local(source)
         return CheckpointLoader.load_checkpoint(source, map_location='cpu', logger='silent')
     except (UnpicklingError, EOFError, RuntimeError) as error:
-        first_line = str(error).strip().split('\n')[0]
+        first_sentence = re.split(r'\.\s|\n', str(error).strip())[0]
         raise ValueError(
             f'checkpoint {source!r} cannot be read: it is truncated, not a PyTorch file, or holds objects other than '
-            f'weights ({type(error).__name__}: {first_line}). Download it again, or save only its state_dict.'
+            f'weights ({type(error).__name__}: {first_sentence}). Download it again, or save only its state_dict.'
         ) from error
 
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
@@ -39,6 +40,13 @@ def test_missing_checkpoint(tool: str, user_error: type[Exception], config: Path
     extra = ['--data', shapes] if tool == 'test' else [shapes / 'val2017', '--out-dir', tmp_path]
     with pytest.raises(user_error, match=r'no checkpoint at nothing\.pth .*train first'):
         call(tool, config, 'nothing.pth', *extra)
+
+
+def test_truncated_checkpoint(user_error: type[Exception], config: Path, shapes: Path, tmp_path: Path):
+    torch.save({'state_dict': {'a': torch.zeros(1000)}}, tmp_path / 'cut.pth')
+    (tmp_path / 'cut.pth').write_bytes((tmp_path / 'cut.pth').read_bytes()[:2000])
+    with pytest.raises(user_error, match=r'cut\.pth.* cannot be read: it is truncated'):
+        call('test', config, tmp_path / 'cut.pth', '--data', shapes)
 
 
 def test_missing_checkpoint_to_resume_from(user_error: type[Exception], config: Path):

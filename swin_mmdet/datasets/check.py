@@ -45,6 +45,7 @@ def find_problems(cfg) -> tuple[list[Problem], list[CocoFile]]:
     problems: list[Problem] = []
     files: dict[Path, CocoFile] = {}
     classes: dict[str, tuple[str, ...]] = {}
+    images: dict[tuple[Path, Path], list[Problem]] = {}
     model = cfg.get('model') or {}
     for source in coco_sources(cfg):
         try:
@@ -54,6 +55,11 @@ def find_problems(cfg) -> tuple[list[Problem], list[CocoFile]]:
             continue
         files[coco.path] = coco
         problems += _source_problems(cfg, source, coco)
+        if source.image_folder is not None:
+            pair = coco.path, source.image_folder
+            if pair not in images:  # val and test mostly share theirs, and every image file is opened
+                images[pair] = image_problems(coco, source.image_folder, source.key, "data_prefix['img']")
+            problems += [replace(problem, where=source.key) for problem in images[pair]]
         classes[source.key] = intended_classes(source, coco)
     problems += agreement_problems(classes)
     if classes:
@@ -79,8 +85,6 @@ def _source_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:
     found = file_problems(coco, key) + class_problems(source, coco)
     if source.image_folder is None:
         found.append(Problem(key, "it has no data_prefix['img']", "set data_prefix=dict(img='FOLDER/')"))
-    else:
-        found += image_problems(coco, source.image_folder, key, "data_prefix['img']")
     if source.split == 'train' or not writes_only(cfg, source.split):
         found += annotation_problems(coco, key)
     reasons = []

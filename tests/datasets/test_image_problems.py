@@ -3,6 +3,7 @@
 import pytest
 from PIL import Image
 
+from swin_mmdet.datasets import image_problems
 from swin_mmdet.datasets.check import DatasetCheckError, check_config, find_problems
 from swin_mmdet.datasets.image_problems import image_size
 
@@ -22,6 +23,17 @@ def test_an_image_of_another_size_is_a_warning_with_both_sizes(config, tmp_path)
     (problem,) = problems
     assert problem.level == 'warning'
     assert '2.jpg is 50x100, not 100x100' in problem.what
+
+
+def test_images_that_val_and_test_share_are_opened_once_and_reported_for_both(config, tmp_path, monkeypatch):
+    cfg = config()
+    cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+    (tmp_path / 'val2017/2.jpg').write_bytes(b'')
+    opened = []
+    monkeypatch.setattr(image_problems, 'image_size', lambda path: opened.append(path) or image_size(path))
+    (problem,) = find_problems(cfg)[0]
+    assert problem.where == 'val_dataloader.dataset and test_dataloader.dataset'
+    assert len(opened) == len(set(opened)) == 6
 
 
 @pytest.mark.parametrize(('orientation', 'size'), [(1, (30, 20)), (3, (30, 20)), (6, (20, 30)), (8, (20, 30))])

@@ -6,7 +6,7 @@ train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=400, val_in
 
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=200),
-    dict(type='MultiStepLR', by_epoch=False, milestones=[350], gamma=0.1),
+    dict(type='LinearLR', start_factor=1.0, end_factor=0.01, by_epoch=False, begin=300, end=400),
 ]
 
 optim_wrapper = dict(optimizer=dict(lr=0.0002))

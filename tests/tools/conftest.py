@@ -71,7 +71,7 @@ def environment() -> dict[str, str]:
     """Variables for a child process: no GPU, and the modules of this folder."""
     return os.environ | {
         'CUDA_VISIBLE_DEVICES': '-1',
-        'PYTHONPATH': os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
+        'PYTHONPATH': os.pathsep.join([str(ROOT), str(Path(__file__).parent), os.environ.get('PYTHONPATH', '')]),
         'OMP_NUM_THREADS': '1',
         'PYTHONWARNINGS': 'ignore',
     }

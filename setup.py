@@ -10,11 +10,12 @@ VERSION = re.search(r"__version__ = '([^']+)'", (ROOT / 'swin_mmdet/__init__.py'
 
 # mmengine requires opencv-python, whose windows need the libGL that servers lack; the headless files over it do not.
 # pycocotools 2.0.8 is the first with wheels for numpy 2.
-TORCH = ['torch>=2.6', 'torchvision>=0.21']
+TORCH = ['torch>=2.6', 'torchvision>=0.21', 'safetensors>=0.4']
 MMDET = ['mmengine>=0.10.7', 'mmcv-lite>=2.0.1,<2.2', 'mmdet>=3.3,<4', 'pycocotools>=2.0.8', 'opencv-python-headless']
 ONEDL = ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'pycocotools>=2.0.8', 'opencv-python-headless']
 EVAL = ['faster-coco-eval>=1.6']
-TEST = ['pytest>=7', 'ruff>=0.6']
+# timm and transformers are oracles of the checkpoint conversions
+TEST = ['pytest>=7', 'ruff>=0.6', 'timm>=1.0', 'transformers>=5']
 
 setup(
     name='swin_mmdet',

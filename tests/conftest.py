@@ -1,11 +1,14 @@
 """Fixtures that every room's tests share."""
 
+import importlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / 'tools'))
 
 
 @pytest.fixture(scope='session')
@@ -21,3 +24,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f'no data at {folder}; set SWIN_MMDET_DATA')
     return folder
+
+
+@pytest.fixture
+def user_error() -> type[Exception]:
+    """What a tool raises for a mistake of its user."""
+    return importlib.import_module('launch').UserError

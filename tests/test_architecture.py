@@ -18,7 +18,7 @@ MAY_IMPORT = {
     'drop_in': {'compat', 'models', 'mmdet', 'mmengine'},
     'compat': {'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv'},
     'ops': {'torch'},
-    'checkpoint': {'ops', 'variants', 'torch', 'mmengine'},
+    'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
     'datasets': {'registry', 'compat', 'mmdet', 'mmengine', 'mmcv', 'numpy', 'torch', 'pycocotools', 'PIL'},
     'evaluation': {'registry', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},

@@ -14,10 +14,8 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
-from swin_mmdet.checkpoint.files import read_state_dict
+from swin_mmdet.checkpoint import detect_format, read_checkpoint
 from swin_mmdet.datasets.check import DatasetCheckError, check_config
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
@@ -114,15 +112,17 @@ def existing(path: str, what: str, remedy: str = 'check the path') -> str:
     return path
 
 
-def check_weights(path: str, what: str) -> str:
-    """A checkpoint's path or URL, if the path has a file that holds weights."""
+def check_weights(path: str, what: str, swin: bool = False) -> str:
+    """A checkpoint's path or URL, if the path has a file that holds weights, and if `swin` those of a Swin backbone."""
     if '://' in path:
         return path
     existing(path, what, 'train first, or give the path or URL of a .pth file')
     try:
-        read_state_dict(path)
+        weights = read_checkpoint(path).state_dict
+        if swin:
+            detect_format(weights)
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise UserError(str(error) if path in str(error) else f'{what} {path}: {error}') from error
     return path
 
 
@@ -131,8 +131,10 @@ def check_run(cfg: Config) -> None:
     if not is_main_process():
         return
     for node in nodes(cfg.model):
-        if node.get('type') == 'Pretrained':
-            check_weights(node['checkpoint'], 'pretrained weights')
+        init_cfg = node.get('init_cfg')
+        if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
+            is_swin = str(node.get('type')).endswith('SwinTransformer') and 'prefix' not in init_cfg
+            check_weights(init_cfg['checkpoint'], 'pretrained weights', is_swin)
     check_config(cfg)
 
 
@@ -182,11 +184,6 @@ def use_gloo(cfg: Config) -> None:
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
-
-
-def build_runner(cfg: Config) -> Runner:
-    """The runner that the config asks for."""
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
 def nodes(cfg: object) -> Iterator[dict]:

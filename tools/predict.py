@@ -16,8 +16,10 @@ from mmdet.structures.mask import encode_mask_results
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import DictAction
 from mmengine.device import get_device
-from mmengine.runner import load_checkpoint
 from torch import nn
+from weights import load_weights
+
+from swin_mmdet.checkpoint import read_checkpoint
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 SOME_FAILED = 1
@@ -86,11 +88,9 @@ def load_model(args: argparse.Namespace) -> nn.Module:
         import swin_mmdet.drop_in  # noqa: F401
     cfg.model.backbone.init_cfg = None
     model = init_detector(cfg, None, palette='random', device=args.device or get_device())
-    try:
-        checkpoint = load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
-    except RuntimeError as error:
-        raise UserError(f'{args.checkpoint} does not fit the model of this config: {error}') from error
-    meta = checkpoint.get('meta', {}).get('dataset_meta') or cfg.test_dataloader.dataset.get('metainfo')
+    load_weights(model, args.checkpoint, strict=True)
+    classes = read_checkpoint(args.checkpoint).meta.get('classes')
+    meta = {'classes': classes} if classes else cfg.test_dataloader.dataset.get('metainfo')
     if meta is not None:
         model.dataset_meta = dict(palette='random') | {key.lower(): value for key, value in meta.items()}
     return model

@@ -2,22 +2,11 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from launch import UserError, add_shared_arguments, check_run, check_weights, fit_to_device, load_config, run_cli
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
-from mmengine.runner import Runner
-
-
-class StrictRunner(Runner):
-    """A runner that refuses a checkpoint of another model instead of testing random weights."""
-
-    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:
-        try:
-            return super().load_checkpoint(filename, *args, **kwargs | dict(strict=True))
-        except RuntimeError as error:
-            raise UserError(f'{filename} does not fit the model of this config: {error}') from error
+from weights import StrictRunner
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

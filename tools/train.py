@@ -5,7 +5,6 @@ import argparse
 from launch import (
     UserError,
     add_shared_arguments,
-    build_runner,
     check_run,
     check_weights,
     fit_to_device,
@@ -14,7 +13,9 @@ from launch import (
     say,
 )
 from mmengine.config import Config
+from mmengine.registry import RUNNERS
 from mmengine.runner import find_latest_checkpoint
+from weights import LoadingRunner
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,7 +48,8 @@ def main(argv: list[str] | None = None) -> None:
         check_weights(cfg.load_from, 'weights (load_from)')
     check_run(cfg)
     fit_to_device(cfg)
-    build_runner(cfg).train()
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else LoadingRunner.from_cfg(cfg)
+    runner.train()
 
 
 def use_amp(cfg: Config) -> None:
@@ -67,6 +69,9 @@ def scale_learning_rate(cfg: Config) -> None:
 def resume(cfg: Config, source: str) -> None:
     """Ask the runner to restore weights, optimizer, schedule and progress."""
     cfg.resume = True
+    if '://' in source:
+        # mmengine would read it without PyTorch's protection against code in files
+        raise UserError(f'--resume {source}: download the file first')
     if source != 'auto':
         cfg.load_from = check_weights(source, 'checkpoint to resume from')
         return

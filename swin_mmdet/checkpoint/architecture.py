@@ -11,6 +11,7 @@ from swin_mmdet.variants import VARIANTS
 
 BLOCK = re.compile(r'^stages\.(\d+)\.blocks\.(\d+)\.')
 TABLE = re.compile(r'^stages\.(\d+)\.blocks\.0\.attn\.relative_position_bias_table$')
+SCALE = re.compile(r'^stages\.(\d+)\.blocks\.0\.attn\.logit_scale$')
 
 
 def describe_architecture(state_dict: Mapping[str, Tensor]) -> str:
@@ -27,10 +28,14 @@ def describe_architecture(state_dict: Mapping[str, Tensor]) -> str:
         if TABLE.match(key):
             heads.append(value.shape[1])
             windows.append(window_size_of_table(value))
+        if SCALE.match(key):
+            heads.append(value.shape[0])
     dims = embedding.shape[0]
     sizes = tuple(depths[stage] for stage in sorted(depths))
     words = f'embed_dims {dims}, depths {_join(sizes)}, num_heads {_join(heads)}'
-    words += f', window {_join(sorted(set(windows)))}, in_channels {embedding.shape[1]}'
+    # a V2 file does not say its window: its bias is a function of the offset, not a table
+    words += f', window {_join(sorted(set(windows)))}' if windows else ', SwinV2'
+    words += f', in_channels {embedding.shape[1]}'
     names = [name for name, variant in VARIANTS.items() if (variant.embed_dims, variant.depths) == (dims, sizes)]
     return f'{words} = {names[0]}' if names else words
 

@@ -1,30 +1,38 @@
-"""mmdet 3.x's own Swin (and onedl's, which has the same keys): other names, and the merging in unfold order."""
+"""mmdet 3.x and mmpretrain (and onedl's forks, which have the same keys): other names, and the merging in unfold order.
 
-import math
+Public code behaviour: mmpretrain's V2 has the merging at the start of the next stage, with its norm after the
+reduction, so that only the reduction knows the order of pixels.
+"""
 
-from torch import Tensor
+from swin_mmdet.checkpoint.layout import Layout
+from swin_mmdet.checkpoint.patch_merging_order import from_unfold_order, to_unfold_order
+from swin_mmdet.checkpoint.position_embedding import AS_TOKENS
 
-from swin_mmdet.checkpoint.from_official import RECOMPUTED
-from swin_mmdet.checkpoint.patch_merging_order import from_unfold_order
-from swin_mmdet.checkpoint.rename import Translation
+UNFOLD = (from_unfold_order, to_unfold_order)
+BLOCK = 'stages.{i}.blocks.{j}.'
+NAMES = (
+    ('patch_embed.proj.', 'patch_embed.projection.'),
+    (BLOCK + 'attn.', BLOCK + 'attn.w_msa.'),
+    (BLOCK + 'mlp.fc1.', BLOCK + 'ffn.layers.0.0.'),
+    (BLOCK + 'mlp.fc2.', BLOCK + 'ffn.layers.1.'),
+)
 
-
-def _to_map(embedding: Tensor) -> Tensor:
-    """An absolute position embedding of a square image from tokens to a map: [1, N, C] -> [1, C, H, W]."""
-    side = math.isqrt(embedding.shape[1])
-    return embedding.transpose(1, 2).unflatten(2, (side, side)).contiguous()
-
-
-MMDET = Translation(
-    drops=(RECOMPUTED,),
-    renames=(
-        (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
-        (r'\.attn\.w_msa\.', '.attn.'),
-        (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
-        (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
-    ),
+MMDET = Layout(
+    name='mmdet',
+    anchor='patch_embed.projection.weight',
+    mark=r'^stages\.\d+\.blocks\.\d+\.attn\.w_msa\.relative_position_bias_table$',
+    renames=NAMES,
     values={
-        r'\.downsample\.(norm\.(weight|bias)|reduction\.weight)$': from_unfold_order,
-        r'^absolute_pos_embed$': _to_map,
+        r'\.downsample\.(norm\.(weight|bias)|reduction\.weight)$': UNFOLD,
+        r'^absolute_pos_embed$': AS_TOKENS,
     },
+    classifier='head.fc.',
+)
+MMPRETRAIN_V2 = Layout(
+    name='mmpretrain_v2',
+    anchor='patch_embed.projection.weight',
+    mark=r'^stages\.\d+\.blocks\.\d+\.attn\.w_msa\.logit_scale$',
+    renames=(('stages.{i}.downsample.', 'stages.{i+1}.downsample.'), *NAMES),
+    values={r'\.downsample\.reduction\.weight$': UNFOLD, r'^absolute_pos_embed$': AS_TOKENS},
+    classifier='head.fc.',
 )

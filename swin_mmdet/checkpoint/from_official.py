@@ -1,15 +1,20 @@
-"""Microsoft's classification files and the official detection backbone: the layout that ours renames.
+"""Microsoft's files, the official detection code, detectron2, MoBY and SimMIM: the layout that ours renames.
 
-Public code behaviour: `layers.{i}` holds the blocks, with the merging at the end of stage i; `norm` and `head` belong
-to the classifier; `relative_position_index` and `attn_mask` are buffers that every model can compute.
+Public code behaviour: `layers.{i}` holds the blocks of stage i, and the merging at its end; `norm` and `head` belong to
+a classifier, `norm{i}` to a detector. SimMIM for V2 calls the position MLP `rpe_mlp`.
 """
 
-from swin_mmdet.checkpoint.rename import Translation
+from swin_mmdet.checkpoint.layout import Layout
+from swin_mmdet.checkpoint.position_embedding import EITHER
 
-RECOMPUTED = (r'\.(relative_position_index|attn_mask|relative_coords_table)$', 'recomputed')
-CLASSIFIER = (r'^(norm|head)\.', 'part of the classifier')
-
-OFFICIAL = Translation(
-    drops=(RECOMPUTED, CLASSIFIER),
-    renames=((r'^layers\.(\d+)\.', r'stages.\1.'),),
+OFFICIAL = Layout(
+    name='official',
+    anchor='patch_embed.proj.weight',
+    mark=r'^layers\.0\.downsample\.',
+    renames=(
+        ('stages.{i}.blocks.{j}.attn.cpb_mlp.', 'layers.{i}.blocks.{j}.attn.cpb_mlp.'),
+        ('stages.{i}.blocks.{j}.attn.cpb_mlp.', 'layers.{i}.blocks.{j}.attn.rpe_mlp.'),
+        ('stages.{i}.', 'layers.{i}.'),
+    ),
+    values={r'^absolute_pos_embed$': EITHER},
 )

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 
 @dataclass
 class LoadReport:
-    """The outcome of `load_backbone_weights`.
+    """The outcome of loading a backbone or a detector.
 
     Attributes:
         source: what was read, for messages.
-        format: the recognised source format, and `reason` why.
+        format: the recognised source format, `version` its architecture's (1 or 2), and `reason` why.
         loaded: model keys that got the file's values as they are.
         resized: model keys whose values were interpolated, with what was changed.
+        misfit: model keys of a detector's heads whose shapes differ from the file's, with both; they keep their initial
+            values.
         missing: model keys that the file does not have; they keep their initial values.
         unexpected: canonical keys of the file that the model does not have.
         dropped: keys of the file that were left out on purpose, with the reason.
@@ -19,19 +21,26 @@ class LoadReport:
 
     source: str
     format: str = ''
+    version: int = 1
     reason: str = ''
     loaded: list[str] = field(default_factory=list)
     resized: dict[str, str] = field(default_factory=dict)
+    misfit: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
 
     def summary(self) -> str:
         """One line for the log."""
+        source = f'{self.format} V{self.version}'
         line = (
-            f'{self.source}: format {self.format}; {len(self.loaded)} loaded, {len(self.resized)} resized, '
+            f'{self.source}: format {source}; {len(self.loaded)} loaded, {len(self.resized)} resized, '
             f'{len(self.missing)} missing, {len(self.unexpected)} unexpected, {len(self.dropped)} dropped'
         )
+        if self.resized:
+            line += f'; resized: {shorten(sorted(set(self.resized.values())))}'
+        if self.misfit:
+            line += f'; of another shape, keep their initial values: {shorten(list(self.misfit))}'
         if self.missing:
             line += f'; keep their initial values: {shorten(self.missing)}'
         if self.unexpected:
@@ -42,6 +51,7 @@ class LoadReport:
         """Every key on a line of its own: what happened, the key, and why."""
         rows = [('loaded', key, '') for key in self.loaded]
         rows += [('resized', key, why) for key, why in self.resized.items()]
+        rows += [('misfit', key, why) for key, why in self.misfit.items()]
         rows += [('missing', key, '') for key in self.missing]
         rows += [('unexpected', key, '') for key in self.unexpected]
         rows += [('dropped', key, why) for key, why in self.dropped.items()]

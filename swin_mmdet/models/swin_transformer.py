@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from swin_mmdet.checkpoint import load_backbone_weights, translate_in_place
+from swin_mmdet.checkpoint import adopt_foreign_keys, load_backbone_weights
 from swin_mmdet.models.patch_embed import PatchEmbed
 from swin_mmdet.models.stage import SwinStage
 from swin_mmdet.ops.shifted_window_attention import check_backend_name
@@ -44,7 +44,8 @@ class SwinTransformer(BaseModule):
         in_channels: of the image.
         attn_backend: 'auto' | 'sdpa' | 'reference', see `swin_mmdet.ops.shifted_window_attention`.
         init_cfg: `dict(type='Pretrained', checkpoint=path_or_url)` loads a file of any format that
-            `swin_mmdet.checkpoint` knows, strictly; None keeps the official random initialisation.
+            `swin_mmdet.checkpoint` knows, strictly, with `prefix` and `resize` as of `load_backbone_weights`; None
+            keeps the official random initialisation.
 
     Raises:
         ValueError: an argument or input that cannot work, with its name, its value and what is allowed.
@@ -126,7 +127,7 @@ class SwinTransformer(BaseModule):
         self._init_parameters()
         self._freeze()
         # so that `load_state_dict`, `load_from` and `tools/test.py` take foreign checkpoints as well
-        self.register_load_state_dict_pre_hook(_translate_foreign_keys)
+        self.register_load_state_dict_pre_hook(adopt_foreign_keys)
 
     def _init_parameters(self) -> None:
         """The official initialisation; the patch convolution keeps PyTorch's."""
@@ -147,12 +148,11 @@ class SwinTransformer(BaseModule):
         if cfg.pop('type', None) != 'Pretrained' or 'checkpoint' not in cfg:
             raise ValueError(f"init_cfg must be dict(type='Pretrained', checkpoint=...), got {self.init_cfg}")
         checkpoint = cfg.pop('checkpoint')
-        # mmengine's `prefix` names the backbone inside a detector; the loader finds it by itself
-        cfg.pop('prefix', None)
         cfg.pop('map_location', None)
+        options = {key: cfg.pop(key) for key in ('prefix', 'resize') if key in cfg}
         if cfg:
             raise ValueError(f'init_cfg has keys that nothing reads: {sorted(cfg)}')
-        load_backbone_weights(self, checkpoint)
+        load_backbone_weights(self, checkpoint, **options)
 
     def _frozen_modules(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
@@ -202,10 +202,6 @@ class SwinTransformer(BaseModule):
                 norm = getattr(self, f'norm{index}')
                 maps.append(norm(out).permute(0, 3, 1, 2).contiguous())
         return tuple(maps)
-
-
-def _translate_foreign_keys(_module: nn.Module, state_dict: dict, prefix: str, *_: object) -> None:
-    translate_in_place(state_dict, prefix)
 
 
 def _check_at_least(name: str, value: int, minimum: int) -> None:

@@ -27,6 +27,18 @@ def relative_position_bias(table: Tensor, index: Tensor) -> Tensor:
     return table[index.reshape(-1)].reshape(tokens, tokens, -1).permute(2, 0, 1)
 
 
+def relative_coords_table(window_size: int, pretrained_window_size: int = 0) -> Tensor:
+    """Log-spaced offsets of a window, the input of V2's position MLP: [1, 2*window_size-1, 2*window_size-1, 2] float32.
+
+    SwinV2 paper (arXiv 2111.09883), section 3.3: sign(x) * log2(1 + |x|) / log2(8) of the offsets (dy, dx), scaled to
+    -8 .. 8 over the window of the pre-training (0: this window), so that a larger window reaches a little further.
+    """
+    span = (pretrained_window_size or window_size) - 1
+    axis = torch.arange(-(window_size - 1), window_size, dtype=torch.float32) * 8 / max(span, 1)
+    axis = axis.sign() * torch.log2(axis.abs() + 1) / 3
+    return torch.stack(torch.meshgrid(axis, axis, indexing='ij'), dim=-1)[None]
+
+
 def window_size_of_table(table: Tensor) -> int:
     """The window size that a table [rows, h] was made for; `ValueError` when no square window has that many rows."""
     side = round(table.shape[0] ** 0.5)

@@ -78,7 +78,7 @@ def test_official_weights_load_and_everything_left_out_has_a_reason():
     source, target = make_model(), make_model(seed=1)
     norms = {key: value.clone() for key, value in target.state_dict().items() if re.match(r'norm\d', key)}
     report = load_backbone_weights(target, {'model': as_official(source)})
-    assert report.format == 'official'
+    assert report.format == 'microsoft'
     assert sorted(report.missing) == sorted(norms)
     assert report.unexpected == []
     assert report.dropped['norm.weight'] == report.dropped['head.weight'] == 'part of the classifier'
@@ -161,7 +161,7 @@ def assert_refused_and_unchanged(source, message, error=ValueError, **options):
 def test_missing_weights_are_an_error_under_strict_and_reported_otherwise():
     weights = as_official(make_model())
     del weights['layers.1.blocks.0.mlp.fc1.weight']
-    assert_refused_and_unchanged(weights, r'lacks 1 of the .* stages\.1\.blocks\.0\.mlp\.fc1\.weight')
+    assert_refused_and_unchanged(weights, r'lack 1 of the .* stages\.1\.blocks\.0\.mlp\.fc1\.weight')
     report = load_backbone_weights(make_model(), weights, strict=False)
     assert 'stages.1.blocks.0.mlp.fc1.weight' in report.missing
 
@@ -177,13 +177,29 @@ def test_unrelated_weights_are_refused_with_what_was_seen():
     assert_refused_and_unchanged({'conv1.weight': torch.zeros(3)}, r"no Swin backbone found.*'conv1.weight'")
 
 
-def test_two_backbones_are_refused():
-    weights = as_mmdet(make_model(), 'teacher.backbone.') | as_mmdet(make_model(), 'student.backbone.')
-    assert_refused_and_unchanged(weights, r"more than one backbone.*'student\.backbone\.', 'teacher\.backbone\.'")
+def test_two_backbones_are_refused_unless_one_is_named():
+    one, two = make_model(), make_model(seed=1)
+    weights = as_mmdet(one, 'backbone.cb_modules.0.') | as_mmdet(two, 'backbone.cb_modules.1.')
+    assert_refused_and_unchanged(weights, r"more than one backbone.*modules\.0\.', 'backbone\.cb_modules\.1\.'")
+    assert_refused_and_unchanged(weights, r"no Swin backbone under the prefix 'neck'", prefix='neck')
+    target = make_model(seed=2)
+    load_backbone_weights(target, weights, prefix='backbone.cb_modules.1')
+    assert_same_outputs(two, target)
+
+
+def test_of_teacher_and_student_the_teacher_is_taken_and_the_report_says_so():
+    teacher, student, target = make_model(), make_model(seed=1), make_model(seed=2)
+    report = load_backbone_weights(
+        target, as_mmdet(student, 'student.backbone.') | as_mmdet(teacher, 'teacher.backbone.')
+    )
+    assert "of 'teacher.backbone.' and 'student.backbone.' the first is taken" in report.reason
+    assert_same_outputs(teacher, target)
+    load_backbone_weights(target, as_mmdet(student, 'student.backbone.'))
+    assert_same_outputs(student, target)
 
 
 def test_a_mixture_of_formats_is_refused():
-    with pytest.raises(ValueError, match=r'official .* and mmdet'):
+    with pytest.raises(ValueError, match=r'microsoft .* and mmdet'):
         detect_format(as_mmdet(make_model()) | as_official(make_model()))
 
 
@@ -243,7 +259,7 @@ def test_init_cfg_loads_through_the_same_door(tmp_path):
 
 def test_to_canonical_is_the_identity_on_our_own_files():
     weights = make_model().state_dict()
-    canonical, dropped, detection = to_canonical(weights)
-    assert list(canonical) == list(weights)
-    assert dropped == {}
-    assert detection.format.name == 'swin_mmdet'
+    found = to_canonical(weights)
+    assert list(found.backbone) == list(weights)
+    assert found.dropped == found.rest == {}
+    assert found.detection.format.name == 'swin_mmdet'

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / 'tools'
-sys.path[:0] = [str(TOOLS), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parent))
 
 CONFIG = """
 _base_ = {base!r}

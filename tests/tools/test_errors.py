@@ -19,11 +19,6 @@ def call(tool: str, *arguments: object) -> object:
     return importlib.import_module(tool).main([str(argument) for argument in arguments])
 
 
-@pytest.fixture
-def user_error() -> type[Exception]:
-    return importlib.import_module('launch').UserError
-
-
 def test_missing_config(user_error: type[Exception]):
     with pytest.raises(user_error, match=r'no config at nowhere\.py .*configs/'):
         call('train', 'nowhere.py')

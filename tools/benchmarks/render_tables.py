@@ -6,6 +6,7 @@
 """
 
 import argparse
+import csv
 import json
 import sys
 from pathlib import Path
@@ -38,7 +39,56 @@ def runs_table() -> str:
     return '\n'.join(rows)
 
 
-TABLES = {'runs': runs_table}
+FORMATS = {
+    'swin_mmdet': ('ours', ''),
+    'microsoft': (
+        'Microsoft classification V1 and V2, with or without the extras for resuming',
+        "timm's own conversion",
+    ),
+    'official': ('official detection code and mmdet 2.x, backbones and whole detectors', 'published key lists'),
+    'mmdet': ('mmdet 3.x and onedl, backbones and whole detectors', ''),
+    'mmpretrain': ('mmpretrain V1 and V2', 'published key lists'),
+    'timm': ('timm V1 and V2', ''),
+    'timm_features': ('timm, `features_only`', 'timm, in the tests'),
+    'torchvision': ('torchvision V1 and V2', ''),
+    'transformers': ('transformers Swin, SwinBackbone, Swinv2', ''),
+    'detectron2': ('detectron2 `.pkl` and `.pth`', 'published key lists'),
+    'moby': ('MoBY, the online encoder', 'published key lists'),
+    'simmim': ('SimMIM V1 and V2, the encoder', 'published key lists'),
+}
+
+
+def formats_table() -> str:
+    """The checkpoint formats, with what `checkpoint_parity.py` measured."""
+    with (RESULTS / 'checkpoint_parity.csv').open() as file:
+        measured = {row['format']: row for row in csv.DictReader(file)}
+    rows = [
+        '| format | files | read | write | verified against: largest difference of any map |',
+        '| --- | --- | --- | --- | --- |',
+    ]
+    for name, (files, source) in FORMATS.items():
+        row = measured.pop(name)
+        verified = row['library'] or source
+        if row['difference V1']:
+            verified += f': {row["difference V1"]}'
+        if row['difference V2']:
+            verified += f'; V2, small, converted into the other libraries: {row["difference V2"]}'
+        write = 'as `official`' if name == 'microsoft' else row['write']
+        rows.append(f'| `{name}` | {files} | yes | {write} | {verified} |')
+    assert not measured, f'no description of {sorted(measured)}'
+    return '\n'.join(rows)
+
+
+def memory_table() -> str:
+    """What `checkpoint_memory.py` measured."""
+    with (RESULTS / 'checkpoint_memory.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    names = ('file', 'loaded with', 'file, MiB', 'peak besides the model, MiB', 'seconds')
+    lines = ['| ' + ' | '.join(names) + ' |', '| --- ' * len(names) + '|']
+    return '\n'.join(lines + ['| ' + ' | '.join(row[name] for name in names) + ' |' for row in rows])
+
+
+TABLES = {'runs': runs_table, 'formats': formats_table, 'memory': memory_table}
 
 
 def render(text: str) -> str:

@@ -1,0 +1,113 @@
+"""Whole detectors: the backbone as everywhere, and the heads beside it, of mmdet 2.x or 3.x."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from swin_mmdet.checkpoint.files import read_checkpoint
+from swin_mmdet.checkpoint.formats import detect_format
+from swin_mmdet.checkpoint.from_mmdet2_heads import to_mmdet3_heads
+from swin_mmdet.checkpoint.layout import StateDict
+from swin_mmdet.checkpoint.load import copy_into, fit_backbone, new_report
+from swin_mmdet.checkpoint.report import LoadReport, shorten
+from swin_mmdet.checkpoint.translate import CanonicalWeights, to_canonical
+
+BACKBONE = 'backbone.'
+
+
+def load_detector_weights(
+    model: nn.Module,
+    source: str | Path | Mapping,
+    strict: bool = True,
+    resize: str = 'bicubic',
+    prefix: str | None = None,
+) -> LoadReport:
+    """Load a checkpoint into a detector with a Swin backbone; the model is unchanged when this raises.
+
+    The backbone takes any format and must be complete. Heads are taken from detectors of mmdet 2.x (the official
+    detection code) and 3.x.
+
+    Args:
+        model: an mmdet detector, its backbone ours or mmdet's own Swin.
+        source: see `swin_mmdet.checkpoint.files.read_checkpoint`.
+        strict: whether heads that are missing, unexpected or of another shape are an error. Without it they are
+            reported, as fine-tuning on other classes wants it.
+        resize, prefix: see `load_backbone_weights`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_backbone_weights`, and under `strict` heads of another model.
+    """
+    name = 'the state dict' if isinstance(source, Mapping) else str(source)
+    wanted = model.state_dict()
+    place = detect_format(wanted)
+    layout = place.format.layout
+    try:
+        file = read_checkpoint(source)
+        found = to_canonical(file.state_dict, prefix)
+        report = new_report(name, found, file.weights)
+        own = {key.removeprefix(place.prefix): value for key, value in wanted.items() if key.startswith(place.prefix)}
+        values = fit_backbone(found, layout.read(own)[0], report, strict=True, resize=resize)
+        values = {place.prefix + key: value for key, value in layout.write(values).items()}
+        others = {key: value for key, value in wanted.items() if not key.startswith(place.prefix)}
+        values |= _fit_heads(found, others, report)
+        if strict:
+            _check_heads(report, others)
+    except ValueError as error:
+        raise ValueError(str(error) if name in str(error) else f'{name}: {error}') from error
+    copy_into(wanted, values)
+    print_log(report.summary(), 'current')
+    return report
+
+
+def has_swin_backbone(model: nn.Module) -> bool:
+    """Whether `load_detector_weights` knows a backbone in this model."""
+    try:
+        detect_format(model.state_dict())
+    except ValueError:
+        return False
+    return True
+
+
+def detector_prefix(backbone_prefix: str) -> str | None:
+    """What stands before every key of the detector around a backbone; None where it is no mmdet detector's."""
+    outer = backbone_prefix.removesuffix(BACKBONE)
+    return outer if outer != backbone_prefix else None
+
+
+def heads_of(found: CanonicalWeights) -> tuple[StateDict, dict[str, str]]:
+    """The weights beside the backbone under mmdet 3.x's keys, and the keys of the file that are none, with reasons."""
+    outer = detector_prefix(found.detection.prefix)
+    if outer is None:
+        return {}, dict.fromkeys(found.rest, 'not in the backbone, and not of an mmdet detector')
+    heads = {key.removeprefix(outer): value for key, value in found.rest.items() if key.startswith(outer)}
+    foreign = {key: f'outside the detector {outer!r}' for key in found.rest if not key.startswith(outer)}
+    heads, dropped = to_mmdet3_heads(heads)
+    return heads, foreign | dropped
+
+
+def _fit_heads(found: CanonicalWeights, wanted: Mapping[str, Tensor], report: LoadReport) -> StateDict:
+    heads, dropped = heads_of(found)
+    report.dropped |= dropped
+    values: StateDict = {}
+    for key, value in heads.items():
+        if key not in wanted:
+            report.unexpected.append(key)
+        elif value.shape != wanted[key].shape:
+            report.misfit[key] = f'{list(value.shape)} in the file, {list(wanted[key].shape)} in the model'
+        else:
+            values[key] = value
+            report.loaded.append(key)
+    report.missing += [key for key in wanted if key not in heads]
+    return values
+
+
+def _check_heads(report: LoadReport, wanted: Mapping[str, Tensor]) -> None:
+    faults = [f'{key} is {why}' for key, why in report.misfit.items()]
+    faults += [f'{key} is missing' for key in report.missing if key in wanted]
+    faults += [f'{key} is not in the model' for key in report.unexpected]
+    if faults:
+        raise ValueError(
+            f'it is of another model than this config: {len(faults)} weights of the heads differ. {shorten(faults, 3)}'
+        )

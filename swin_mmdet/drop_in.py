@@ -12,7 +12,8 @@ import mmdet.models  # noqa: F401  registers mmdet's class first: registering it
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmengine.logging import print_log
 
-from swin_mmdet.models.swin_transformer import PATCH_SIZE, SwinTransformer
+from swin_mmdet.models import SwinTransformer
+from swin_mmdet.models.swin_backbone import PATCH_SIZE
 
 # what mmdet's class can vary and no Swin in use does: keyword -> the values that mean Swin as published
 FIXED = {

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from swin_mmdet.checkpoint.architecture import describe_architecture
 from swin_mmdet.checkpoint.files import read_checkpoint
 from swin_mmdet.checkpoint.layout import StateDict
+from swin_mmdet.checkpoint.pretrained_window import check_pretrained_windows, pretrained_windows
 from swin_mmdet.checkpoint.report import LoadReport, shorten
 from swin_mmdet.checkpoint.resize import RESIZE_MODES, resize_weight
 from swin_mmdet.checkpoint.translate import CanonicalWeights, to_canonical
@@ -35,7 +36,7 @@ def load_backbone_weights(
     classifier) is dropped with a reason.
 
     Args:
-        model: a `SwinTransformer`.
+        model: a `SwinTransformer` or `SwinTransformerV2`.
         source: see `swin_mmdet.checkpoint.files.read_checkpoint`.
         strict: whether less than everything the model needs is an error; the output norms and the absolute position
             embedding may be missing either way.
@@ -43,8 +44,8 @@ def load_backbone_weights(
         prefix: what the backbone's keys start with; only needed where a file holds several backbones.
 
     Raises:
-        FileNotFoundError, ValueError: an unreadable source, no or an ambiguous format, another architecture, and
-            under `strict` missing weights; each names the source and the keys.
+        FileNotFoundError, ValueError: an unreadable source, no or an ambiguous format, another architecture or
+            `pretrained_window_size`, and under `strict` missing weights; each names the source and the keys.
     """
     name = 'the state dict' if isinstance(source, Mapping) else str(source)
     try:
@@ -54,6 +55,7 @@ def load_backbone_weights(
         report.dropped |= dict.fromkeys(found.rest, 'not in the backbone')
         wanted = model.state_dict()
         values = fit_backbone(found, wanted, report, strict, resize)
+        check_pretrained_windows(found.pretrained_windows, pretrained_windows(dict(model.named_buffers())))
     except ValueError as error:
         raise ValueError(str(error) if name in str(error) else f'{name}: {error}') from error
     copy_into(wanted, values)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from swin_mmdet.checkpoint.formats import Detection, detect_format
 from swin_mmdet.checkpoint.layout import Layout, StateDict
+from swin_mmdet.checkpoint.pretrained_window import pretrained_windows
 
 CLASSIFIER = 'head.'
 
@@ -20,12 +21,14 @@ class CanonicalWeights:
         rest: what stands outside the backbone, such as a detector's heads, as the file has it.
         dropped: keys of the file that no model loads, with the reason.
         detection: the source.
+        pretrained_windows: of a SwinV2 by stage, where the file says them.
     """
 
     backbone: StateDict
     rest: StateDict
     dropped: dict[str, str]
     detection: Detection
+    pretrained_windows: dict[int, int]
 
 
 def to_canonical(state_dict: Mapping[str, Tensor], prefix: str | None = None) -> CanonicalWeights:
@@ -45,7 +48,13 @@ def to_canonical(state_dict: Mapping[str, Tensor], prefix: str | None = None) ->
     }
     backbone, dropped = layout.read(inside)
     rest = {key: value for key, value in state_dict.items() if key not in outside and not key.startswith(prefix)}
-    return CanonicalWeights(backbone | head, rest, {prefix + key: reason for key, reason in dropped.items()}, detection)
+    return CanonicalWeights(
+        backbone | head,
+        rest,
+        {prefix + key: reason for key, reason in dropped.items()},
+        detection,
+        pretrained_windows({layout.our_key(key): inside[key] for key in dropped}),
+    )
 
 
 def from_canonical(backbone: Mapping[str, Tensor], layout: Layout, prefix: str = '') -> StateDict:

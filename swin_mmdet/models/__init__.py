@@ -1,5 +1,5 @@
-"""Things with parameters: the backbone and its parts."""
+"""Things with parameters: the backbones and their parts."""
 
-from swin_mmdet.models.swin_transformer import SwinTransformer
+from swin_mmdet.models.swin_transformer import SwinTransformer, SwinTransformerV2
 
-__all__ = ['SwinTransformer']
+__all__ = ['SwinTransformer', 'SwinTransformerV2']

@@ -1,9 +1,10 @@
-"""A Swin block. Paper: equation 3."""
+"""The blocks. Papers: arXiv 2103.14030, equation 3 (V1); arXiv 2111.09883, section 3.2 (V2)."""
 
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from swin_mmdet.models.window_attention import WindowAttention
+from swin_mmdet.models.window_attention_v2 import WindowAttentionV2
 
 
 class Mlp(nn.Module):
@@ -23,6 +24,8 @@ class Mlp(nn.Module):
 class SwinBlock(nn.Module):
     """z = x + attention(norm(x)); z + mlp(norm(z)): [B, H, W, C] -> [B, H, W, C]."""
 
+    attention_cls: type[nn.Module] = WindowAttention
+
     def __init__(
         self,
         dims: int,
@@ -34,10 +37,13 @@ class SwinBlock(nn.Module):
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         attn_backend: str = 'auto',
+        **attention_options,
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dims)
-        self.attn = WindowAttention(dims, num_heads, window_size, shift_size, attn_drop_rate, attn_backend)
+        self.attn = self.attention_cls(
+            dims, num_heads, window_size, shift_size, attn_drop_rate, attn_backend, **attention_options
+        )
         self.drop = nn.Dropout(drop_rate)
         self.drop_path = StochasticDepth(drop_path_rate, mode='row')
         self.norm2 = nn.LayerNorm(dims)
@@ -46,3 +52,13 @@ class SwinBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.drop_path(self.drop(self.attn(self.norm1(x))))
         return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class SwinBlockV2(SwinBlock):
+    """Residual post-norm: z = x + norm(attention(x)); z + norm(mlp(z)): [B, H, W, C] -> [B, H, W, C]."""
+
+    attention_cls = WindowAttentionV2
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.norm1(self.drop(self.attn(x))))
+        return x + self.drop_path(self.norm2(self.mlp(x)))

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from swin_mmdet.models.block import SwinBlock
-from swin_mmdet.models.patch_merging import PatchMerging
+from swin_mmdet.models.block import SwinBlock, SwinBlockV2
+from swin_mmdet.models.patch_merging import PatchMerging, PatchMergingV2
 
 
 class SwinStage(nn.Module):
@@ -17,7 +17,11 @@ class SwinStage(nn.Module):
         drop_path_rates: one per block.
         downsample: whether the stage ends in a merging (the last one that anybody reads does not).
         with_cp: recompute each block in backward instead of keeping its activations.
+        block_options: what else a block takes.
     """
+
+    block_cls: type[nn.Module] = SwinBlock
+    merging_cls: type[nn.Module] = PatchMerging
 
     def __init__(
         self,
@@ -32,7 +36,7 @@ class SwinStage(nn.Module):
         super().__init__()
         self.with_cp = with_cp
         self.blocks = nn.ModuleList(
-            SwinBlock(
+            self.block_cls(
                 dims,
                 num_heads,
                 window_size,
@@ -42,7 +46,7 @@ class SwinStage(nn.Module):
             )
             for index, rate in enumerate(drop_path_rates)
         )
-        self.downsample = PatchMerging(dims) if downsample else None
+        self.downsample = self.merging_cls(dims) if downsample else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """[B, H, W, C] -> the map of this stage [B, H, W, C], and the input of the next or None."""
@@ -53,3 +57,10 @@ class SwinStage(nn.Module):
             else:
                 x = block(x)
         return x, None if self.downsample is None else self.downsample(x)
+
+
+class SwinStageV2(SwinStage):
+    """A stage of SwinV2."""
+
+    block_cls = SwinBlockV2
+    merging_cls = PatchMergingV2

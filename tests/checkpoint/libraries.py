@@ -3,12 +3,13 @@
 Each library builds its own model, writes its own file and computes its own feature maps; nothing here knows our layout.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformerBlockV2
+from torchvision.models.swin_transformer import SwinTransformer as TorchvisionSwin
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,6 @@ class Sizes:
 SMALL = Sizes(16, (1, 2, 3, 2), (1, 2, 4, 8), 4, 256)
 
 
-@dataclass(frozen=True)
-class Library:
-    """How to build a model, and how it computes maps of strides 4, 8, 16, 32 without output norms [B, C, H, W]."""
-
-    name: str
-    build: Callable[[Sizes], nn.Module]
-    maps: Callable[[nn.Module, Tensor], list[Tensor]]
-
-
 def randomised(model: nn.Module) -> nn.Module:
     """Every parameter different from its initial value, norms and biases as well."""
     generator = torch.Generator().manual_seed(0)
@@ -49,19 +41,16 @@ def randomised(model: nn.Module) -> nn.Module:
 
 def timm_v1(sizes: Sizes) -> nn.Module:
     timm = pytest.importorskip('timm')
-    return timm.models.swin_transformer.SwinTransformer(
-        img_size=sizes.image,
-        embed_dim=sizes.embed_dims,
-        depths=sizes.depths,
-        num_heads=sizes.num_heads,
-        window_size=sizes.window_size,
-        num_classes=5,
-    )
+    return _timm(timm.models.swin_transformer.SwinTransformer, sizes)
 
 
 def timm_v2(sizes: Sizes) -> nn.Module:
     timm = pytest.importorskip('timm')
-    return timm.models.swin_transformer_v2.SwinTransformerV2(
+    return _timm(timm.models.swin_transformer_v2.SwinTransformerV2, sizes)
+
+
+def _timm(cls: type[nn.Module], sizes: Sizes) -> nn.Module:
+    return cls(
         img_size=sizes.image,
         embed_dim=sizes.embed_dims,
         depths=sizes.depths,
@@ -76,30 +65,22 @@ def timm_maps(model: nn.Module, image: Tensor) -> list[Tensor]:
 
 
 def torchvision_v1(sizes: Sizes) -> nn.Module:
-    from torchvision.models.swin_transformer import SwinTransformer
-
-    return SwinTransformer(
-        [4, 4],
-        sizes.embed_dims,
-        list(sizes.depths),
-        list(sizes.num_heads),
-        [sizes.window_size] * 2,
-        num_classes=5,
-    )
+    return _torchvision(sizes)
 
 
 def torchvision_v2(sizes: Sizes) -> nn.Module:
-    from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformer, SwinTransformerBlockV2
+    return _torchvision(sizes, block=SwinTransformerBlockV2, downsample_layer=PatchMergingV2)
 
-    return SwinTransformer(
+
+def _torchvision(sizes: Sizes, **parts: type[nn.Module]) -> nn.Module:
+    return TorchvisionSwin(
         [4, 4],
         sizes.embed_dims,
         list(sizes.depths),
         list(sizes.num_heads),
         [sizes.window_size] * 2,
         num_classes=5,
-        block=SwinTransformerBlockV2,
-        downsample_layer=PatchMergingV2,
+        **parts,
     )
 
 
@@ -151,3 +132,22 @@ def transformers_maps(model: nn.Module, image: Tensor) -> list[Tensor]:
     for hook in hooks:
         hook.remove()
     return maps
+
+
+# version -> library -> how to build a model, and its maps of strides 4, 8, 16, 32 without output norms [B, C, H, W]
+ORACLES = {
+    1: {
+        'timm': (timm_v1, timm_maps),
+        'torchvision': (torchvision_v1, torchvision_maps),
+        'transformers': (transformers_v1, transformers_maps),
+    },
+    2: {
+        'timm': (timm_v2, timm_maps),
+        'torchvision': (torchvision_v2, torchvision_maps),
+        'transformers': (transformers_v2, transformers_maps),
+    },
+}
+# at these sizes no map is padded and none is as small as its window: there the libraries agree with the official code
+TINY = Sizes(96, (2, 2, 6, 2), (3, 6, 12, 24), 7, 448)
+BASE = Sizes(128, (2, 2, 18, 2), (4, 8, 16, 32), 12, 768)
+TINY_V2 = Sizes(96, (2, 2, 6, 2), (3, 6, 12, 24), 8, 512)

@@ -24,16 +24,6 @@ from tests.checkpoint.writers import WEIGHTS, WRITERS, assert_same, refused, wri
 every_kind = pytest.mark.parametrize('kind', WRITERS)
 
 
-@pytest.fixture
-def bare_pytorch():
-    """PyTorch's list of safe names as in a process where nobody has added any."""
-    saved = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
-    yield
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals(saved)
-
-
 @every_kind
 @pytest.mark.parametrize('suffix', ['pth', 'safetensors', 'pkl'])
 def test_a_kind_is_told_by_its_content_whatever_the_name(kind, suffix, tmp_path):

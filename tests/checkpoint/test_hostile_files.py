@@ -24,16 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 every_kind = pytest.mark.parametrize('kind', WRITERS)
 
 
-@pytest.fixture
-def bare_pytorch():
-    """PyTorch's list of safe names as in a process where nobody has added any."""
-    saved = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
-    yield
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals(saved)
-
-
 @every_kind
 def test_a_file_cut_anywhere_is_one_error(kind, tmp_path):
     whole = write(kind, tmp_path / 'whole').read_bytes()

@@ -11,23 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swin_mmdet.checkpoint import load_backbone_weights, read_checkpoint, to_canonical
-from swin_mmdet.models import SwinTransformer
+from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 from tests.checkpoint import libraries, published
-from tests.checkpoint.libraries import SMALL, Sizes
+from tests.checkpoint.libraries import BASE, ORACLES, SMALL, TINY, TINY_V2, Sizes
 
-# at these sizes no map is padded and none is as small as its window: there the libraries agree with the official code
-TINY = Sizes(96, (2, 2, 6, 2), (3, 6, 12, 24), 7, 448)
-BASE = Sizes(128, (2, 2, 18, 2), (4, 8, 16, 32), 12, 768)
-V1 = {
-    'timm': (libraries.timm_v1, libraries.timm_maps),
-    'torchvision': (libraries.torchvision_v1, libraries.torchvision_maps),
-    'transformers': (libraries.transformers_v1, libraries.transformers_maps),
-}
-V2 = {
-    'timm': (libraries.timm_v2, libraries.timm_maps),
-    'torchvision': (libraries.torchvision_v2, libraries.torchvision_maps),
-    'transformers': (libraries.transformers_v2, libraries.transformers_maps),
-}
 ATOL = 1e-5
 
 
@@ -45,9 +32,13 @@ def image_of(sizes: Sizes) -> Tensor:
     return torch.randn(1, 3, sizes.image, sizes.image, generator=torch.Generator().manual_seed(1))
 
 
-def ours(sizes: Sizes) -> SwinTransformer:
-    return SwinTransformer(
-        embed_dims=sizes.embed_dims, depths=sizes.depths, num_heads=sizes.num_heads, window_size=sizes.window_size
+def ours(sizes: Sizes, cls: type[nn.Module] = SwinTransformer, **options: object) -> nn.Module:
+    return cls(
+        embed_dims=sizes.embed_dims,
+        depths=sizes.depths,
+        num_heads=sizes.num_heads,
+        window_size=sizes.window_size,
+        **options,
     ).eval()
 
 
@@ -96,9 +87,9 @@ def load_back(name: str, build: Callable[[Sizes], nn.Module], sizes: Sizes, path
 @pytest.mark.parametrize(
     'sizes', [SMALL, TINY, pytest.param(BASE, marks=pytest.mark.slow)], ids=['small', 'tiny', 'base']
 )
-@pytest.mark.parametrize('name', V1)
+@pytest.mark.parametrize('name', ORACLES[1])
 def test_v1_files_give_the_maps_of_their_library(name: str, sizes: Sizes, tmp_path: Path):
-    build, maps = V1[name]
+    build, maps = ORACLES[1][name]
     theirs = libraries.randomised(build(sizes))
     path = save_as_its_library_does(name, theirs, tmp_path)
     model = ours(sizes)
@@ -142,11 +133,70 @@ def test_mmdet_files_give_the_maps_of_mmdet_and_back(sizes: Sizes, tmp_path: Pat
     assert all(torch.equal(*pair) for pair in zip(expected, again(image_of(sizes)), strict=True))
 
 
+@pytest.mark.parametrize('sizes', [SMALL, TINY_V2], ids=['small', 'tiny'])
+@pytest.mark.parametrize('name', ORACLES[2])
+def test_v2_files_give_the_maps_of_their_library(name: str, sizes: Sizes, tmp_path: Path):
+    build, maps = ORACLES[2][name]
+    theirs = libraries.randomised(build(sizes))
+    path = save_as_its_library_does(name, theirs, tmp_path)
+    model = ours(sizes, SwinTransformerV2)
+    report = load_backbone_weights(model, path)
+    assert (report.format, report.version) == (name, 2)
+    assert not report.unexpected
+    assert set(report.missing) == {f'norm{i}.{part}' for i in range(4) for part in ('weight', 'bias')}
+    assert_close(model(image_of(sizes)), normed(maps(theirs, image_of(sizes))))
+
+
+def test_v2_weights_of_another_window_with_their_pretrained_size():
+    timm = pytest.importorskip('timm')
+    theirs = libraries.randomised(
+        timm.models.swin_transformer_v2.SwinTransformerV2(
+            img_size=512, embed_dim=16, depths=(1, 2, 3, 2), num_heads=(1, 2, 4, 8), window_size=8,
+            pretrained_window_sizes=(4, 4, 4, 2), num_classes=5,
+        )
+    )  # fmt: skip
+    sizes = Sizes(16, (1, 2, 3, 2), (1, 2, 4, 8), 8, 512)
+    model = ours(sizes, SwinTransformerV2, pretrained_window_size=(4, 4, 4, 2))
+    load_backbone_weights(model, theirs.state_dict())
+    assert_close(model(image_of(sizes)), normed(libraries.timm_maps(theirs, image_of(sizes))))
+
+
+@pytest.mark.parametrize('door', ['load_backbone_weights', 'load_state_dict'])
+def test_a_model_that_would_read_the_positions_on_another_scale_is_refused(door: str):
+    """torchvision's files hold the table of offsets, which says the window of the training."""
+    weights = libraries.randomised(libraries.torchvision_v2(SMALL)).state_dict()
+    wider = Sizes(SMALL.embed_dims, SMALL.depths, SMALL.num_heads, 8, 512)
+
+    def load(model: nn.Module) -> None:
+        load_backbone_weights(model, weights) if door == 'load_backbone_weights' else model.load_state_dict(weights)
+
+    with pytest.raises(ValueError, match=r'trained for windows of \(4, 4, 4, 4\) .* set pretrained_window_size=4'):
+        load(ours(wider, SwinTransformerV2))
+    load(ours(wider, SwinTransformerV2, pretrained_window_size=4))
+    load(ours(SMALL, SwinTransformerV2))
+
+
+@pytest.mark.parametrize('size', [(200, 300), (148, 132), (260, 96)])
+@pytest.mark.parametrize('version', [1, 2])
+def test_padded_maps_are_those_of_torchvision(version: int, size: tuple[int, int]):
+    """torchvision pads as the official code does; only where a map is as small as a window does it not shift."""
+    build, maps = ORACLES[version]['torchvision']
+    theirs = libraries.randomised(build(SMALL))
+    model = ours(SMALL, SwinTransformer if version == 1 else SwinTransformerV2)
+    load_backbone_weights(model, theirs.state_dict())
+    image = torch.randn(2, 3, *size)
+    found, expected = model(image), normed(maps(theirs, image))
+    assert [x.shape for x in found] == [x.shape for x in expected]
+    larger = [index for index, x in enumerate(expected) if min(x.shape[2:]) > SMALL.window_size]
+    assert len(larger) >= 3
+    assert_close([found[i] for i in larger], [expected[i] for i in larger])
+
+
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 @pytest.mark.parametrize('version', [1, 2])
-@pytest.mark.parametrize('source', V1)
+@pytest.mark.parametrize('source', ORACLES[1])
 def test_files_of_each_library_convert_into_every_other(source: str, version: int, suffix: str, tmp_path: Path):
-    table = {1: V1, 2: V2}[version]
+    table = ORACLES[version]
     build, maps = table[source]
     theirs = libraries.randomised(build(SMALL))
     path = save_as_its_library_does(source, theirs, tmp_path)

@@ -87,7 +87,7 @@ def test_backbone(name: str, drop_path_rate: float):
     assert backbone.variant.embed_dims == 96
     assert tuple(backbone.variant.depths) == (2, 2, 6, 2)
     assert tuple(backbone.variant.num_heads) == (3, 6, 12, 24)
-    assert backbone.window_size == 7
+    assert backbone.window_sizes == (7, 7, 7, 7)
     assert backbone.out_indices == (0, 1, 2, 3)
     assert backbone.frozen_stages == -1
     assert backbone.absolute_pos_embed is None

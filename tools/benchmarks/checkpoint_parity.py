@@ -23,26 +23,14 @@ from torch import Tensor, nn
 from swin_mmdet.checkpoint import load_backbone_weights, to_canonical
 from swin_mmdet.checkpoint.convert import TARGETS, convert
 from swin_mmdet.checkpoint.formats import FORMATS
-from swin_mmdet.models import SwinTransformer
+from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.checkpoint import libraries
-from tests.checkpoint.libraries import SMALL, Sizes
+from tests.checkpoint.libraries import BASE, ORACLES, SMALL, TINY, TINY_V2, Sizes
 
-SIZES = {
-    'tiny, window 7, 448 px': Sizes(96, (2, 2, 6, 2), (3, 6, 12, 24), 7, 448),
-    'base, window 12, 768 px': Sizes(128, (2, 2, 18, 2), (4, 8, 16, 32), 12, 768),
-}
-V1 = {
-    'timm': (libraries.timm_v1, libraries.timm_maps),
-    'torchvision': (libraries.torchvision_v1, libraries.torchvision_maps),
-    'transformers': (libraries.transformers_v1, libraries.transformers_maps),
-}
-V2 = {
-    'timm': (libraries.timm_v2, libraries.timm_maps),
-    'torchvision': (libraries.torchvision_v2, libraries.torchvision_maps),
-    'transformers': (libraries.transformers_v2, libraries.transformers_maps),
-}
+V1_SIZES = {'tiny, window 7, 448 px': TINY, 'base, window 12, 768 px': BASE}
+V2_SIZES = {'V2 tiny, window 8, 512 px': TINY_V2}
 
 
 def arguments_of(sizes: Sizes) -> dict:
@@ -54,30 +42,32 @@ def distance(found: list[Tensor], expected: list[Tensor]) -> float:
     return max((one - other).abs().max().item() for one, other in zip(found, expected, strict=True))
 
 
-def v1_distance(theirs: nn.Module, expected: list[Tensor], sizes: Sizes, image: Tensor) -> float:
-    model = SwinTransformer(**arguments_of(sizes)).eval()
+def own_distance(cls: type[nn.Module], theirs: nn.Module, expected: list[Tensor], sizes: Sizes, image: Tensor) -> float:
+    """The largest difference between their maps and those of our model with their weights."""
+    model = cls(**arguments_of(sizes)).eval()
     load_backbone_weights(model, theirs.state_dict())
     return distance(model(image), expected)
 
 
 def mmdet_distance(sizes: Sizes, image: Tensor) -> float:
     theirs = libraries.randomised(MMDetSwin(**arguments_of(sizes)))
-    return v1_distance(theirs, theirs(image), sizes, image)
+    return own_distance(SwinTransformer, theirs, theirs(image), sizes, image)
 
 
-def library_distance(name: str, sizes: Sizes, image: Tensor) -> float:
-    build, maps = V1[name]
+def library_distance(name: str, version: int, sizes: Sizes, image: Tensor) -> float:
+    build, maps = ORACLES[version][name]
     theirs = libraries.randomised(build(sizes))
     normed = [F.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2]).permute(0, 3, 1, 2) for x in maps(theirs, image)]
-    return v1_distance(theirs, normed, sizes, image)
+    return own_distance({1: SwinTransformer, 2: SwinTransformerV2}[version], theirs, normed, sizes, image)
 
 
-def v2_distance(name: str, image: Tensor) -> float:
-    """Their V2 weights, converted into each of the other libraries: the maps there against the maps here."""
-    build, maps = V2[name]
+def conversion_distance(name: str, version: int, image: Tensor) -> float:
+    """Their weights, converted into each of the other libraries: the maps there against the maps here."""
+    table = ORACLES[version]
+    build, maps = table[name]
     theirs = libraries.randomised(build(SMALL))
     expected, worst = maps(theirs, image), 0.0
-    for other, (build_other, maps_other) in V2.items():
+    for other, (build_other, maps_other) in table.items():
         weights = convert(to_canonical(theirs.state_dict()), other, SMALL.window_size).state_dict
         model = build_other(SMALL)
         if other == 'transformers':
@@ -88,30 +78,34 @@ def v2_distance(name: str, image: Tensor) -> float:
     return worst
 
 
-def _short(value: float) -> str:
-    return f'{value:.0e}' if value else '0'
+def image_of(sizes: Sizes) -> Tensor:
+    return torch.randn(1, 3, sizes.image, sizes.image)
+
+
+def measure(name: str) -> dict[str, float]:
+    """Words -> largest difference, for a library that is installed."""
+    found = {}
+    for words, sizes in V1_SIZES.items():
+        image = image_of(sizes)
+        found[words] = mmdet_distance(sizes, image) if name == 'mmdet' else library_distance(name, 1, sizes, image)
+    if name in ORACLES[2]:
+        for words, sizes in V2_SIZES.items():
+            found[words] = library_distance(name, 2, sizes, image_of(sizes))
+        found['converted into the other libraries'] = max(
+            conversion_distance(name, version, image_of(SMALL)) for version in (1, 2)
+        )
+    return found
 
 
 def rows() -> list[dict]:
     found = []
     for name in dict.fromkeys(item.name for item in FORMATS):
-        row = {
-            'format': name,
-            'write': 'yes' if name in TARGETS else '',
-            'library': '',
-            'difference V1': '',
-            'difference V2': '',
-        }
-        if name in V1 or name == 'mmdet':
+        row = {'format': name, 'write': 'yes' if name in TARGETS else '', 'library': '', 'largest difference': ''}
+        if name in ORACLES[1] or name == 'mmdet':
             row['library'] = f'{name} {version(name)}'
-            worst = {}
-            for words, sizes in SIZES.items():
-                image = torch.randn(1, 3, sizes.image, sizes.image)
-                value = mmdet_distance(sizes, image) if name == 'mmdet' else library_distance(name, sizes, image)
-                worst[words] = _short(value)
-            row['difference V1'] = '; '.join(f'{words}: {value}' for words, value in worst.items())
-        if name in V2:
-            row['difference V2'] = _short(v2_distance(name, torch.randn(1, 3, SMALL.image, SMALL.image)))
+            row['largest difference'] = '; '.join(
+                f'{words}: {value:.0e}' if value else f'{words}: 0' for words, value in measure(name).items()
+            )
         print(json.dumps(row), flush=True)
         found.append(row)
     return found

@@ -69,10 +69,8 @@ def formats_table() -> str:
     for name, (files, source) in FORMATS.items():
         row = measured.pop(name)
         verified = row['library'] or source
-        if row['difference V1']:
-            verified += f': {row["difference V1"]}'
-        if row['difference V2']:
-            verified += f'; V2, small, converted into the other libraries: {row["difference V2"]}'
+        if row['largest difference']:
+            verified += f': {row["largest difference"]}'
         write = 'as `official`' if name == 'microsoft' else row['write']
         rows.append(f'| `{name}` | {files} | yes | {write} | {verified} |')
     assert not measured, f'no description of {sorted(measured)}'

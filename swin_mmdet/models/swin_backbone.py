@@ -1,0 +1,239 @@
+"""What the Swin Transformers of both papers share: everything but their stages."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from swin_mmdet.checkpoint import adopt_foreign_keys, load_backbone_weights
+from swin_mmdet.models.patch_embed import PatchEmbed
+from swin_mmdet.models.stage import SwinStage
+from swin_mmdet.ops.shifted_window_attention import check_backend_name
+from swin_mmdet.variants import resolve_variant
+
+PATCH_SIZE = 4
+
+
+class SwinBackbone(BaseModule):
+    """Feature maps at strides 4, 8, 16 and 32, as FPN and detection heads take them.
+
+    Input [B, in_channels, H, W], any H and W. Output a tuple of contiguous maps
+    [B, embed_dims * 2**i, ceil(H / 2**(i+2)), ceil(W / 2**(i+2))], one for each i of `out_indices`.
+
+    Stages after the last of `out_indices` are not built, so that no parameter is ever unused.
+
+    Args:
+        arch: 'tiny' (the default) | 'small' | 'base' | 'large', or a dict of the next three.
+        embed_dims, depths, num_heads: the architecture in numbers, instead of `arch`.
+        window_size: tokens on a window's side; one number, or one for each stage.
+        mlp_ratio: hidden channels of the MLPs per channel.
+        drop_rate: dropout after the position embedding, the attention's projection and in the MLPs.
+        attn_drop_rate: dropout of attention weights.
+        drop_path_rate: stochastic depth of the last block; it grows linearly from 0 at the first.
+        out_indices: the stages whose maps are returned, ascending, each through a LayerNorm of its own.
+        frozen_stages: -1 freezes nothing, 0 the patch embedding, k also stages 0..k-1 with their output norms and
+            mergings. Frozen parts keep `requires_grad=False` and evaluation mode under `.train()`.
+        with_cp: activation checkpointing: True, False, or the stages to checkpoint.
+        use_abs_pos_embed: add a learned absolute position embedding, resized (bicubic) to any map.
+        pretrain_img_size: the image side that the absolute embedding was made for.
+        in_channels: of the image.
+        attn_backend: 'auto' | 'sdpa' | 'reference', see `swin_mmdet.ops.shifted_window_attention`.
+        init_cfg: `dict(type='Pretrained', checkpoint=path_or_url)` loads a file of any format that
+            `swin_mmdet.checkpoint` knows, strictly, with `prefix` and `resize` as of `load_backbone_weights`; None
+            keeps the official random initialisation.
+        block_options: for subclasses: what their blocks take besides, one value or one for each stage.
+
+    Raises:
+        ValueError: an argument or input that cannot work, with its name, its value and what is allowed.
+    """
+
+    stage_cls: type[SwinStage] = SwinStage
+
+    def __init__(
+        self,
+        arch: str | dict | None = None,
+        embed_dims: int | None = None,
+        depths: Sequence[int] | None = None,
+        num_heads: Sequence[int] | None = None,
+        window_size: int | Sequence[int] = 7,
+        mlp_ratio: float = 4.0,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.1,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        with_cp: bool | Collection[int] = False,
+        use_abs_pos_embed: bool = False,
+        pretrain_img_size: int = 224,
+        in_channels: int = 3,
+        attn_backend: str = 'auto',
+        init_cfg: dict | None = None,
+        block_options: Mapping[str, int | Sequence[int]] | None = None,
+    ) -> None:
+        variant = resolve_variant(arch, embed_dims, depths, num_heads)
+        num_stages = len(variant.depths)
+        out_indices = _checked_out_indices(out_indices, num_stages)
+        checkpointed = _checked_with_cp(with_cp, num_stages)
+        window_sizes = per_stage('window_size', window_size, num_stages, minimum=1)
+        options = {name: per_stage(name, value, num_stages, minimum=0) for name, value in (block_options or {}).items()}
+        _check_at_least('in_channels', in_channels, 1)
+        _check_at_least('pretrain_img_size', pretrain_img_size, PATCH_SIZE)
+        for name, rate in (
+            ('drop_rate', drop_rate),
+            ('attn_drop_rate', attn_drop_rate),
+            ('drop_path_rate', drop_path_rate),
+        ):
+            if not 0 <= rate < 1:
+                raise ValueError(f'{name}={rate} must be at least 0 and less than 1')
+        if not -1 <= frozen_stages <= num_stages:
+            raise ValueError(f'frozen_stages={frozen_stages} must lie in -1 .. {num_stages}')
+        check_backend_name(attn_backend, 'attn_backend')
+        super().__init__(init_cfg)
+
+        self.variant = variant
+        self.window_sizes = window_sizes
+        self.in_channels = in_channels
+        self.out_indices = out_indices
+        self.frozen_stages = frozen_stages
+        self.patch_embed = PatchEmbed(in_channels, variant.embed_dims, PATCH_SIZE)
+        self.absolute_pos_embed = None
+        if use_abs_pos_embed:
+            side = pretrain_img_size // PATCH_SIZE
+            self.absolute_pos_embed = nn.Parameter(torch.zeros(1, variant.embed_dims, side, side))
+        self.pos_drop = nn.Dropout(drop_rate)
+
+        last_block = max(sum(variant.depths) - 1, 1)
+        drop_path_rates = [drop_path_rate * block / last_block for block in range(sum(variant.depths))]
+        self.stages = nn.ModuleList()
+        for stage in range(out_indices[-1] + 1):
+            first_block = sum(variant.depths[:stage])
+            self.stages.append(
+                self.stage_cls(
+                    variant.embed_dims * 2**stage,
+                    variant.num_heads[stage],
+                    window_sizes[stage],
+                    drop_path_rates[first_block : first_block + variant.depths[stage]],
+                    downsample=stage < out_indices[-1],
+                    with_cp=stage in checkpointed,
+                    mlp_ratio=mlp_ratio,
+                    drop_rate=drop_rate,
+                    attn_drop_rate=attn_drop_rate,
+                    attn_backend=attn_backend,
+                    **{name: values[stage] for name, values in options.items()},
+                )
+            )
+        for stage in out_indices:
+            self.add_module(f'norm{stage}', nn.LayerNorm(variant.embed_dims * 2**stage))
+
+        self._init_parameters()
+        self._freeze()
+        # so that `load_state_dict`, `load_from` and `tools/test.py` take foreign checkpoints as well
+        self.register_load_state_dict_pre_hook(adopt_foreign_keys)
+
+    def _init_parameters(self) -> None:
+        """The official initialisation; the patch convolution keeps PyTorch's."""
+        for name, parameter in self.named_parameters():
+            if name.endswith(('relative_position_bias_table', 'absolute_pos_embed')):
+                nn.init.trunc_normal_(parameter, std=0.02)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def init_weights(self) -> None:
+        """Load the file of `init_cfg`, if there is one; the constructor has initialised everything else."""
+        if self.init_cfg is None:
+            return
+        cfg = dict(self.init_cfg)
+        if cfg.pop('type', None) != 'Pretrained' or 'checkpoint' not in cfg:
+            raise ValueError(f"init_cfg must be dict(type='Pretrained', checkpoint=...), got {self.init_cfg}")
+        checkpoint = cfg.pop('checkpoint')
+        cfg.pop('map_location', None)
+        options = {key: cfg.pop(key) for key in ('prefix', 'resize') if key in cfg}
+        if cfg:
+            raise ValueError(f'init_cfg has keys that nothing reads: {sorted(cfg)}')
+        load_backbone_weights(self, checkpoint, **options)
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        if self.frozen_stages < 0:
+            return []
+        norms = [getattr(self, f'norm{stage}') for stage in self.out_indices if stage < self.frozen_stages]
+        return [self.patch_embed, self.pos_drop, *self.stages[: self.frozen_stages], *norms]
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        for module in self._frozen_modules():
+            module.requires_grad_(False).eval()
+        if self.absolute_pos_embed is not None:
+            self.absolute_pos_embed.requires_grad_(False)
+        sizes = [(parameter.numel(), parameter.requires_grad) for parameter in self.parameters()]
+        trained = sum(size for size, requires_grad in sizes if requires_grad)
+        total = sum(size for size, _ in sizes)
+        print_log(
+            f'{type(self).__name__}: frozen_stages={self.frozen_stages}, {trained:,} of {total:,} parameters train',
+            'current',
+        )
+
+    def train(self, mode: bool = True) -> 'SwinBackbone':
+        """Switch to training mode, all but the frozen parts."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        if image.dim() != 4 or image.shape[1] != self.in_channels:
+            raise ValueError(
+                f'expected an image batch [B, {self.in_channels}, H, W] (in_channels={self.in_channels}), '
+                f'got shape {tuple(image.shape)}'
+            )
+        if not image.is_floating_point():
+            raise ValueError(f'expected floating-point images, got {image.dtype}; normalise them first')
+        x = self.patch_embed(image)
+        if self.absolute_pos_embed is not None:
+            embedding = F.interpolate(self.absolute_pos_embed, size=x.shape[1:3], mode='bicubic')
+            x = x + embedding.permute(0, 2, 3, 1)
+        x = self.pos_drop(x)
+
+        maps = []
+        for index, stage in enumerate(self.stages):
+            out, x = stage(x)
+            if index in self.out_indices:
+                norm = getattr(self, f'norm{index}')
+                maps.append(norm(out).permute(0, 3, 1, 2).contiguous())
+        return tuple(maps)
+
+
+def per_stage(name: str, value: int | Sequence[int], num_stages: int, minimum: int) -> tuple[int, ...]:
+    """A number for every stage, from one or from one each."""
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * num_stages
+    if len(values) != num_stages:
+        raise ValueError(f'{name}={value!r} must be one integer, or one for each of the {num_stages} stages')
+    for item in values:
+        _check_at_least(name, item, minimum)
+    return values
+
+
+def _check_at_least(name: str, value: int, minimum: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        raise ValueError(f'{name}={value!r} must be an integer of at least {minimum}')
+
+
+def _checked_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
+    indices = tuple(out_indices)
+    if not indices or list(indices) != sorted(set(indices)) or not 0 <= indices[0] <= indices[-1] < num_stages:
+        raise ValueError(f'out_indices={out_indices} must be ascending, without repeats, from 0 .. {num_stages - 1}')
+    return indices
+
+
+def _checked_with_cp(with_cp: bool | Collection[int], num_stages: int) -> set[int]:
+    if isinstance(with_cp, bool):
+        return set(range(num_stages)) if with_cp else set()
+    if isinstance(with_cp, int) or not set(with_cp) <= set(range(num_stages)):
+        raise ValueError(f'with_cp={with_cp!r} must be True, False or stages from 0 .. {num_stages - 1}')
+    return set(with_cp)

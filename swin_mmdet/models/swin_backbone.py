@@ -40,7 +40,7 @@ class SwinBackbone(BaseModule):
         use_abs_pos_embed: add a learned absolute position embedding, resized (bicubic) to any map.
         pretrain_img_size: the image side that the absolute embedding was made for.
         in_channels: of the image.
-        attn_backend: 'auto' | 'sdpa' | 'reference', see `swin_mmdet.ops.shifted_window_attention`.
+        attn_backend: 'auto' | 'triton' | 'sdpa' | 'reference', see `swin_mmdet.ops.shifted_window_attention`.
         init_cfg: `dict(type='Pretrained', checkpoint=path_or_url)` loads a file of any format that
             `swin_mmdet.checkpoint` knows, strictly, with `prefix` and `resize` as of `load_backbone_weights`; None
             keeps the official random initialisation.

@@ -9,23 +9,32 @@ from torch import Tensor
 
 from swin_mmdet.ops.shifted_window_attention.reference import reference_attention
 from swin_mmdet.ops.shifted_window_attention.sdpa import sdpa_attention
+from swin_mmdet.ops.shifted_window_attention.triton_op import triton_attention, why_not_triton
 
 
-def _always_accepts(_qkv: Tensor, _bias: Tensor) -> str | None:
+def _always_accepts(_qkv: Tensor, _bias: Tensor, _dropout_p: float) -> str | None:
     return None
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A row of the table: `why_not(qkv, bias)` is None when `run` accepts the input, else the reason in words."""
+    """A row of the table: `why_not(qkv, bias, dropout_p)` is None when `run` accepts the input, else why in words.
+
+    With `on_gpu` only GPU tensors let 'auto' choose it: on others it runs for tests alone.
+    """
 
     name: str
     run: Callable[..., Tensor]
-    why_not: Callable[[Tensor, Tensor], str | None] = _always_accepts
+    why_not: Callable[[Tensor, Tensor, float], str | None] = _always_accepts
+    on_gpu: bool = False
 
 
 # fastest first: 'auto' takes the first row that accepts the input
-BACKENDS = (Backend('sdpa', sdpa_attention), Backend('reference', reference_attention))
+BACKENDS = (
+    Backend('triton', triton_attention, why_not_triton, on_gpu=True),
+    Backend('sdpa', sdpa_attention),
+    Backend('reference', reference_attention),
+)
 BACKEND_NAMES = ('auto', *(backend.name for backend in BACKENDS))
 
 
@@ -40,13 +49,13 @@ def check_backend_name(name: str, argument: str) -> None:
         raise ValueError(f'{argument}={name!r} is unknown; use one of {BACKEND_NAMES}')
 
 
-def resolve_backend(name: str, qkv: Tensor, bias: Tensor) -> Backend:
+def resolve_backend(name: str, qkv: Tensor, bias: Tensor, dropout_p: float = 0.0) -> Backend:
     """The backend to run: 'auto' logs each refusal once and goes on, a name that refuses raises `ValueError`."""
     check_backend_name(name, 'backend')
     for backend in BACKENDS:
-        if name not in ('auto', backend.name):
+        if name not in ('auto', backend.name) or (name == 'auto' and backend.on_gpu and not qkv.is_cuda):
             continue
-        reason = backend.why_not(qkv, bias)
+        reason = backend.why_not(qkv, bias, dropout_p)
         if reason is None:
             _log_once(f'shifted_window_attention runs on {backend.name!r}')
             return backend

@@ -28,7 +28,7 @@ def shifted_window_attention(
         pad_value: [3C], the qkv of a padding token. The official model pads the normalised tokens with zeros before
             the qkv layer, so this is the layer's bias; zeros without it. Padding tokens take part in the softmax.
         dropout_p: probability to drop an attention weight; 0 in evaluation.
-        backend: 'auto' | 'sdpa' | 'reference'.
+        backend: 'auto' | 'triton' | 'sdpa' | 'reference'.
 
     Returns:
         [B, H, W, C], contiguous.
@@ -57,5 +57,5 @@ def shifted_window_attention(
         raise ValueError(f'pad_value must be [{channels}], got shape {tuple(pad_value.shape)}')
     if scale is None:
         scale = (channels // (3 * num_heads)) ** -0.5
-    run = resolve_backend(backend, qkv, bias).run
+    run = resolve_backend(backend, qkv, bias, dropout_p).run
     return run(qkv, bias, window_size, shift_size, scale, pad_value, dropout_p)

@@ -1,0 +1,96 @@
+"""The attention op on the stages of Swin-T at 800x1344, each backend beside the floor of its memory traffic.
+
+    python tools/benchmarks/shifted_window_attention.py --out tools/benchmarks/results
+
+From the qkv map to the output map: padding, roll, partition, bias, mask, reverse and crop included. Needs a GPU.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from harness import conditions, measure, write_rows
+
+from swin_mmdet.ops import shifted_window_attention
+
+# height, width, heads of the stages; 32 channels a head, windows of 7, shifted by 3
+STAGES = {1: (200, 336, 3), 2: (100, 168, 6), 3: (50, 84, 12), 4: (25, 42, 24)}
+WINDOW, SHIFT, HEAD_DIM = 7, 3, 32
+# what an H100 reaches on large copies
+TERABYTES_PER_SECOND = 3.0
+DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16, 'fp32': torch.float32}
+
+
+def make_ways(stage: int, batch: int, dtype: torch.dtype, backends: list[str], backward: bool) -> dict[str, Callable]:
+    """Name of a backend -> one forward, or forward and backward, of the op."""
+    height, width, heads = STAGES[stage]
+    channels = heads * HEAD_DIM
+    qkv = torch.randn(batch, height, width, 3 * channels, device='cuda', dtype=dtype, requires_grad=backward)
+    bias = torch.randn(heads, WINDOW**2, WINDOW**2, device='cuda', requires_grad=backward)
+    pad = torch.randn(3 * channels, device='cuda', requires_grad=backward)
+    grad = torch.randn(batch, height, width, channels, device='cuda', dtype=dtype)
+
+    def make(backend: str) -> Callable:
+        def op(qkv: torch.Tensor, bias: torch.Tensor, pad: torch.Tensor) -> torch.Tensor:
+            name = backend.removesuffix(' compiled')
+            return shifted_window_attention(
+                qkv, bias, window_size=WINDOW, shift_size=SHIFT, pad_value=pad, backend=name
+            )
+
+        run = torch.compile(op) if backend.endswith(' compiled') else op
+
+        def way() -> None:
+            out = run(qkv, bias, pad)
+            if backward:
+                torch.autograd.grad(out, (qkv, bias, pad), grad)
+
+        return way
+
+    return {backend: make(backend) for backend in backends}
+
+
+def floor_ms(stage: int, batch: int, dtype: torch.dtype, backward: bool) -> float:
+    """Milliseconds to move the bytes that must move: qkv and the output, in backward also their gradients."""
+    height, width, heads = STAGES[stage]
+    token_bytes = heads * HEAD_DIM * torch.finfo(dtype).bits // 8
+    # forward reads 3 and writes 1; backward reads 3 + 1 and writes 3
+    values = 11 if backward else 4
+    return batch * height * width * token_bytes * values / TERABYTES_PER_SECOND / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--out', type=Path, help='folder for the CSV file (default: only print)')
+    parser.add_argument('--stages', type=int, nargs='+', default=list(STAGES))
+    parser.add_argument('--batches', type=int, nargs='+', default=[2, 16])
+    parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=['bf16'])
+    parser.add_argument('--backends', nargs='+', default=['triton', 'sdpa', 'reference', 'reference compiled'])
+    parser.add_argument('--commit', help='of the code that runs (default: asks git)')
+    args = parser.parse_args()
+    where = conditions(args.commit)
+    rows = []
+    for dtype in args.dtypes:
+        for stage in args.stages:
+            for batch in args.batches:
+                for direction in ('forward', 'forward + backward'):
+                    backward = direction != 'forward'
+                    ways = make_ways(stage, batch, DTYPES[dtype], args.backends, backward)
+                    floor = floor_ms(stage, batch, DTYPES[dtype], backward)
+                    for name, values in measure(ways).items():
+                        row = {'backend': name, 'direction': direction, 'dtype': dtype, 'stage': stage, 'batch': batch}
+                        row |= {key: round(value, 4) for key, value in values.items()}
+                        row |= {
+                            'floor ms': round(floor, 4),
+                            'TB/s': round(floor * TERABYTES_PER_SECOND / row['median ms'], 3),
+                        }
+                        rows.append(row | where)
+                        print(*rows[-1].values(), flush=True)
+                    torch.compiler.reset()
+    if args.out:
+        gpu = where['gpu'].split()[1].lower() if ' ' in where['gpu'] else where['gpu']
+        write_rows(args.out / f'shifted_window_attention-{gpu}-pt{where["torch"].split("+")[0]}.csv', rows)
+
+
+if __name__ == '__main__':
+    main()

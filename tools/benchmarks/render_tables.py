@@ -86,7 +86,28 @@ def memory_table() -> str:
     return '\n'.join(lines + ['| ' + ' | '.join(row[name] for name in names) + ' |' for row in rows])
 
 
-TABLES = {'runs': runs_table, 'formats': formats_table, 'memory': memory_table}
+def attention_table() -> str:
+    """What `shifted_window_attention.py` measured: medians of each backend, beside the floor of the memory traffic."""
+    blocks = []
+    for path in sorted(RESULTS.glob('shifted_window_attention-*.csv')):
+        with path.open() as file:
+            rows = list(csv.DictReader(file))
+        backends = list(dict.fromkeys(row['backend'] for row in rows))
+        cases: dict[tuple[str, ...], dict[str, str]] = {}
+        for row in rows:
+            case = row['stage'], row['batch'], f'{row["dtype"]}, {row["direction"]}', row['floor ms']
+            cases.setdefault(case, {})[row['backend']] = f'{float(row["median ms"]):.2f} ({float(row["peak MiB"]):.0f})'
+        names = ['stage', 'batch', '', *(f'{name}, ms (peak MiB)' for name in backends), 'floor, ms']
+        lines = ['| ' + ' | '.join(names) + ' |', '| --- ' * len(names) + '|']
+        for (*case, floor), found in cases.items():
+            cells = [*case, *(found[name] for name in backends), f'{float(floor):.2f}']
+            lines.append('| ' + ' | '.join(cells) + ' |')
+        where = f'{rows[0]["gpu"]}, torch {rows[0]["torch"]}, triton {rows[0]["triton"]}'
+        blocks.append(f'[{where}](tools/benchmarks/results/{path.name}):\n\n' + '\n'.join(lines))
+    return '\n\n'.join(blocks)
+
+
+TABLES = {'attention': attention_table, 'runs': runs_table, 'formats': formats_table, 'memory': memory_table}
 
 
 def render(text: str) -> str:

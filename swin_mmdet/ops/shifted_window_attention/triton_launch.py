@@ -8,7 +8,7 @@ from swin_mmdet.ops.shifted_window_attention.triton_kernels import backward_kern
 
 # programs for each multiprocessor: enough to hide latency, few enough to sum many windows before a write
 PROGRAMS_PER_PROCESSOR = {'forward': 16, 'backward': 8}
-WARPS = {'forward': 4, 'backward': 4}
+WARPS = {'forward': 2, 'backward': 4}
 PROCESSORS_WITHOUT_GPU = 2
 
 

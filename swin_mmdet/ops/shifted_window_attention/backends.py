@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
+import torch
 from torch import Tensor
 
 from swin_mmdet.ops.shifted_window_attention.reference import reference_attention
@@ -38,9 +38,14 @@ BACKENDS = (
 BACKEND_NAMES = ('auto', *(backend.name for backend in BACKENDS))
 
 
-@lru_cache
+_LOGGED: set[str] = set()
+
+
 def _log_once(message: str) -> None:
-    logging.getLogger('swin_mmdet').debug(message)
+    # torch.compile cannot trace logging
+    if not torch.compiler.is_compiling() and message not in _LOGGED:
+        _LOGGED.add(message)
+        logging.getLogger('swin_mmdet').debug(message)
 
 
 def check_backend_name(name: str, argument: str) -> None:

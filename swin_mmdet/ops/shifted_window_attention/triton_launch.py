@@ -18,8 +18,10 @@ def launch_forward(
     """[B, H, W, 3C], [h, n, n], [3C] or None -> [B, H, W, C]; contiguous inputs."""
     out = qkv.new_empty(*qkv.shape[:3], qkv.shape[3] // 3)
     grid, sizes, options = _plan(qkv, bias, pad, window_size, shift_size, 'forward')
-    if out.numel():
-        forward_kernel[grid](qkv, bias, bias if pad is None else pad, out, *sizes, scale, **options)
+    # Triton launches on the current device, whichever the tensors are on
+    with torch.cuda.device_of(qkv):
+        if out.numel():
+            forward_kernel[grid](qkv, bias, bias if pad is None else pad, out, *sizes, scale, **options)
     return out
 
 
@@ -32,10 +34,11 @@ def launch_backward(
     channels = qkv.shape[3] // 3
     dbias = bias.new_zeros(grid[0], *bias.shape, dtype=torch.float32)
     dpad = bias.new_zeros(grid[0], 2 * channels, dtype=torch.float32)
-    if dqkv.numel():
-        backward_kernel[grid](
-            qkv, bias, bias if pad is None else pad, dout, dqkv, dbias, dpad, *sizes, scale, **options
-        )
+    with torch.cuda.device_of(qkv):
+        if dqkv.numel():
+            backward_kernel[grid](
+                qkv, bias, bias if pad is None else pad, dout, dqkv, dbias, dpad, *sizes, scale, **options
+            )
     dpad = torch.cat([dpad.new_zeros(channels), dpad.sum(0)])
     return dqkv, dbias.sum(0), dpad
 

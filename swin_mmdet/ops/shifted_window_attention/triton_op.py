@@ -13,12 +13,9 @@ MIN_CAPABILITY = (8, 0)
 
 def why_not_triton(qkv: Tensor, bias: Tensor, dropout_p: float) -> str | None:
     """None when the kernels take this input, else the reason in words."""
-    if find_spec('triton') is None:
-        return 'triton is not installed'
-    if not qkv.is_cuda and not _interpreted():
-        return f'the tensors are on {qkv.device.type!r}, it needs a GPU'
-    if qkv.is_cuda and (torch.version.hip or torch.cuda.get_device_capability(qkv.device) < MIN_CAPABILITY):
-        return 'it was made for NVIDIA GPUs of compute capability 8.0 or newer'
+    reason = _why_not_here(qkv.device)
+    if reason is not None:
+        return reason
     if qkv.dtype not in DTYPES:
         return f'dtype {qkv.dtype} is not one of {DTYPES}'
     head_dim = qkv.shape[-1] // 3 // bias.shape[0]
@@ -85,8 +82,16 @@ def _gradients(ctx: torch.autograd.function.FunctionCtx, dout: Tensor) -> tuple:
 _forward.register_autograd(_gradients, setup_context=_save)
 
 
-def _interpreted() -> bool:
-    """Whether Triton runs kernels on the CPU, for tests (`TRITON_INTERPRET=1` before it is imported)."""
-    import triton
+@torch.compiler.assume_constant_result
+def _why_not_here(device: torch.device) -> str | None:
+    """None when the kernels run on this machine and device; torch.compile need not look into this."""
+    if find_spec('triton') is None:
+        return 'triton is not installed'
+    if device.type != 'cuda':
+        import triton
 
-    return triton.knobs.runtime.interpret
+        # with TRITON_INTERPRET=1 before it is imported, Triton runs kernels on the CPU, for tests
+        return None if triton.knobs.runtime.interpret else f'the tensors are on {device.type!r}, it needs a GPU'
+    if torch.version.hip or torch.cuda.get_device_capability(device) < MIN_CAPABILITY:
+        return 'it was made for NVIDIA GPUs of compute capability 8.0 or newer'
+    return None

@@ -109,12 +109,17 @@ def test_a_detector_of_another_program_evaluates_the_same(
 def test_training_starts_from_a_detector_of_another_program(
     run: Callable[..., str], trained: Path, config: Path, shapes: Path, tmp_path: Path
 ):
-    """With a learning rate of zero the weights after an epoch are those of the file."""
+    """With a learning rate of zero the weights after an epoch are those of the file, and so is their average."""
     convert(trained / 'epoch_3.pth', tmp_path / 'official.safetensors', '--to', 'official')
+    averaging = tmp_path / 'averaging.py'
+    averaging.write_text(f"_base_ = {str(config)!r}\ncustom_hooks = [dict(type='EMAHook')]\n")
     output = run(
-        sys.executable, TOOLS / 'train.py', config, '--data', shapes, '--work-dir', tmp_path / 'work', '--cfg-options',
-        f'load_from={tmp_path / "official.safetensors"}', 'optim_wrapper.optimizer.lr=0', 'train_cfg.max_epochs=1',
+        sys.executable, TOOLS / 'train.py', averaging, '--data', shapes, '--work-dir', tmp_path / 'work',
+        '--cfg-options', f'load_from={tmp_path / "official.safetensors"}', 'optim_wrapper.optimizer.lr=0', 'train_cfg.max_epochs=1',
     )  # fmt: skip
     assert 'format official V1' in output
-    expected, found = weights(trained, 3), weights(tmp_path / 'work', 1)
-    assert all(torch.equal(value, found[key]) for key, value in expected.items())
+    expected = weights(trained, 3)
+    for averaged in (True, False):
+        found = read_checkpoint(tmp_path / 'work' / 'epoch_1.pth', averaged)
+        assert found.has_raw_and_averaged
+        assert all(torch.equal(value, found.state_dict[key]) for key, value in expected.items())

@@ -113,7 +113,8 @@ def test_training_starts_from_a_detector_of_another_program(
     convert(trained / 'epoch_3.pth', tmp_path / 'official.safetensors', '--to', 'official')
     averaging = tmp_path / 'averaging.py'
     averaging.write_text(f"_base_ = {str(config)!r}\ncustom_hooks = [dict(type='EMAHook')]\n")
-    options = [f'load_from={tmp_path / "official.safetensors"}', 'optim_wrapper.optimizer.lr=0', 'train_cfg.max_epochs=1']
+    source = tmp_path / 'official.safetensors'
+    options = [f'load_from={source}', 'optim_wrapper.optimizer.lr=0', 'train_cfg.max_epochs=1']
     command = [sys.executable, TOOLS / 'train.py', averaging, '--data', shapes, '--work-dir', tmp_path / 'work']
     output = run(*command, '--cfg-options', *options)
     assert 'format official V1' in output

@@ -7,7 +7,6 @@ the built model: pages of a mapped file are not counted, for the system may drop
 """
 
 import argparse
-import csv
 import json
 import multiprocessing
 import pickle
@@ -18,6 +17,7 @@ import time
 from pathlib import Path
 
 import torch
+from harness import write_rows
 from safetensors.torch import save_file
 
 from swin_mmdet.checkpoint import load_backbone_weights, to_canonical
@@ -108,10 +108,7 @@ def main() -> None:
                 print(json.dumps(row))
             path.unlink()
     if args.out:
-        with args.out.open('w', newline='') as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(args.out, rows)
 
 
 if __name__ == '__main__':

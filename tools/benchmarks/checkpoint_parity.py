@@ -6,7 +6,6 @@ Needs timm, transformers and mmdet; a minute on two cores. The libraries' models
 """
 
 import argparse
-import csv
 import json
 import sys
 from importlib.metadata import version
@@ -17,6 +16,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 import torch
 import torch.nn.functional as F
+from harness import write_rows
 from mmdet.models.backbones import SwinTransformer as MMDetSwin
 from torch import Tensor, nn
 
@@ -119,10 +119,7 @@ def main() -> None:
     with torch.no_grad():
         table = rows()
     if args.out:
-        with args.out.open('w', newline='') as file:
-            writer = csv.DictWriter(file, table[0])
-            writer.writeheader()
-            writer.writerows(table)
+        write_rows(args.out, table)
 
 
 if __name__ == '__main__':

@@ -50,6 +50,16 @@ def _load_tokens(base, pad, index, exists, on_map, stride, HEAD_DIM: tl.constexp
 
 
 @triton.jit
+def _load_qkv(base, pad, index, exists, on_map, channels, HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr):
+    """The head's queries, keys and values of every token of a window, each [BLOCK, HEAD_DIM]."""
+    stride = 3 * channels
+    q = _load_tokens(base, pad, index, exists, on_map, stride, HEAD_DIM, HAS_PAD)
+    k = _load_tokens(base + channels, pad + channels, index, exists, on_map, stride, HEAD_DIM, HAS_PAD)
+    v = _load_tokens(base + 2 * channels, pad + 2 * channels, index, exists, on_map, stride, HEAD_DIM, HAS_PAD)
+    return q, k, v
+
+
+@triton.jit
 def _probabilities(q, k, bias, region, exists, scale, PRECISION: tl.constexpr):
     """softmax(scale * q k^T + bias + mask) over the tokens of a window: [BLOCK, BLOCK] float32."""
     logits = scale * tl.dot(q, tl.trans(k), input_precision=PRECISION) + bias
@@ -84,14 +94,7 @@ def forward_kernel(
     channel = tl.arange(0, HEAD_DIM)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
         index, exists, on_map, region = _places(window, height, width, rows, columns, shift, WINDOW, N, BLOCK)
-        stride = 3 * channels
-        q = _load_tokens(qkv + own, pad + own, index, exists, on_map, stride, HEAD_DIM, HAS_PAD)
-        k = _load_tokens(
-            qkv + channels + own, pad + channels + own, index, exists, on_map, stride, HEAD_DIM, HAS_PAD
-        )
-        v = _load_tokens(
-            qkv + 2 * channels + own, pad + 2 * channels + own, index, exists, on_map, stride, HEAD_DIM, HAS_PAD
-        )
+        q, k, v = _load_qkv(qkv + own, pad + own, index, exists, on_map, channels, HEAD_DIM, HAS_PAD)
         p = _probabilities(q, k, tile, region, exists, scale, PRECISION)
         result = tl.dot(p.to(v.dtype), v, input_precision=PRECISION)
         places = out + own + index[:, None] * channels + channel[None, :]
@@ -118,14 +121,7 @@ def backward_kernel(
     v_sum = tl.zeros((HEAD_DIM,), dtype=tl.float32)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
         index, exists, on_map, region = _places(window, height, width, rows, columns, shift, WINDOW, N, BLOCK)
-        stride = 3 * channels
-        q = _load_tokens(qkv + own, pad + own, index, exists, on_map, stride, HEAD_DIM, HAS_PAD)
-        k = _load_tokens(
-            qkv + channels + own, pad + channels + own, index, exists, on_map, stride, HEAD_DIM, HAS_PAD
-        )
-        v = _load_tokens(
-            qkv + 2 * channels + own, pad + 2 * channels + own, index, exists, on_map, stride, HEAD_DIM, HAS_PAD
-        )
+        q, k, v = _load_qkv(qkv + own, pad + own, index, exists, on_map, channels, HEAD_DIM, HAS_PAD)
         grad = _load_tokens(dout + own, dout, index, exists, on_map, channels, HEAD_DIM, False)
         p = _probabilities(q, k, tile, region, exists, scale, PRECISION)
         dp = tl.dot(grad, tl.trans(v), input_precision=PRECISION)
@@ -135,7 +131,7 @@ def backward_kernel(
         ds = ds.to(q.dtype)
         dq = scale * tl.dot(ds, k, input_precision=PRECISION)
         dk = scale * tl.dot(tl.trans(ds), q, input_precision=PRECISION)
-        places = dqkv + own + index[:, None] * stride + channel[None, :]
+        places = dqkv + own + index[:, None] * 3 * channels + channel[None, :]
         kind = dqkv.dtype.element_ty
         tl.store(places, dq.to(kind), mask=on_map[:, None])
         tl.store(places + channels, dk.to(kind), mask=on_map[:, None])

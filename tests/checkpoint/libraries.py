@@ -149,5 +149,6 @@ ORACLES = {
 }
 # at these sizes no map is padded and none is as small as its window: there the libraries agree with the official code
 TINY = Sizes(96, (2, 2, 6, 2), (3, 6, 12, 24), 7, 448)
-BASE = Sizes(128, (2, 2, 18, 2), (4, 8, 16, 32), 12, 768)
+BASE = Sizes(128, (2, 2, 18, 2), (4, 8, 16, 32), 7, 448)
+BASE_12 = Sizes(128, (2, 2, 18, 2), (4, 8, 16, 32), 12, 768)
 TINY_V2 = Sizes(96, (2, 2, 6, 2), (3, 6, 12, 24), 8, 512)

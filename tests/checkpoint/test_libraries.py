@@ -13,9 +13,14 @@ from torch import Tensor, nn
 from swin_mmdet.checkpoint import load_backbone_weights, read_checkpoint, to_canonical
 from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 from tests.checkpoint import libraries, published
-from tests.checkpoint.libraries import BASE, ORACLES, SMALL, TINY, TINY_V2, Sizes
+from tests.checkpoint.libraries import BASE, BASE_12, ORACLES, SMALL, TINY, TINY_V2, Sizes
 
 ATOL = 1e-5
+V1_SIZES = pytest.mark.parametrize(
+    'sizes',
+    [SMALL, TINY, pytest.param(BASE, marks=pytest.mark.slow), pytest.param(BASE_12, marks=pytest.mark.slow)],
+    ids=['small', 'tiny', 'base', 'base-window-12'],
+)
 
 
 @pytest.fixture(autouse=True)
@@ -84,9 +89,7 @@ def load_back(name: str, build: Callable[[Sizes], nn.Module], sizes: Sizes, path
     return model.eval()
 
 
-@pytest.mark.parametrize(
-    'sizes', [SMALL, TINY, pytest.param(BASE, marks=pytest.mark.slow)], ids=['small', 'tiny', 'base']
-)
+@V1_SIZES
 @pytest.mark.parametrize('name', ORACLES[1])
 def test_v1_files_give_the_maps_of_their_library(name: str, sizes: Sizes, tmp_path: Path):
     build, maps = ORACLES[1][name]
@@ -100,9 +103,7 @@ def test_v1_files_give_the_maps_of_their_library(name: str, sizes: Sizes, tmp_pa
     assert_close(model(image_of(sizes)), normed(maps(theirs, image_of(sizes))))
 
 
-@pytest.mark.parametrize(
-    'sizes', [SMALL, TINY, pytest.param(BASE, marks=pytest.mark.slow)], ids=['small', 'tiny', 'base']
-)
+@V1_SIZES
 def test_mmdet_files_give_the_maps_of_mmdet_and_back(sizes: Sizes, tmp_path: Path):
     from mmdet.models.backbones import SwinTransformer as MMDetSwin
 

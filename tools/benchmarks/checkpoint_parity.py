@@ -27,9 +27,9 @@ from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.checkpoint import libraries
-from tests.checkpoint.libraries import BASE, ORACLES, SMALL, TINY, TINY_V2, Sizes
+from tests.checkpoint.libraries import BASE, BASE_12, ORACLES, SMALL, TINY, TINY_V2, Sizes
 
-V1_SIZES = {'tiny, window 7, 448 px': TINY, 'base, window 12, 768 px': BASE}
+V1_SIZES = {'tiny, window 7, 448 px': TINY, 'base, window 7, 448 px': BASE, 'base, window 12, 768 px': BASE_12}
 V2_SIZES = {'V2 tiny, window 8, 512 px': TINY_V2}
 
 

@@ -43,7 +43,6 @@ FORMATS = (
     CheckpointFormat('torchvision', TORCHVISION),
     CheckpointFormat('transformers', TRANSFORMERS),
 )
-LAYOUTS = tuple(dict.fromkeys(item.layout.name for item in FORMATS))
 
 ANCHORS = tuple(dict.fromkeys(item.layout.anchor for item in FORMATS))
 ANCHOR = re.compile(r'^(|.*\.)(?:' + '|'.join(map(re.escape, ANCHORS)) + ')$')

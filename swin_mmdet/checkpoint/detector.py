@@ -11,7 +11,6 @@ from swin_mmdet.checkpoint.formats import detect_format
 from swin_mmdet.checkpoint.from_mmdet2_heads import to_mmdet3_heads
 from swin_mmdet.checkpoint.layout import StateDict
 from swin_mmdet.checkpoint.load import copy_into, fit_backbone, new_report
-from swin_mmdet.checkpoint.pretrained_window import check_pretrained_windows, pretrained_windows
 from swin_mmdet.checkpoint.report import LoadReport, shorten
 from swin_mmdet.checkpoint.translate import CanonicalWeights, to_canonical
 
@@ -49,9 +48,8 @@ def load_detector_weights(
         found = to_canonical(file.state_dict, prefix)
         report = new_report(name, found, file.weights)
         own = {key.removeprefix(place.prefix): value for key, value in wanted.items() if key.startswith(place.prefix)}
-        values = fit_backbone(found, layout.read(own)[0], report, strict=True, resize=resize)
-        tables = {key.removeprefix(place.prefix): value for key, value in model.named_buffers()}
-        check_pretrained_windows(found.pretrained_windows, pretrained_windows(tables))
+        buffers = {key.removeprefix(place.prefix): value for key, value in model.named_buffers()}
+        values = fit_backbone(found, layout.read(own)[0], buffers, report, strict=True, resize=resize)
         values = {place.prefix + key: value for key, value in layout.write(values).items()}
         others = {key: value for key, value in wanted.items() if not key.startswith(place.prefix)}
         values |= _fit_heads(found, others, report)

@@ -54,8 +54,7 @@ def load_backbone_weights(
         report = new_report(name, found, file.weights)
         report.dropped |= dict.fromkeys(found.rest, 'not in the backbone')
         wanted = model.state_dict()
-        values = fit_backbone(found, wanted, report, strict, resize)
-        check_pretrained_windows(found.pretrained_windows, pretrained_windows(dict(model.named_buffers())))
+        values = fit_backbone(found, wanted, dict(model.named_buffers()), report, strict, resize)
     except ValueError as error:
         raise ValueError(str(error) if name in str(error) else f'{name}: {error}') from error
     copy_into(wanted, values)
@@ -76,12 +75,20 @@ def new_report(name: str, found: CanonicalWeights, weights: str = '') -> LoadRep
 
 
 def fit_backbone(
-    found: CanonicalWeights, wanted: Mapping[str, Tensor], report: LoadReport, strict: bool, resize: str
+    found: CanonicalWeights,
+    wanted: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+    report: LoadReport,
+    strict: bool,
+    resize: str,
 ) -> StateDict:
     """The values for a backbone's canonical state dict `wanted`, each in its shape; the report is filled in.
 
+    `buffers` are the backbone's, by canonical key: they say the window that a SwinV2 reads its position MLP for.
+
     Raises:
-        ValueError: another architecture, values that are not finite, and under `strict` missing weights.
+        ValueError: another architecture or `pretrained_window_size`, values that are not finite, and under `strict`
+            missing weights.
     """
     if resize not in RESIZE_MODES:
         raise ValueError(f'resize={resize!r} must be one of {RESIZE_MODES}')
@@ -121,6 +128,7 @@ def fit_backbone(
         )
     if not values:
         raise ValueError(f'the {report.format} weights have none that the model has. {architectures}')
+    check_pretrained_windows(found.pretrained_windows, pretrained_windows(buffers))
     return values
 
 

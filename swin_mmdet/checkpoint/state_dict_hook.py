@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from swin_mmdet.checkpoint.canonical import CANONICAL
 from swin_mmdet.checkpoint.formats import ANCHOR
 from swin_mmdet.checkpoint.load import MAY_BE_MISSING, fit_backbone, new_report
-from swin_mmdet.checkpoint.pretrained_window import check_pretrained_windows, pretrained_windows
 from swin_mmdet.checkpoint.resize import resize_weight
 from swin_mmdet.checkpoint.translate import to_canonical
 
@@ -36,8 +35,7 @@ def adopt_foreign_keys(module: nn.Module, state_dict: dict[str, Tensor], prefix:
         return
     report = new_report(f'the state dict under {prefix!r}' if prefix else 'the state dict', found)
     report.dropped |= dict.fromkeys(found.rest, 'not in the backbone')
-    values = fit_backbone(found, wanted, report, strict=False, resize='bicubic')
-    check_pretrained_windows(found.pretrained_windows, pretrained_windows(dict(module.named_buffers())))
+    values = fit_backbone(found, wanted, dict(module.named_buffers()), report, strict=False, resize='bicubic')
     for key in inside:
         del state_dict[prefix + key]
     unexpected = {key: found.backbone[key] for key in report.unexpected}

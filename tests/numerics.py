@@ -27,3 +27,23 @@ def assert_no_worse_than_eager(fast: Tensor, eager: Tensor, truth: Tensor, facto
     error, allowed = ((x.to(truth.dtype) - truth).abs().max() for x in (fast, eager))
     allowed = factor * allowed + floor
     assert error <= allowed, f'error {error:.2e}, allowed {allowed:.2e}'
+
+
+def assert_model_no_worse_than_eager(
+    fast: list[Tensor], eager: list[Tensor], truth: list[Tensor], dtype: torch.dtype, factor: float = 2.0
+) -> None:
+    """The policy for the outputs and gradients of a whole model, each relative to its own magnitude.
+
+    One tensor of few numbers may be lucky in `eager`, so the worst of `fast` is held against the worst of `eager`.
+    """
+
+    def worst(tensors: list[Tensor]) -> float:
+        errors = [
+            ((x.to(t.dtype) - t).abs().max() / t.abs().max().clamp(min=1e-20)).item()
+            for x, t in zip(tensors, truth, strict=True)
+        ]
+        assert not any(error != error for error in errors), 'not a number'
+        return max(errors)
+
+    error, allowed = worst(fast), factor * worst(eager) + torch.finfo(dtype).eps
+    assert error <= allowed, f'error {error:.2e}, allowed {allowed:.2e}'

@@ -1,10 +1,14 @@
 """The blocks. Papers: arXiv 2103.14030, equation 3 (V1); arXiv 2111.09883, section 3.2 (V2)."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
 
 from swin_mmdet.models.window_attention import WindowAttention
 from swin_mmdet.models.window_attention_v2 import WindowAttentionV2
+from swin_mmdet.ops.stochastic_depth import scale_branch
+
+KEEP_BOTH = (None, None)
 
 
 class Mlp(nn.Module):
@@ -22,7 +26,10 @@ class Mlp(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """z = x + attention(norm(x)); z + mlp(norm(z)): [B, H, W, C] -> [B, H, W, C]."""
+    """z = x + attention(norm(x)); z + mlp(norm(z)): [B, H, W, C] -> [B, H, W, C].
+
+    `scales` of the two branches, [B] each or None, are those of stochastic depth.
+    """
 
     attention_cls: type[nn.Module] = WindowAttention
 
@@ -35,7 +42,6 @@ class SwinBlock(nn.Module):
         mlp_ratio: float = 4.0,
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
         attn_backend: str = 'auto',
         **attention_options,
     ) -> None:
@@ -45,13 +51,12 @@ class SwinBlock(nn.Module):
             dims, num_heads, window_size, shift_size, attn_drop_rate, attn_backend, **attention_options
         )
         self.drop = nn.Dropout(drop_rate)
-        self.drop_path = StochasticDepth(drop_path_rate, mode='row')
         self.norm2 = nn.LayerNorm(dims)
         self.mlp = Mlp(dims, int(dims * mlp_ratio), drop_rate)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.drop(self.attn(self.norm1(x))))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+    def forward(self, x: Tensor, scales: Sequence[Tensor | None] = KEEP_BOTH) -> Tensor:
+        x = x + scale_branch(self.drop(self.attn(self.norm1(x))), scales[0])
+        return x + scale_branch(self.mlp(self.norm2(x)), scales[1])
 
 
 class SwinBlockV2(SwinBlock):
@@ -59,6 +64,6 @@ class SwinBlockV2(SwinBlock):
 
     attention_cls = WindowAttentionV2
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.norm1(self.drop(self.attn(x))))
-        return x + self.drop_path(self.norm2(self.mlp(x)))
+    def forward(self, x: Tensor, scales: Sequence[Tensor | None] = KEEP_BOTH) -> Tensor:
+        x = x + scale_branch(self.norm1(self.drop(self.attn(x))), scales[0])
+        return x + scale_branch(self.norm2(self.mlp(x)), scales[1])

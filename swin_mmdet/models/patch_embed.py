@@ -16,9 +16,11 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(in_channels, embed_dims, patch_size, patch_size)
         self.norm = nn.LayerNorm(embed_dims)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def pad(self, image: Tensor) -> Tensor:
+        """Zeros to whole patches."""
         height, width = image.shape[-2:]
         right, bottom = -width % self.patch_size, -height % self.patch_size
-        if right or bottom:
-            image = F.pad(image, (0, right, 0, bottom))
-        return self.norm(self.proj(image).permute(0, 2, 3, 1))
+        return F.pad(image, (0, right, 0, bottom)) if right or bottom else image
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.norm(self.proj(self.pad(image)).permute(0, 2, 3, 1))

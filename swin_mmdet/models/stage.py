@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from swin_mmdet.models.block import SwinBlock, SwinBlockV2
+from swin_mmdet.models.block import KEEP_BOTH, SwinBlock, SwinBlockV2
+from swin_mmdet.models.fused import run_stage, why_not_fused_stage
 from swin_mmdet.models.patch_merging import PatchMerging, PatchMergingV2
 
 
@@ -14,7 +15,6 @@ class SwinStage(nn.Module):
     """Blocks with alternating shift 0 and window_size // 2.
 
     Args:
-        drop_path_rates: one per block.
         downsample: whether the stage ends in a merging (the last one that anybody reads does not).
         with_cp: recompute each block in backward instead of keeping its activations.
         block_options: what else a block takes.
@@ -28,7 +28,7 @@ class SwinStage(nn.Module):
         dims: int,
         num_heads: int,
         window_size: int,
-        drop_path_rates: Sequence[float],
+        depth: int,
         downsample: bool,
         with_cp: bool,
         **block_options,
@@ -37,26 +37,36 @@ class SwinStage(nn.Module):
         self.with_cp = with_cp
         self.blocks = nn.ModuleList(
             self.block_cls(
-                dims,
-                num_heads,
-                window_size,
-                shift_size=0 if index % 2 == 0 else window_size // 2,
-                drop_path_rate=rate,
-                **block_options,
+                dims, num_heads, window_size, shift_size=0 if index % 2 == 0 else window_size // 2, **block_options
             )
-            for index, rate in enumerate(drop_path_rates)
+            for index in range(depth)
         )
         self.downsample = self.merging_cls(dims) if downsample else None
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """[B, H, W, C] -> the map of this stage [B, H, W, C], and the input of the next or None."""
-        for block in self.blocks:
+    def forward(
+        self, x: Tensor, output_norm: nn.LayerNorm | None = None, scales: Tensor | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """[B, H, W, C] -> the normalised map of this stage [B, C, H, W], and the input of the next.
+
+        Args:
+            output_norm: the norm of the map; without it there is none.
+            scales: [2 * depth, B] of stochastic depth, for the branches in their order.
+        """
+        if scales is None:
+            pairs = [KEEP_BOTH] * len(self.blocks)
+        else:
+            rows = scales.unbind()
+            pairs = list(zip(rows[::2], rows[1::2], strict=True))
+        if why_not_fused_stage(self, x, output_norm) is None:
+            return run_stage(self, x, output_norm, pairs)
+        for block, pair in zip(self.blocks, pairs, strict=True):
             if self.with_cp and torch.is_grad_enabled():
                 # non-reentrant: keeps gradients with a frozen input, and the hooks of DDP
-                x = checkpoint(block, x, use_reentrant=False)
+                x = checkpoint(block, x, pair, use_reentrant=False)
             else:
-                x = block(x)
-        return x, None if self.downsample is None else self.downsample(x)
+                x = block(x, pair)
+        out = None if output_norm is None else output_norm(x).permute(0, 3, 1, 2).contiguous()
+        return out, None if self.downsample is None else self.downsample(x)
 
 
 class SwinStageV2(SwinStage):

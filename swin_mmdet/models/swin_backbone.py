@@ -9,9 +9,11 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from swin_mmdet.checkpoint import adopt_foreign_keys, load_backbone_weights
+from swin_mmdet.models.fused import run_patch_embed, why_not_fused_patches
 from swin_mmdet.models.patch_embed import PatchEmbed
 from swin_mmdet.models.stage import SwinStage
 from swin_mmdet.ops.shifted_window_attention import check_backend_name
+from swin_mmdet.ops.stochastic_depth import draw_branch_scales
 from swin_mmdet.variants import resolve_variant
 
 PATCH_SIZE = 4
@@ -98,6 +100,7 @@ class SwinBackbone(BaseModule):
         self.in_channels = in_channels
         self.out_indices = out_indices
         self.frozen_stages = frozen_stages
+        self.attn_backend = attn_backend
         self.patch_embed = PatchEmbed(in_channels, variant.embed_dims, PATCH_SIZE)
         self.absolute_pos_embed = None
         if use_abs_pos_embed:
@@ -105,17 +108,18 @@ class SwinBackbone(BaseModule):
             self.absolute_pos_embed = nn.Parameter(torch.zeros(1, variant.embed_dims, side, side))
         self.pos_drop = nn.Dropout(drop_rate)
 
-        last_block = max(sum(variant.depths) - 1, 1)
-        drop_path_rates = [drop_path_rate * block / last_block for block in range(sum(variant.depths))]
+        rates = torch.linspace(0, drop_path_rate, sum(variant.depths), device='cpu')
+        # for each residual branch, two to a block; of blocks that are not built as well
+        self.register_buffer('branch_keep', 1 - rates.repeat_interleave(2), persistent=False)
+        self.drop_path_rate = drop_path_rate
         self.stages = nn.ModuleList()
         for stage in range(out_indices[-1] + 1):
-            first_block = sum(variant.depths[:stage])
             self.stages.append(
                 self.stage_cls(
                     variant.embed_dims * 2**stage,
                     variant.num_heads[stage],
                     window_sizes[stage],
-                    drop_path_rates[first_block : first_block + variant.depths[stage]],
+                    variant.depths[stage],
                     downsample=stage < out_indices[-1],
                     with_cp=stage in checkpointed,
                     mlp_ratio=mlp_ratio,
@@ -194,19 +198,29 @@ class SwinBackbone(BaseModule):
             )
         if not image.is_floating_point():
             raise ValueError(f'expected floating-point images, got {image.dtype}; normalise them first')
-        x = self.patch_embed(image)
+        if why_not_fused_patches(self.patch_embed, image, self.attn_backend) is None:
+            x = run_patch_embed(self.patch_embed, image)
+        else:
+            x = self.patch_embed(image)
         if self.absolute_pos_embed is not None:
             embedding = F.interpolate(self.absolute_pos_embed, size=x.shape[1:3], mode='bicubic')
             x = x + embedding.permute(0, 2, 3, 1)
         x = self.pos_drop(x)
 
         maps = []
-        for index, stage in enumerate(self.stages):
-            out, x = stage(x)
-            if index in self.out_indices:
-                norm = getattr(self, f'norm{index}')
-                maps.append(norm(out).permute(0, 3, 1, 2).contiguous())
+        for index, (stage, scales) in enumerate(zip(self.stages, self._branch_scales(x.shape[0]), strict=True)):
+            norm = getattr(self, f'norm{index}') if index in self.out_indices else None
+            out, x = stage(x, norm, scales if stage.training else None)
+            if norm is not None:
+                maps.append(out)
         return tuple(maps)
+
+    def _branch_scales(self, batch: int) -> Sequence[Tensor | None]:
+        """Stochastic depth of a step, [2 * depth, B] for each stage: one draw for them all."""
+        if not (self.training and self.drop_path_rate):
+            return [None] * len(self.stages)
+        branches = [2 * len(stage.blocks) for stage in self.stages]
+        return draw_branch_scales(self.branch_keep[: sum(branches)], batch).split(branches)
 
 
 def per_stage(name: str, value: int | Sequence[int], num_stages: int, minimum: int) -> tuple[int, ...]:

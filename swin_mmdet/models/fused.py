@@ -1,0 +1,186 @@
+"""The model's parts through fused operations: each half of a block is one node of autograd, its norm and residual sum
+one kernel. Only speed and memory differ from the modules' own forward, which runs wherever this cannot.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from swin_mmdet.models.block import Mlp, SwinBlock
+from swin_mmdet.models.patch_embed import PatchEmbed
+from swin_mmdet.models.patch_merging import PatchMerging
+from swin_mmdet.models.window_attention import WindowAttention
+from swin_mmdet.ops.residual_branch import (
+    Branch,
+    Norm,
+    attention_branch,
+    in_dtype,
+    merging,
+    mlp_branch,
+    output_norm,
+    patch_norm,
+)
+from swin_mmdet.ops.shifted_window_attention import why_not_attention, why_not_kernels
+from swin_mmdet.ops.stochastic_depth import scale_branch
+
+
+def why_not_fused_stage(stage: nn.Module, x: Tensor, norm: nn.LayerNorm | None) -> str | None:
+    """None when `run_stage` gives what the stage's modules would, else the reason in words."""
+    reason = _why_not_now(stage.blocks[0].attn.attn_backend, x)
+    if reason is not None:
+        return reason
+    for block in stage.blocks:
+        reason = _why_not_block(block, x)
+        if reason is not None:
+            return reason
+    parts = []
+    if norm is not None:
+        parts.append((norm, nn.LayerNorm))
+    merge = stage.downsample
+    if merge is not None:
+        parts += [(merge, PatchMerging), (merge.norm, nn.LayerNorm), (merge.reduction, nn.Linear)]
+    return _why_not_plain(parts)
+
+
+def why_not_fused_patches(embed: nn.Module, image: Tensor, attn_backend: str) -> str | None:
+    """None when `run_patch_embed` gives what the module would, else the reason in words."""
+    reason = _why_not_now(attn_backend, image)
+    if reason is None and image.requires_grad:
+        reason = 'the image wants a gradient'
+    return reason or _why_not_plain([(embed, PatchEmbed), (embed.proj, nn.Conv2d), (embed.norm, nn.LayerNorm)])
+
+
+def _why_not_now(attn_backend: str, x: Tensor) -> str | None:
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return 'the model is being traced'
+    if not (attn_backend == 'triton' or (attn_backend == 'auto' and x.is_cuda)):
+        return f'attn_backend={attn_backend!r} on {x.device.type!r}'
+    dtype = step_dtype(x)
+    if x.dtype not in (torch.float32, dtype):
+        return f'a map of {x.dtype} where matrix products are of {dtype}'
+    return why_not_kernels(x.device, dtype)
+
+
+def _why_not_block(block: nn.Module, x: Tensor) -> str | None:
+    attn, mlp, dtype = block.attn, block.mlp, step_dtype(x)
+    reason = _why_not_plain(
+        (
+            (block, SwinBlock),
+            (attn, WindowAttention),
+            (block.norm1, nn.LayerNorm),
+            (attn.qkv, nn.Linear),
+            (attn.proj, nn.Linear),
+            (block.norm2, nn.LayerNorm),
+            (mlp, Mlp),
+            (mlp.fc1, nn.Linear),
+            (mlp.act, nn.GELU),
+            (mlp.fc2, nn.Linear),
+        )
+    )
+    if reason is not None:
+        return reason
+    if block.training and (block.drop.p or mlp.drop.p):
+        return 'drop_rate is not 0'
+    if attn.qkv.weight.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+        return f'weights of {attn.qkv.weight.dtype} without autocast'
+    dropout_p = attn.attn_drop_rate if block.training else 0.0
+    heads = attn.relative_position_bias_table.shape[1]
+    return why_not_attention(attn.proj.in_features // heads, attn.window_size, dropout_p)
+
+
+def _why_not_plain(parts: Sequence[tuple[nn.Module, type[nn.Module]]]) -> str | None:
+    for module, cls in parts:
+        if not _is_plain(module, cls):
+            return f'a {type(module).__name__} in the place of a {cls.__name__}, or one with hooks'
+    return None
+
+
+def _is_plain(module: nn.Module, cls: type[nn.Module]) -> bool:
+    """Nobody has replaced, wrapped or hooked the module: its parameters are all there is to it."""
+    return type(module) is cls and not (
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )
+
+
+def step_dtype(x: Tensor) -> torch.dtype:
+    """Of matrix products: autocast's where it is on."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
+def norm_dtype(x: Tensor) -> torch.dtype:
+    """Of a norm's result that leaves the fused operations: autocast keeps it in float32."""
+    return torch.float32 if torch.is_autocast_enabled(x.device.type) else x.dtype
+
+
+def run_patch_embed(embed: PatchEmbed, image: Tensor) -> Tensor:
+    """As of `PatchEmbed.forward`."""
+    parameters = embed.proj.weight, embed.proj.bias
+    copies = in_dtype(parameters, step_dtype(image))
+    return patch_norm(embed.pad(image), *parameters, _numbers(embed.norm), copies, norm_dtype(image))
+
+
+def run_stage(
+    stage: nn.Module, x: Tensor, norm: nn.LayerNorm | None, scales: Sequence[tuple[Tensor | None, Tensor | None]]
+) -> tuple[Tensor | None, Tensor | None]:
+    """As of `SwinStage.forward`, with the scales of each block's two branches."""
+    merge = stage.downsample
+    parameters = [parameter for block in stage.blocks for parameter in _factors(block)]
+    copies = in_dtype(parameters + ([] if merge is None else [merge.reduction.weight]), step_dtype(x))
+    x, branch, out = x.contiguous(), None, None
+    for index, (block, pair) in enumerate(zip(stage.blocks, scales, strict=True)):
+        arguments = block, x, branch, pair, copies[FACTORS * index : FACTORS * (index + 1)]
+        if stage.with_cp and torch.is_grad_enabled():
+            x, branch = checkpoint(_run_block, *arguments, use_reentrant=False)
+        else:
+            x, branch = _run_block(*arguments)
+    if norm is not None:
+        x, out = output_norm(x, branch, _numbers(norm), norm_dtype(x))
+    else:
+        x = x + scale_branch(branch.values + branch.bias.to(branch.values.dtype), branch.scale)
+    if merge is None:
+        return out, None
+    return out, merging(x, _numbers(merge.norm), merge.reduction.weight, copies[-1])
+
+
+FACTORS = 5  # of a block, that its matrix products read
+
+
+def _factors(block: SwinBlock) -> tuple[Tensor, ...]:
+    attn, mlp = block.attn, block.mlp
+    return attn.qkv.weight, attn.qkv.bias, attn.proj.weight, mlp.fc1.weight, mlp.fc2.weight
+
+
+def _run_block(
+    block: SwinBlock,
+    x: Tensor,
+    branch: Branch | None,
+    scales: tuple[Tensor | None, Tensor | None],
+    copies: Sequence[Tensor],
+) -> tuple[Tensor, Branch]:
+    attn, mlp = block.attn, block.mlp
+    table = attn.relative_position_bias_table
+    x, values = attention_branch(
+        x,
+        branch,
+        _numbers(block.norm1),
+        attn.qkv.weight,
+        attn.qkv.bias,
+        table,
+        attn.proj.weight,
+        copies[:3],
+        window_size=attn.window_size,
+        shift_size=attn.shift_size,
+        scale=(attn.proj.in_features // table.shape[1]) ** -0.5,
+    )
+    branch = Branch(values, attn.proj.bias, scales[0])
+    x, values = mlp_branch(
+        x, branch, _numbers(block.norm2), mlp.fc1.weight, mlp.fc1.bias, mlp.fc2.weight, copies[3:]
+    )
+    return x, Branch(values, mlp.fc2.bias, scales[1])
+
+
+def _numbers(norm: nn.LayerNorm) -> Norm:
+    return Norm(norm.weight, norm.bias, norm.eps)

@@ -1,0 +1,36 @@
+"""Matrix products in the dtype of a step, with parameters of another."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+# since torch 2.8, on GPUs: half factors with their float32 sum as it is
+_MM_TAKES_OUT_DTYPE = 'dtype' in torch.ops.aten.mm.overloads()
+_ALIGNED = 8  # elements; what matrix products like is 16 bytes
+
+
+def in_dtype(parameters: Sequence[Tensor], dtype: torch.dtype) -> Sequence[Tensor]:
+    """Parameters in the dtype of a step, without gradients; all of them by one kernel."""
+    if all(parameter.dtype == dtype for parameter in parameters):
+        return [parameter.detach() for parameter in parameters]
+    starts, end = [], 0
+    for parameter in parameters:
+        starts.append(end)
+        end += -(-parameter.numel() // _ALIGNED) * _ALIGNED
+    flat = torch.empty(end, dtype=dtype, device=parameters[0].device)
+    with torch.no_grad():
+        copies = [
+            flat[start : start + parameter.numel()].view(parameter.shape)
+            for parameter, start in zip(parameters, starts, strict=True)
+        ]
+        torch._foreach_copy_(copies, parameters)
+    return copies
+
+
+def weight_gradient(dy: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
+    """Of the weight [N, C] in y [..., C] -> [..., N]: sum of dy^T y over all tokens, in `dtype`."""
+    dy, y = dy.view(-1, dy.shape[-1]), y.view(-1, y.shape[-1])
+    if dtype == torch.float32 and dy.dtype != dtype and dy.is_cuda and _MM_TAKES_OUT_DTYPE:
+        return torch.mm(dy.t(), y, out_dtype=dtype)
+    return torch.mm(dy.t(), y).to(dtype)

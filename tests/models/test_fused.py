@@ -1,0 +1,189 @@
+"""The fused operations inside the model: the same maps and gradients, and what must not be passed over."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from swin_mmdet.models import SwinTransformer
+from swin_mmdet.models.fused import why_not_fused_patches, why_not_fused_stage
+from tests.numerics import assert_model_no_worse_than_eager
+
+pytest.importorskip('triton')
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+
+
+def make(backend, **options):
+    torch.manual_seed(0)
+    options = {'drop_path_rate': 0.0, 'out_indices': (0, 1)} | options
+    model = SwinTransformer(
+        embed_dims=16, depths=(2, 1), num_heads=(1, 2), window_size=4, attn_backend=backend, **options
+    ).to(DEVICE)
+    for name, parameter in model.named_parameters():
+        nn.init.normal_(parameter, mean=float(name.endswith('norm.weight')), std=0.1)
+    return model
+
+
+def image(height=50, width=36, batch=2, dtype=torch.float32):
+    return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(1)).to(DEVICE, dtype)
+
+
+def maps_and_gradients(model, images):
+    torch.manual_seed(2)
+    maps = model(images)
+    sum((x * x.detach().roll(1, 0)).sum() for x in maps).backward()
+    return [*maps, *(parameter.grad for parameter in model.parameters() if parameter.requires_grad)]
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'drop_path_rate': 0.5},
+        {'with_cp': True, 'drop_path_rate': 0.5},
+        {'with_cp': (0,)},
+        {'out_indices': (1,)},
+        {'out_indices': (0,)},
+        {'frozen_stages': 0},
+        {'frozen_stages': 1},
+        {'mlp_ratio': 2.0},
+        {'use_abs_pos_embed': True},
+    ],
+    ids=str,
+)
+def test_maps_and_gradients_are_those_of_the_modules(options):
+    truth = maps_and_gradients(make('reference', **options).double(), image().double())
+    eager = maps_and_gradients(make('reference', **options), image())
+    found = maps_and_gradients(make('triton', **options), image())
+    if DEVICE == 'cuda' and 'drop_path_rate' in options:
+        pytest.skip('GPUs draw other numbers for float64')
+    assert_model_no_worse_than_eager(found, eager, truth, torch.float32)
+
+
+@pytest.mark.parametrize('size', [(4, 4), (33, 61), (16, 16)], ids=str)
+def test_sizes(size):
+    truth, eager, found = (
+        maps_and_gradients(make(backend).to(dtype), image(*size, dtype=dtype))
+        for backend, dtype in (('reference', torch.float64), ('reference', torch.float32), ('triton', torch.float32))
+    )
+    assert_model_no_worse_than_eager(found, eager, truth, torch.float32)
+
+
+@pytest.mark.skipif(DEVICE == 'cpu', reason='autocast of GPUs; the interpreter has no bfloat16')
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16], ids=str)
+def test_autocast_is_no_worse_than_eager(dtype):
+    def make_model(backend):
+        torch.manual_seed(0)
+        return SwinTransformer(arch='tiny', drop_path_rate=0.0, attn_backend=backend).to(DEVICE)
+
+    def gradients(backend, autocast):
+        model = make_model(backend)
+        with torch.autocast('cuda', dtype, enabled=autocast):
+            maps = model(image(200, 260))
+        generator = torch.Generator('cuda').manual_seed(3)
+        noise = [torch.randn(x.shape, device=DEVICE, generator=generator) for x in maps]
+        torch.autograd.backward(maps, noise)
+        return [*(x.detach() for x in maps), *(parameter.grad for parameter in model.parameters())]
+
+    truth, eager, found = gradients('reference', False), gradients('reference', True), gradients('triton', True)
+    assert_model_no_worse_than_eager(found, eager, truth, dtype)
+
+
+def test_inference_equals_training():
+    model = make('triton').eval()
+    expected = [x.detach() for x in model(image())]
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            for value, other in zip(model(image()), expected, strict=True):
+                assert torch.equal(value, other)
+
+
+def test_an_empty_batch_keeps_the_graph():
+    found = maps_and_gradients(make('triton'), image(batch=0))
+    assert found[0].shape[0] == 0
+    assert all(grad is not None and not grad.any() for grad in found[2:])
+
+
+def test_a_batch_may_be_used_twice_before_backward():
+    """What autograd keeps of the first run is not overwritten by the second."""
+    model = make('triton')
+    once = maps_and_gradients(model, image())[2:]
+    once = [grad.clone() for grad in once]
+    model.zero_grad()
+    maps = model(image())
+    model(image(64, 20))
+    sum((x * x.detach().roll(1, 0)).sum() for x in maps).backward()
+    assert all(torch.equal(a, b) for a, b in zip(once, (p.grad for p in model.parameters()), strict=True))
+
+
+def test_backward_twice():
+    model = make('triton')
+    maps = model(image())
+    loss = sum(x.square().sum() for x in maps)
+    loss.backward(retain_graph=True)
+    once = [parameter.grad.clone() for parameter in model.parameters()]
+    loss.backward()
+    assert all(torch.allclose(p.grad, 2 * g, rtol=1e-6) for p, g in zip(model.parameters(), once, strict=True))
+
+
+class Lora(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) + 1
+
+
+def replace_layer(model):
+    old = model.stages[0].blocks[0].mlp.fc1
+    model.stages[0].blocks[0].mlp.fc1 = Lora(old.in_features, old.out_features).to(DEVICE)
+
+
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        (lambda model: None, None),
+        (lambda model: model.stages[0].blocks[1].norm1.register_forward_hook(lambda *_: None), 'LayerNorm'),
+        (lambda model: model.stages[0].blocks[1].register_forward_pre_hook(lambda *_: None), 'SwinBlock'),
+        (lambda model: model.stages[0].downsample.reduction.register_full_backward_hook(lambda *_: None), 'Linear'),
+        (replace_layer, 'a Lora in the place of a Linear'),
+        (lambda model: model.stages[0].blocks[0].mlp.register_forward_hook(lambda *_: None), 'Mlp'),
+    ],
+)
+def test_hooks_and_replaced_modules_are_honoured(change, reason):
+    model = make('triton')
+    change(model)
+    x = torch.zeros(1, 8, 8, 16, device=DEVICE)
+    found = why_not_fused_stage(model.stages[0], x, model.norm0)
+    assert found is None if reason is None else reason in found
+
+
+def test_a_hook_sees_every_call():
+    model, seen = make('triton'), []
+    model.stages[0].blocks[0].norm1.register_forward_hook(lambda *_: seen.append('norm'))
+    model.patch_embed.register_forward_hook(lambda *_: seen.append('patches'))
+    model(image())
+    assert seen == ['patches', 'norm']
+
+
+def test_dropout_in_training_runs_on_the_modules():
+    model = make('triton', drop_rate=0.1)
+    x = torch.zeros(1, 8, 8, 16, device=DEVICE)
+    assert 'drop_rate' in why_not_fused_stage(model.train().stages[0], x, None)
+    assert why_not_fused_stage(model.eval().stages[0], x, None) is None
+
+
+def test_an_image_with_a_gradient_gets_it():
+    pixels = image().requires_grad_()
+    assert 'gradient' in why_not_fused_patches(make('triton').patch_embed, pixels, 'triton')
+    grads = []
+    for backend in ('reference', 'triton'):
+        sum(x.square().sum() for x in make(backend)(pixels)).backward()
+        grads.append(pixels.grad)
+        pixels.grad = None
+    torch.testing.assert_close(*grads, rtol=1e-3, atol=1e-4 * grads[0].abs().max().item())
+
+
+def test_copies_of_a_used_model():
+    model = make('triton')
+    model(image())
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert all(torch.equal(a, b) for a, b in zip(model(image()), other(image()), strict=True))

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from swin_mmdet.ops import shifted_window_attention
-from swin_mmdet.ops.relative_position import relative_position_bias, relative_position_index
 
 
 class WindowAttention(nn.Module):
@@ -27,18 +26,11 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(dims, 3 * dims)
         self.proj = nn.Linear(dims, dims)
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window_size - 1) ** 2, num_heads))
-        index = relative_position_index(window_size)
-        # cloned, because a module moved between devices or shared by processes must not touch the cached index
-        self.register_buffer('relative_position_index', index.clone(), persistent=False)
-
-    def bias(self) -> Tensor:
-        """The relative position bias of every pair of a window: [h, n, n]."""
-        return relative_position_bias(self.relative_position_bias_table, self.relative_position_index)
 
     def forward(self, x: Tensor) -> Tensor:
         out = shifted_window_attention(
             self.qkv(x),
-            self.bias(),
+            self.relative_position_bias_table,
             window_size=self.window_size,
             shift_size=self.shift_size,
             pad_value=self.qkv.bias,

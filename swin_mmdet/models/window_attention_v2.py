@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swin_mmdet.ops import shifted_window_attention
-from swin_mmdet.ops.relative_position import relative_coords_table, relative_position_bias, relative_position_index
+from swin_mmdet.ops.relative_position import relative_coords_table
 
 MAX_LOGIT_SCALE = math.log(100)  # a temperature of at least 0.01
 MAX_BIAS = 16
@@ -45,35 +45,23 @@ class WindowAttentionV2(nn.Module):
             nn.Linear(2, POSITION_HIDDEN), nn.ReLU(), nn.Linear(POSITION_HIDDEN, num_heads, bias=False)
         )
         self.proj = nn.Linear(dims, dims)
-        # cloned, because a module moved between devices or shared by processes must not touch the cached index
-        self.register_buffer('relative_position_index', relative_position_index(window_size).clone(), persistent=False)
         table = relative_coords_table(window_size, pretrained_window_size)
         self.register_buffer('relative_coords_table', table, persistent=False)
 
-    def bias(self) -> Tensor:
-        """The relative position bias of every pair of a window: [h, n, n]."""
-        table = self.cpb_mlp(self.relative_coords_table).reshape(-1, self.num_heads)
-        return MAX_BIAS * relative_position_bias(table, self.relative_position_index).sigmoid()
+    def bias_table(self) -> Tensor:
+        """The position bias of every offset: [(2*window_size - 1)**2, h]."""
+        return MAX_BIAS * self.cpb_mlp(self.relative_coords_table).reshape(-1, self.num_heads).sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         qkv_bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
-        scale = self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp().flatten()
         out = shifted_window_attention(
-            self._cosine(F.linear(x, self.qkv.weight, qkv_bias), scale),
-            self.bias(),
+            F.linear(x, self.qkv.weight, qkv_bias),
+            self.bias_table(),
             window_size=self.window_size,
             shift_size=self.shift_size,
-            scale=1.0,
-            # a padding token is zero before the qkv layer, as in V1
-            pad_value=self._cosine(qkv_bias, scale),
+            cosine_scale=self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp().flatten(),
+            pad_value=qkv_bias,
             dropout_p=self.attn_drop_rate if self.training else 0.0,
             backend=self.attn_backend,
         )
         return self.proj(out)
-
-    def _cosine(self, qkv: Tensor, scale: Tensor) -> Tensor:
-        """Queries and keys of length one in each head, queries times the head's scale: [..., 3C] -> [..., 3C]."""
-        q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
-        # a product of such a query and key is scale * cosine, as the paper has it
-        q = F.normalize(q, dim=-1) * scale[:, None].to(q.dtype)
-        return torch.stack([q, F.normalize(k, dim=-1).to(q.dtype), v.to(q.dtype)], dim=-3).flatten(-3)

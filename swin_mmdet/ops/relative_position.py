@@ -6,24 +6,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+CPU = torch.device('cpu')
 
-@lru_cache(maxsize=16)
-def relative_position_index(window_size: int) -> Tensor:
-    """Row of the bias table for every (query, key) pair of a window: [n, n] int64 on the CPU, n = window_size**2.
 
-    A table row stands for one offset (dy, dx) = query - key, dy first, each counted from -(window_size - 1).
+@lru_cache(maxsize=32)
+def relative_position_index(window_size: int, device: torch.device = CPU) -> Tensor:
+    """Row of the bias table for every (query, key) pair of a window: [n, n] int64, n = window_size**2.
+
+    A table row stands for one offset (dy, dx) = query - key, dy first, each counted from -(window_size - 1). Computed
+    once per size and device.
     """
+    # a cached tensor must not be an inference tensor, else a training step after an evaluation fails in backward
     with torch.inference_mode(False):
-        axis = torch.arange(window_size, device='cpu')  # named, for a cached index must not land on a meta device
+        axis = torch.arange(window_size, device=device)
         y, x = (grid.flatten() for grid in torch.meshgrid(axis, axis, indexing='ij'))
         dy = y[:, None] - y[None, :] + window_size - 1
         dx = x[:, None] - x[None, :] + window_size - 1
         return dy * (2 * window_size - 1) + dx
 
 
-def relative_position_bias(table: Tensor, index: Tensor) -> Tensor:
-    """Look the table up for every pair: [(2*window_size - 1)**2, h] and [n, n] -> [h, n, n]."""
-    tokens = index.shape[0]
+def relative_position_bias(table: Tensor, window_size: int) -> Tensor:
+    """Look the table up for every pair of a window: [(2*window_size - 1)**2, h] -> [h, n, n]."""
+    tokens = window_size**2
+    index = relative_position_index(window_size, table.device)
     return table[index.reshape(-1)].reshape(tokens, tokens, -1).permute(2, 0, 1)
 
 

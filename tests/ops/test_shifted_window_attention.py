@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from swin_mmdet.ops import shifted_window_attention
-from swin_mmdet.ops.relative_position import relative_position_bias, relative_position_index
 from tests.golden.definition import attention
 from tests.numerics import assert_equal_to_definition, assert_no_worse_than_eager
 
@@ -31,14 +30,46 @@ def make_case(size, window_size, heads, dtype, seed=0, batch=2, head_dim=8):
 
 def run(case, window_size, shift_size, backend):
     qkv = case['tokens'] @ case['weight'].T + case['qkv_bias']
-    bias = relative_position_bias(case['table'], relative_position_index(window_size))
     return shifted_window_attention(
         qkv,
-        bias,
+        case['table'],
         window_size=window_size,
         shift_size=shift_size,
         pad_value=case['qkv_bias'],
         backend=backend,
+    )
+
+
+def with_cosine(case, window_size, shift_size, backend):
+    """Cosine attention; queries, keys and values are given, not made of tokens."""
+    return shifted_window_attention(
+        case['qkv'],
+        case['table'],
+        window_size=window_size,
+        shift_size=shift_size,
+        cosine_scale=case['cosine_scale'],
+        pad_value=case['pad'],
+        backend=backend,
+    )
+
+
+def with_directions(case, window_size, shift_size):
+    """The same by scaled attention, of queries and keys made unit vectors before."""
+    heads = case['table'].shape[1]
+
+    def directions(qkv):
+        q, k, v = qkv.unflatten(-1, (3, heads, -1)).unbind(-3)
+        q, k = (x / x.square().sum(-1, keepdim=True).sqrt().clamp(min=1e-12) for x in (q, k))
+        return torch.stack([q * case['cosine_scale'][:, None], k, v], dim=-3).flatten(-3)
+
+    return shifted_window_attention(
+        directions(case['qkv']),
+        case['table'],
+        window_size=window_size,
+        shift_size=shift_size,
+        scale=1.0,
+        pad_value=directions(case['pad']),
+        backend='reference',
     )
 
 
@@ -75,6 +106,28 @@ def test_output_and_gradients_equal_the_definition(size, shift_size, backend):
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('shift_size', [0, 3])
+def test_a_cosine_scale_stands_for_unit_queries_and_keys(shift_size, backend):
+    case = make_case((9, 13), 7, 3, torch.float64)
+    cosine = {'qkv': case['tokens'] @ case['weight'].T, 'table': case['table'], 'pad': case['qkv_bias']}
+    cosine['cosine_scale'] = torch.tensor([1.0, 10.0, 100.0], dtype=torch.float64)
+    expected = with_gradients(with_directions, cosine, 7, shift_size)
+    for name, value in with_gradients(with_cosine, cosine, 7, shift_size, backend).items():
+        assert_equal_to_definition(value, expected[name], name)
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_a_key_of_length_zero_has_no_direction(dtype, backend):
+    """SwinV2 has no bias of keys, so that its padding tokens are such: their cosines are 0, not NaN."""
+    qkv = torch.zeros(1, 1, 1, 3 * 4, dtype=dtype)
+    pad = torch.cat([torch.ones(4), torch.zeros(4), torch.full((4,), 9.0)]).to(dtype)
+    table, scale = torch.zeros(25, 1, dtype=dtype), torch.full((1,), 100.0, dtype=dtype)
+    out = shifted_window_attention(qkv, table, window_size=3, cosine_scale=scale, pad_value=pad, backend=backend)
+    torch.testing.assert_close(out, torch.full_like(out, 8))
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
 @pytest.mark.parametrize(('window_size', 'shift_size'), [(1, 0), (2, 1), (8, 4), (12, 6), (5, 4)])
 def test_any_window_and_shift_equal_the_definition(window_size, shift_size, backend):
     case = make_case((9, 13), window_size, 2, torch.float64)
@@ -108,11 +161,10 @@ def test_padding_tokens_take_part_with_the_bias_of_the_qkv_layer(backend):
     """Padding qkv with zeros instead is another function: the issue's trap, off by more than rounding."""
     case = make_case((5, 5), 7, 2, torch.float64)
     qkv = case['tokens'] @ case['weight'].T + case['qkv_bias']
-    bias = relative_position_bias(case['table'], relative_position_index(7))
-    zeros = shifted_window_attention(qkv, bias, window_size=7, backend=backend)
+    zeros = shifted_window_attention(qkv, case['table'], window_size=7, backend=backend)
     assert (run(case, 7, 0, backend) - zeros).abs().max() > 0.1
     explicit = shifted_window_attention(
-        qkv, bias, window_size=7, pad_value=torch.zeros(qkv.shape[-1], dtype=qkv.dtype), backend=backend
+        qkv, case['table'], window_size=7, pad_value=torch.zeros(qkv.shape[-1], dtype=qkv.dtype), backend=backend
     )
     assert torch.equal(zeros, explicit)
 
@@ -133,8 +185,8 @@ def test_large_logits_stay_finite_and_do_not_leak_over_the_seam(backend):
     qkv[..., 0] = 1
     qkv[:, :3, :, 1] = 1e4
     qkv[:, :3, :, 2] = 1
-    bias = torch.zeros(1, 49, 49, dtype=torch.float64)
-    out = shifted_window_attention(qkv, bias, window_size=7, shift_size=3, backend=backend)
+    table = torch.zeros(169, 1, dtype=torch.float64)
+    out = shifted_window_attention(qkv, table, window_size=7, shift_size=3, backend=backend)
     assert out.isfinite().all()
     assert torch.equal(out[:, 3:], torch.zeros_like(out[:, 3:]))
 
@@ -152,8 +204,8 @@ def test_input_need_not_be_contiguous(backend):
 def test_attention_dropout_keeps_the_mean(backend):
     torch.manual_seed(0)
     qkv = torch.ones(64, 7, 7, 6, dtype=torch.float64)
-    bias = torch.zeros(2, 49, 49, dtype=torch.float64)
-    out = shifted_window_attention(qkv, bias, window_size=7, dropout_p=0.5, backend=backend)
+    table = torch.zeros(169, 2, dtype=torch.float64)
+    out = shifted_window_attention(qkv, table, window_size=7, dropout_p=0.5, backend=backend)
     assert out.std() > 0.05
     assert abs(out.mean() - 1) < 0.01
 
@@ -164,7 +216,10 @@ def test_attention_dropout_keeps_the_mean(backend):
         ({'qkv': torch.zeros(1, 7, 12)}, r'qkv must be \[B, H, W, 3C\]'),
         ({'qkv': torch.zeros(1, 7, 7, 12, dtype=torch.int64)}, 'floating-point'),
         ({'qkv': torch.zeros(1, 7, 7, 10)}, '10 channels, not divisible by 3 \\* 2 heads'),
-        ({'bias': torch.zeros(2, 49, 36)}, r'bias must be \[h, 49, 49\]'),
+        ({'bias_table': torch.zeros(168, 2)}, r'bias_table must be \[169, h\] for window_size=7'),
+        ({'bias_table': torch.zeros(2, 49, 49)}, r'got shape \(2, 49, 49\)'),
+        ({'cosine_scale': torch.ones(3)}, r'cosine_scale must be \[2\]'),
+        ({'cosine_scale': torch.ones(2), 'scale': 0.5}, r'cosine_scale takes the place of scale, got scale=0\.5'),
         ({'pad_value': torch.zeros(4)}, r'pad_value must be \[12\]'),
         ({'window_size': 0}, 'window_size=0'),
         ({'shift_size': 7}, 'shift_size=7'),
@@ -172,6 +227,6 @@ def test_attention_dropout_keeps_the_mean(backend):
     ],
 )
 def test_a_bad_argument_is_named(change, message):
-    arguments = {'qkv': torch.zeros(1, 7, 7, 12), 'bias': torch.zeros(2, 49, 49), 'window_size': 7} | change
+    arguments = {'qkv': torch.zeros(1, 7, 7, 12), 'bias_table': torch.zeros(169, 2), 'window_size': 7} | change
     with pytest.raises(ValueError, match=message):
-        shifted_window_attention(arguments.pop('qkv'), arguments.pop('bias'), **arguments)
+        shifted_window_attention(arguments.pop('qkv'), arguments.pop('bias_table'), **arguments)

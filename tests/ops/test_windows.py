@@ -69,9 +69,19 @@ def test_the_index_counts_offsets_row_first():
     assert index.tolist() == [[4, 3, 1, 0], [5, 4, 2, 1], [7, 6, 4, 3], [8, 7, 5, 4]]
 
 
+def test_an_index_made_in_inference_serves_training():
+    relative_position_index.cache_clear()
+    table = torch.zeros(25, 2, requires_grad=True)
+    with torch.inference_mode():
+        relative_position_bias(table, 3)
+    relative_position_bias(table, 3).sum().backward()
+    assert relative_position_index.cache_info().misses == 1
+    assert table.grad.sum() == 2 * 81
+
+
 def test_the_bias_of_a_pair_is_the_row_of_its_offset():
     table = torch.randn(25, 2)
-    bias = relative_position_bias(table, relative_position_index(3))
+    bias = relative_position_bias(table, 3)
     assert bias.shape == (2, 9, 9)
     # query (2, 0) and key (0, 1): offset (2, -1)
     assert torch.equal(bias[:, 6, 1], table[(2 + 2) * 5 + (-1 + 2)])

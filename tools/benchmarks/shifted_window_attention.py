@@ -27,23 +27,23 @@ def make_ways(stage: int, batch: int, dtype: torch.dtype, backends: list[str], b
     height, width, heads = STAGES[stage]
     channels = heads * HEAD_DIM
     qkv = torch.randn(batch, height, width, 3 * channels, device='cuda', dtype=dtype, requires_grad=backward)
-    bias = torch.randn(heads, WINDOW**2, WINDOW**2, device='cuda', requires_grad=backward)
+    table = torch.randn((2 * WINDOW - 1) ** 2, heads, device='cuda', requires_grad=backward)
     pad = torch.randn(3 * channels, device='cuda', requires_grad=backward)
     grad = torch.randn(batch, height, width, channels, device='cuda', dtype=dtype)
 
     def make(backend: str) -> Callable:
-        def op(qkv: torch.Tensor, bias: torch.Tensor, pad: torch.Tensor) -> torch.Tensor:
+        def op(qkv: torch.Tensor, table: torch.Tensor, pad: torch.Tensor) -> torch.Tensor:
             name = backend.removesuffix(' compiled')
             return shifted_window_attention(
-                qkv, bias, window_size=WINDOW, shift_size=SHIFT, pad_value=pad, backend=name
+                qkv, table, window_size=WINDOW, shift_size=SHIFT, pad_value=pad, backend=name
             )
 
         run = torch.compile(op) if backend.endswith(' compiled') else op
 
         def way() -> None:
-            out = run(qkv, bias, pad)
+            out = run(qkv, table, pad)
             if backward:
-                torch.autograd.grad(out, (qkv, bias, pad), grad)
+                torch.autograd.grad(out, (qkv, table, pad), grad)
 
         return way
 

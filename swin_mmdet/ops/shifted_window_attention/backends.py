@@ -12,20 +12,20 @@ from swin_mmdet.ops.shifted_window_attention.sdpa import sdpa_attention
 from swin_mmdet.ops.shifted_window_attention.triton_op import triton_attention, why_not_triton
 
 
-def _always_accepts(_qkv: Tensor, _bias: Tensor, _dropout_p: float) -> str | None:
+def _always_accepts(_qkv: Tensor, _bias_table: Tensor, _window_size: int, _dropout_p: float) -> str | None:
     return None
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A row of the table: `why_not(qkv, bias, dropout_p)` is None when `run` accepts the input, else why in words.
+    """A row of the table: `why_not` is None when `run` accepts the input, else why in words.
 
     With `on_gpu` only GPU tensors let 'auto' choose it: on others it runs for tests alone.
     """
 
     name: str
     run: Callable[..., Tensor]
-    why_not: Callable[[Tensor, Tensor, float], str | None] = _always_accepts
+    why_not: Callable[[Tensor, Tensor, int, float], str | None] = _always_accepts
     on_gpu: bool = False
 
 
@@ -54,13 +54,13 @@ def check_backend_name(name: str, argument: str) -> None:
         raise ValueError(f'{argument}={name!r} is unknown; use one of {BACKEND_NAMES}')
 
 
-def resolve_backend(name: str, qkv: Tensor, bias: Tensor, dropout_p: float = 0.0) -> Backend:
+def resolve_backend(name: str, qkv: Tensor, bias_table: Tensor, window_size: int, dropout_p: float = 0.0) -> Backend:
     """The backend to run: 'auto' logs each refusal once and goes on, a name that refuses raises `ValueError`."""
     check_backend_name(name, 'backend')
     for backend in BACKENDS:
         if name not in ('auto', backend.name) or (name == 'auto' and backend.on_gpu and not qkv.is_cuda):
             continue
-        reason = backend.why_not(qkv, bias, dropout_p)
+        reason = backend.why_not(qkv, bias_table, window_size, dropout_p)
         if reason is None:
             _log_once(f'shifted_window_attention runs on {backend.name!r}')
             return backend

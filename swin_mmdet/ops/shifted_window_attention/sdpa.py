@@ -3,27 +3,35 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from swin_mmdet.ops.relative_position import relative_position_bias
 from swin_mmdet.ops.shifted_window_attention.reference import reference_attention
-from swin_mmdet.ops.shifted_window_attention.windowed_heads import join_windowed_heads, split_windowed_heads
+from swin_mmdet.ops.shifted_window_attention.windowed_heads import (
+    join_windowed_heads,
+    scaled_directions,
+    split_windowed_heads,
+)
 from swin_mmdet.ops.windows import padded_size, shift_mask
 
 
 def sdpa_attention(
     qkv: Tensor,
-    bias: Tensor,
+    bias_table: Tensor,
+    pad_value: Tensor | None,
+    cosine_scale: Tensor | None,
     window_size: int,
     shift_size: int,
     scale: float,
-    pad_value: Tensor | None,
     dropout_p: float,
 ) -> Tensor:
     """The reference's formula; the [n, n] attention matrix is PyTorch's to keep or to fuse away."""
     batch, height, width, _ = qkv.shape
     if batch == 0:
         # PyTorch's op returns a constant for an empty batch; the reference keeps the graph, which DDP waits for
-        return reference_attention(qkv, bias, window_size, shift_size, scale, pad_value, dropout_p)
-    q, k, v = split_windowed_heads(qkv, bias.shape[0], window_size, shift_size, pad_value)
-    bias = bias.to(q.dtype)
+        return reference_attention(qkv, bias_table, pad_value, cosine_scale, window_size, shift_size, scale, dropout_p)
+    q, k, v = split_windowed_heads(qkv, bias_table.shape[1], window_size, shift_size, pad_value)
+    if cosine_scale is not None:
+        q, k = scaled_directions(q, k, cosine_scale)
+    bias = relative_position_bias(bias_table, window_size).to(q.dtype)
     if shift_size:
         # windows times heads as heads: the sum of bias and mask is made once and broadcast over the batch
         padded = padded_size(height, window_size), padded_size(width, window_size)

@@ -1,9 +1,12 @@
 """The Triton kernels as a PyTorch operator: shapes for tracing, gradients, and what it accepts."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from importlib.util import find_spec
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 HEAD_DIMS = (16, 32, 64)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -11,18 +14,18 @@ MAX_TOKENS = 64  # of a window: one tile
 MIN_CAPABILITY = (8, 0)
 
 
-def why_not_triton(qkv: Tensor, bias: Tensor, dropout_p: float) -> str | None:
+def why_not_triton(qkv: Tensor, bias_table: Tensor, window_size: int, dropout_p: float) -> str | None:
     """None when the kernels take this input, else the reason in words."""
     reason = _why_not_here(qkv.device)
     if reason is not None:
         return reason
     if qkv.dtype not in DTYPES:
         return f'dtype {qkv.dtype} is not one of {DTYPES}'
-    head_dim = qkv.shape[-1] // 3 // bias.shape[0]
+    head_dim = qkv.shape[-1] // 3 // bias_table.shape[1]
     if head_dim not in HEAD_DIMS:
         return f'head_dim={head_dim} is not one of {HEAD_DIMS}'
-    if bias.shape[-1] > MAX_TOKENS:
-        return f'a window of {bias.shape[-1]} tokens is more than one tile of {MAX_TOKENS}'
+    if window_size**2 > MAX_TOKENS:
+        return f'a window of {window_size**2} tokens is more than one tile of {MAX_TOKENS}'
     if dropout_p:
         return f'dropout_p={dropout_p}: it has no dropout of attention weights'
     return None
@@ -30,56 +33,104 @@ def why_not_triton(qkv: Tensor, bias: Tensor, dropout_p: float) -> str | None:
 
 def triton_attention(
     qkv: Tensor,
-    bias: Tensor,
+    bias_table: Tensor,
+    pad_value: Tensor | None,
+    cosine_scale: Tensor | None,
     window_size: int,
     shift_size: int,
     scale: float,
-    pad_value: Tensor | None,
     _dropout_p: float,
 ) -> Tensor:
     """The reference's formula in one kernel each way. Shapes as in `shifted_window_attention`."""
-    pad = None if pad_value is None else pad_value.to(qkv.dtype).contiguous()
-    return _forward(qkv.contiguous(), bias.contiguous(), pad, window_size, shift_size, scale)
+    pad = None if pad_value is None else pad_value.contiguous()
+    cosine_scale = None if cosine_scale is None else cosine_scale.contiguous()
+    # an operator takes PyTorch longer to call than the kernel takes to run on a small map: only tracing needs one
+    run = _forward if torch.compiler.is_compiling() else _Attention.apply
+    return run(qkv.contiguous(), bias_table.contiguous(), pad, cosine_scale, window_size, shift_size, scale)
 
 
 @torch.library.custom_op('swin_mmdet::shifted_window_attention', mutates_args=())
-def _forward(qkv: Tensor, bias: Tensor, pad: Tensor | None, window_size: int, shift_size: int, scale: float) -> Tensor:
+def _forward(
+    qkv: Tensor,
+    table: Tensor,
+    pad: Tensor | None,
+    cosine_scale: Tensor | None,
+    window_size: int,
+    shift_size: int,
+    scale: float,
+) -> Tensor:
     from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_forward
 
-    return launch_forward(qkv, bias, pad, window_size, shift_size, scale)
+    return launch_forward(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
 
 
 @torch.library.custom_op('swin_mmdet::shifted_window_attention_backward', mutates_args=())
 def _backward(
-    dout: Tensor, qkv: Tensor, bias: Tensor, pad: Tensor | None, window_size: int, shift_size: int, scale: float
-) -> tuple[Tensor, Tensor, Tensor]:
+    dout: Tensor,
+    qkv: Tensor,
+    table: Tensor,
+    pad: Tensor | None,
+    cosine_scale: Tensor | None,
+    window_size: int,
+    shift_size: int,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward
 
-    return launch_backward(dout.contiguous(), qkv, bias, pad, window_size, shift_size, scale)
+    found = launch_backward(dout, qkv, table, pad, cosine_scale, window_size, shift_size, scale)
+    dqkv, dtable, dpad, dcosine_scale, _ = found
+    # an operator returns tensors only
+    return dqkv, dtable, dpad, qkv.new_empty(0, dtype=torch.float32) if dcosine_scale is None else dcosine_scale
 
 
-_forward.register_fake(lambda qkv, *_: qkv.new_empty(*qkv.shape[:3], qkv.shape[3] // 3))
-_backward.register_fake(
-    lambda _dout, qkv, bias, *_: (
-        torch.empty_like(qkv),
-        bias.new_empty(bias.shape, dtype=torch.float32),
-        bias.new_empty(qkv.shape[3], dtype=torch.float32),
+@_forward.register_fake
+def _(qkv: Tensor, *_: object) -> Tensor:
+    return qkv.new_empty(*qkv.shape[:3], qkv.shape[3] // 3)
+
+
+@_backward.register_fake
+def _(
+    _dout: Tensor, qkv: Tensor, table: Tensor, _pad: Tensor | None, cosine_scale: Tensor | None, *_: object
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    sizes = table.shape, (qkv.shape[3],), (0 if cosine_scale is None else table.shape[1],)
+    return torch.empty_like(qkv), *(qkv.new_empty(size, dtype=torch.float32) for size in sizes)
+
+
+def _save(ctx: FunctionCtx, inputs: tuple, output: Tensor) -> None:  # noqa: ARG001
+    *tensors, ctx.window_size, ctx.shift_size, ctx.scale = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _gradients(ctx: FunctionCtx, dout: Tensor, run: Callable) -> tuple[Tensor | None, ...]:
+    qkv, table, pad, cosine_scale = ctx.saved_tensors
+    dqkv, dtable, dpad, dcosine_scale, *_ = run(
+        dout.contiguous(), qkv, table, pad, cosine_scale, ctx.window_size, ctx.shift_size, ctx.scale
     )
-)
+    dpad = None if pad is None else dpad.to(pad.dtype)
+    dcosine_scale = None if cosine_scale is None else dcosine_scale.to(cosine_scale.dtype)
+    return dqkv, dtable.to(table.dtype), dpad, dcosine_scale, None, None, None
 
 
-def _save(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: Tensor) -> None:  # noqa: ARG001
-    qkv, bias, pad, ctx.window_size, ctx.shift_size, ctx.scale = inputs
-    ctx.save_for_backward(qkv, bias, pad)
+_forward.register_autograd(lambda ctx, dout: _gradients(ctx, dout, _backward), setup_context=_save)
 
 
-def _gradients(ctx: torch.autograd.function.FunctionCtx, dout: Tensor) -> tuple:
-    qkv, bias, pad = ctx.saved_tensors
-    dqkv, dbias, dpad = _backward(dout, qkv, bias, pad, ctx.window_size, ctx.shift_size, ctx.scale)
-    return dqkv, dbias.to(bias.dtype), None if pad is None else dpad.to(pad.dtype), None, None, None
+class _Attention(torch.autograd.Function):
+    """The operator's forward and backward, without the operator."""
 
+    @staticmethod
+    def forward(ctx: FunctionCtx, *inputs: Tensor | float | None) -> Tensor:
+        from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_forward
 
-_forward.register_autograd(_gradients, setup_context=_save)
+        out = launch_forward(*inputs)
+        _save(ctx, inputs, out)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, dout: Tensor) -> tuple[Tensor | None, ...]:
+        from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward
+
+        return _gradients(ctx, dout, launch_backward)
 
 
 @torch.compiler.assume_constant_result
@@ -87,6 +138,11 @@ def _why_not_here(device: torch.device) -> str | None:
     """None when the kernels run on this machine and device; torch.compile need not look into this."""
     if find_spec('triton') is None:
         return 'triton is not installed'
+    return _why_not_on(device)
+
+
+@lru_cache
+def _why_not_on(device: torch.device) -> str | None:
     if device.type != 'cuda':
         import triton
 

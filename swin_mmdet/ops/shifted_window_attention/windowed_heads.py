@@ -1,6 +1,7 @@
 """From the qkv map to heads in windows and back: what every backend without index arithmetic of its own shares."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from swin_mmdet.ops.windows import pad_to_windows, padded_size, window_partition, window_reverse
@@ -17,6 +18,16 @@ def split_windowed_heads(
     batch, count, tokens, channels = windows.shape
     heads = windows.reshape(batch, count, tokens, 3, num_heads, channels // 3 // num_heads)
     return heads.permute(3, 0, 1, 4, 2, 5).unbind(0)
+
+
+def scaled_directions(q: Tensor, k: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Queries and keys of length one, queries times their head's `scale` [h]; each [B, w, h, n, d].
+
+    In float32 at least: the smallest length that `F.normalize` divides by is zero in half.
+    """
+    kind = torch.promote_types(q.dtype, torch.float32)
+    directions = F.normalize(q.to(kind), dim=-1) * scale[:, None, None]
+    return directions.to(q.dtype), F.normalize(k.to(kind), dim=-1).to(k.dtype)
 
 
 def join_windowed_heads(out: Tensor, height: int, width: int, window_size: int, shift_size: int) -> Tensor:

@@ -1,6 +1,5 @@
 """A stage: blocks at one resolution, then the merging that leads to the next."""
 
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn

@@ -9,9 +9,10 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from swin_mmdet.checkpoint import adopt_foreign_keys, load_backbone_weights
-from swin_mmdet.models.fused import run_patch_embed, why_not_fused_patches
+from swin_mmdet.models.fused import run_patch_embed, why_not_fused_patches, why_not_fused_stage
 from swin_mmdet.models.patch_embed import PatchEmbed
 from swin_mmdet.models.stage import SwinStage
+from swin_mmdet.models.step_graphs import StepGraphs
 from swin_mmdet.ops.shifted_window_attention import check_backend_name
 from swin_mmdet.ops.stochastic_depth import draw_branch_scales
 from swin_mmdet.variants import resolve_variant
@@ -43,6 +44,8 @@ class SwinBackbone(BaseModule):
         pretrain_img_size: the image side that the absolute embedding was made for.
         in_channels: of the image.
         attn_backend: 'auto' | 'triton' | 'sdpa' | 'reference', see `swin_mmdet.ops.shifted_window_attention`.
+        cuda_graphs: replay small steps (up to four images or so) whose image size comes again and again, where the
+            attention runs on 'triton': the CPU no longer limits them. The memory of such a step stays reserved.
         init_cfg: `dict(type='Pretrained', checkpoint=path_or_url)` loads a file of any format that
             `swin_mmdet.checkpoint` knows, strictly, with `prefix` and `resize` as of `load_backbone_weights`; None
             keeps the official random initialisation.
@@ -72,6 +75,7 @@ class SwinBackbone(BaseModule):
         pretrain_img_size: int = 224,
         in_channels: int = 3,
         attn_backend: str = 'auto',
+        cuda_graphs: bool = True,
         init_cfg: dict | None = None,
         block_options: Mapping[str, int | Sequence[int]] | None = None,
     ) -> None:
@@ -101,6 +105,8 @@ class SwinBackbone(BaseModule):
         self.out_indices = out_indices
         self.frozen_stages = frozen_stages
         self.attn_backend = attn_backend
+        self.cuda_graphs = cuda_graphs
+        self._graphs = StepGraphs()
         self.patch_embed = PatchEmbed(in_channels, variant.embed_dims, PATCH_SIZE)
         self.absolute_pos_embed = None
         if use_abs_pos_embed:
@@ -198,6 +204,12 @@ class SwinBackbone(BaseModule):
             )
         if not image.is_floating_point():
             raise ValueError(f'expected floating-point images, got {image.dtype}; normalise them first')
+        scales = self._branch_scales(image.shape[0])
+        if self.cuda_graphs and self._graphs.accepts(image):
+            return self._graphs(self, self._maps, image, scales)
+        return self._maps(image, scales)
+
+    def _maps(self, image: Tensor, scales: Tensor | None) -> tuple[Tensor, ...]:
         if why_not_fused_patches(self.patch_embed, image, self.attn_backend) is None:
             x = run_patch_embed(self.patch_embed, image)
         else:
@@ -207,20 +219,34 @@ class SwinBackbone(BaseModule):
             x = x + embedding.permute(0, 2, 3, 1)
         x = self.pos_drop(x)
 
+        branches = [2 * len(stage.blocks) for stage in self.stages]
+        per_stage_scales = [None] * len(branches) if scales is None else scales.split(branches)
         maps = []
-        for index, (stage, scales) in enumerate(zip(self.stages, self._branch_scales(x.shape[0]), strict=True)):
-            norm = getattr(self, f'norm{index}') if index in self.out_indices else None
-            out, x = stage(x, norm, scales if stage.training else None)
-            if norm is not None:
+        for index, (stage, stage_scales) in enumerate(zip(self.stages, per_stage_scales, strict=True)):
+            out, x = stage(x, self._output_norm(index), stage_scales if stage.training else None)
+            if out is not None:
                 maps.append(out)
         return tuple(maps)
 
-    def _branch_scales(self, batch: int) -> Sequence[Tensor | None]:
-        """Stochastic depth of a step, [2 * depth, B] for each stage: one draw for them all."""
+    def _output_norm(self, stage: int) -> nn.LayerNorm | None:
+        return getattr(self, f'norm{stage}') if stage in self.out_indices else None
+
+    def _branch_scales(self, batch: int) -> Tensor | None:
+        """Stochastic depth of a step, for all branches at once: [2 * blocks, B]."""
         if not (self.training and self.drop_path_rate):
-            return [None] * len(self.stages)
-        branches = [2 * len(stage.blocks) for stage in self.stages]
-        return draw_branch_scales(self.branch_keep[: sum(branches)], batch).split(branches)
+            return None
+        branches = sum(2 * len(stage.blocks) for stage in self.stages)
+        return draw_branch_scales(self.branch_keep[:branches], batch)
+
+    def is_fused(self, image: Tensor) -> bool:
+        """Whether nothing but fused operations would run, which no Python watches and which keep no state."""
+        dropped = self.training and self.pos_drop.p
+        if dropped or any(stage.with_cp for stage in self.stages):
+            return False
+        return why_not_fused_patches(self.patch_embed, image, self.attn_backend) is None and all(
+            why_not_fused_stage(stage, image, self._output_norm(index)) is None
+            for index, stage in enumerate(self.stages)
+        )
 
 
 def per_stage(name: str, value: int | Sequence[int], num_stages: int, minimum: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Sums over the rows of a tall, narrow matrix: what the programs of a backward kernel have each summed for themselves."""
+"""Sums over the rows of a tall matrix: of what the programs of a backward kernel have each summed for themselves."""
 
 import torch
 import triton

@@ -140,7 +140,7 @@ def replace_layer(model):
 @pytest.mark.parametrize(
     ('change', 'reason'),
     [
-        (lambda model: None, None),
+        (lambda _: None, None),
         (lambda model: model.stages[0].blocks[1].norm1.register_forward_hook(lambda *_: None), 'LayerNorm'),
         (lambda model: model.stages[0].blocks[1].register_forward_pre_hook(lambda *_: None), 'SwinBlock'),
         (lambda model: model.stages[0].downsample.reduction.register_full_backward_hook(lambda *_: None), 'Linear'),

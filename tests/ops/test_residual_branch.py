@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from swin_mmdet.models.patch_merging import join_neighbours
-from swin_mmdet.ops.residual_branch import Branch, Norm, in_dtype, merging, mlp_branch, output_norm, patch_norm
+from swin_mmdet.ops.residual_branch import Branch, Norm, in_dtype, merging, mlp_branch, output_norm
 from tests.numerics import assert_no_worse_than_eager
 
 pytest.importorskip('triton')
@@ -47,7 +47,7 @@ def plain_mlp(x, values, bias, scale, weight, norm_bias, fc1, fc1_bias, fc2):
 
 def operation(name, shape):
     """The plain and the fused function of one list of tensors, and those: maps first, then parameters."""
-    batch, height, width, channels = shape
+    batch, *_, channels = shape
     x, values = random(*shape), random(*shape, seed=1)
     scale = torch.tensor([0.0, 1.25, 2.0])[-batch:]
     bias, norm_bias = (random(channels, seed=seed) for seed in (2, 3))

@@ -51,8 +51,9 @@ def _forward(
 class _MlpBranch(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx, x, values, branch_bias, branch_scale, norm_weight, norm_bias, eps, fc1_weight, fc1_bias, _fc2_weight, copies
-    ):
+        ctx, x, values, branch_bias, branch_scale, norm_weight, norm_bias, eps, fc1_weight, fc1_bias, _fc2_weight,
+        copies,
+    ):  # fmt: skip
         branch, norm = Branch(values, branch_bias, branch_scale), Norm(norm_weight, norm_bias, eps)
         x, out, hidden = _forward(x, branch, norm, fc1_bias, copies, keep_hidden=True)
         ctx.save_for_backward(x, hidden, branch_bias, branch_scale, norm_weight, norm_bias, fc1_bias, *copies)

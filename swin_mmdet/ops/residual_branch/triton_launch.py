@@ -13,13 +13,14 @@ from swin_mmdet.ops.residual_branch.triton_norm_kernels import norm_backward_ker
 from swin_mmdet.ops.triton_column_sums import column_sums
 from swin_mmdet.ops.triton_fast_launch import on_device_of
 
-# values in a tile; a thread holds 16 of them
-TILE = 2048
+# values in a tile and warps for it, by measurement on an H100: rows that fit one warp spare it the others' company
+NORM_TILES = {'narrow': (4096, 8), 'wide': (2048, 2), 'channels first': (2048, 8)}
+NARROW = 256  # columns
 # columns first in memory: at least a sector of 32 bytes of each
 MIN_ROWS_CHANNELS_FIRST = 8
 # programs that sum gradients: enough to hide latency, few enough that their sums are little to write
-PROGRAMS_PER_PROCESSOR = 4
-GELU_COLUMNS = 128
+NORM_PROGRAMS_PER_PROCESSOR = {'narrow': 2, 'wide': 4, 'channels first': 2}
+GELU_TILE, GELU_COLUMNS, GELU_PROGRAMS_PER_PROCESSOR = 2048, 128, 8
 PROCESSORS_WITHOUT_GPU = 1
 
 
@@ -68,24 +69,25 @@ def norm_backward(
     merge: bool = False,
     channels_first: bool = False,
 ) -> NormGradients:
-    """The gradients for x and its branch, from those of y and, if there is one, of x with its branch, which is `x` here.
+    """The gradients for x and its branch, from those of y and, if there is one, of x with its branch.
 
-    Without `branch_dtype` there was no branch. With `with_y` the forward's y is made again, in the dtype of `dy`.
+    `x` is the sum, branch included; without `branch_dtype` there was none. With `with_y` the forward's y is made again,
+    in the dtype of `dy`.
     """
     plan = _plan(x.shape, norm.weight.shape[0], merge, channels_first)
     dx = torch.empty_like(x)
     has_branch = branch_dtype is not None
     dbranch = torch.empty_like(x, dtype=branch_dtype) if has_branch else None
     y = torch.empty_like(dy) if with_y else None
-    programs = max(1, min(plan.tiles, PROGRAMS_PER_PROCESSOR * _processors(x.device)))
+    programs = max(1, min(plan.tiles, plan.programs_per_processor * _processors(x.device)))
     sums = torch.empty(programs, 3, norm.weight.shape[0], dtype=torch.float32, device=x.device)
     if not dy.numel():
         return NormGradients(dx, dbranch, y, sums.new_zeros(sums.shape[1:]))
     with on_device_of(x):
         norm_backward_kernel[(programs,)](
             x, dy, x if dx_out is None else dx_out.contiguous(), x if scale is None else scale,
-            norm.weight, norm.bias, dx, dbranch if has_branch else x, y if with_y else x, sums, *plan.sizes, plan.tiles, norm.eps,
-            **plan.options, HAS_DX_OUT=dx_out is not None, HAS_BRANCH=has_branch,
+            norm.weight, norm.bias, dx, dbranch if has_branch else x, y if with_y else x, sums, *plan.sizes,
+            plan.tiles, norm.eps, **plan.options, HAS_DX_OUT=dx_out is not None, HAS_BRANCH=has_branch,
             HAS_SCALE=scale is not None, WITH_Y=with_y, num_warps=plan.warps,
         )  # fmt: skip
         total = column_sums(sums)
@@ -97,7 +99,7 @@ def gelu_forward(h: Tensor, bias: Tensor, y: Tensor) -> Tensor:
     channels = h.shape[-1]
     rows = h.numel() // channels
     if rows:
-        tile = TILE // GELU_COLUMNS
+        tile = GELU_TILE // GELU_COLUMNS
         with on_device_of(h):
             gelu_forward_kernel[(triton.cdiv(rows, tile), triton.cdiv(channels, GELU_COLUMNS))](
                 h, bias, y, rows, C=channels, ROWS=tile, COLUMNS=GELU_COLUMNS
@@ -110,14 +112,14 @@ def gelu_backward(h: Tensor, bias: Tensor, dy: Tensor) -> tuple[Tensor, Tensor, 
     channels = h.shape[-1]
     rows = h.numel() // channels
     y = torch.empty_like(h)
-    tiles, blocks = triton.cdiv(rows, TILE // GELU_COLUMNS), triton.cdiv(channels, GELU_COLUMNS)
-    programs = max(1, min(tiles, 2 * PROGRAMS_PER_PROCESSOR * _processors(h.device) // blocks))
+    tiles, blocks = triton.cdiv(rows, GELU_TILE // GELU_COLUMNS), triton.cdiv(channels, GELU_COLUMNS)
+    programs = max(1, min(tiles, GELU_PROGRAMS_PER_PROCESSOR * _processors(h.device) // blocks))
     sums = torch.empty(programs, channels, dtype=torch.float32, device=h.device)
     if not rows:
         return dy, y, sums.new_zeros(channels)
     with on_device_of(h):
         gelu_backward_kernel[(programs, blocks)](
-            h, bias, dy, dy, y, sums, rows, tiles, C=channels, ROWS=TILE // GELU_COLUMNS, COLUMNS=GELU_COLUMNS
+            h, bias, dy, dy, y, sums, rows, tiles, C=channels, ROWS=GELU_TILE // GELU_COLUMNS, COLUMNS=GELU_COLUMNS
         )
         total = column_sums(sums)
     return dy, y, total
@@ -129,6 +131,7 @@ class _Plan(NamedTuple):
     sizes: tuple[int, ...]
     options: dict
     warps: int
+    programs_per_processor: int
 
 
 @lru_cache(maxsize=256)
@@ -139,11 +142,15 @@ def _plan(shape: torch.Size, columns: int, merge: bool, channels_first: bool) ->
     y_shape = (batch, columns, height, width) if channels_first else (batch, y_height, y_width, columns)
     rows = y_height * y_width
     padded = triton.next_power_of_2(columns)
-    tile = max(MIN_ROWS_CHANNELS_FIRST if channels_first else 1, TILE // padded)
+    kind = 'channels first' if channels_first else 'narrow' if padded <= NARROW else 'wide'
+    values, warps = NORM_TILES[kind]
+    tile = max(MIN_ROWS_CHANNELS_FIRST if channels_first else 1, values // padded)
+    # a thread holds 64 values of a tile at most
+    warps = max(warps, min(16, tile * padded // 2048))
     tiles_per_image = -(-rows // tile)
     options = {'C': columns, 'COLUMNS': padded, 'ROWS': tile, 'MERGE': merge, 'CHANNELS_FIRST': channels_first}
-    warps = max(4, min(16, tile * padded // 512))
-    return _Plan(y_shape, batch * tiles_per_image, (rows, height, width, tiles_per_image), options, warps)
+    sizes = rows, height, width, tiles_per_image
+    return _Plan(y_shape, batch * tiles_per_image, sizes, options, warps, NORM_PROGRAMS_PER_PROCESSOR[kind])
 
 
 def _arguments(x: Tensor, branch: Branch | None) -> tuple[Tensor, Tensor, Tensor]:

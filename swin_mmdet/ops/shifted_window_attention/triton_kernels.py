@@ -25,6 +25,7 @@ from swin_mmdet.ops.shifted_window_attention.triton_window import (
     through_length,
     token_places,
 )
+from swin_mmdet.ops.triton_fast_launch import fast_launch
 
 # sizes of the map and of the grid change with every batch of a multi-scale training: no kernel is compiled for one
 DYNAMIC = ['height', 'width', 'rows', 'columns', 'windows', 'windows_per_program', 'shift']
@@ -52,6 +53,7 @@ def _probabilities(q, k, bias, region, exists, scale, COSINE: tl.constexpr, PREC
     return exponentials / tl.sum(exponentials, axis=1)[:, None]
 
 
+@fast_launch
 @triton.jit(do_not_specialize=DYNAMIC)
 def forward_kernel(
     qkv, table, pad, cosine_scale, out, height, width, rows, columns, windows, windows_per_program, shift, channels,
@@ -74,6 +76,7 @@ def forward_kernel(
         store_tokens(out + own, index, on_map, channels, result, HEAD_DIM)
 
 
+@fast_launch
 @triton.jit(do_not_specialize=DYNAMIC)
 def backward_kernel(
     qkv, table, pad, cosine_scale, dout, dqkv, out, partial, height, width, rows, columns, windows,

@@ -3,7 +3,6 @@
 All tensors are contiguous and on one device; pad, table and cosine_scale may be of any floating-point type.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
 import torch
@@ -12,9 +11,10 @@ from torch import Tensor
 
 from swin_mmdet.ops.shifted_window_attention.triton_kernels import backward_kernel, forward_kernel
 from swin_mmdet.ops.shifted_window_attention.triton_sums import sums_kernel
+from swin_mmdet.ops.triton_fast_launch import on_device_of
 
 # programs for each multiprocessor: enough to hide latency, few enough to sum many windows before a write
-PROGRAMS_PER_PROCESSOR = {'forward': 16, 'backward': 8}
+PROGRAMS_PER_PROCESSOR = {'forward': 4, 'backward': 4}
 WARPS = {'forward': 2, 'backward': 4}
 PROCESSORS_WITHOUT_GPU = 2
 # of the kernel that sums what the backward programs found: numbers that it reads at once
@@ -36,7 +36,7 @@ def launch_forward(
     out = qkv.new_empty(batch, height, width, channels // 3)
     if out.numel():
         grid, sizes, options = _plan(qkv, table, pad, cosine_scale, window_size, shift_size, 'forward')
-        with _on_device(qkv):
+        with on_device_of(qkv):
             forward_kernel[grid](
                 qkv, table, table if pad is None else pad, table if cosine_scale is None else cosine_scale, out,
                 *sizes, 1.0 if scale is None else scale, **options,
@@ -76,7 +76,7 @@ def launch_backward(
     sums = 'all' if sum_all else 'padding' if options['HAS_PAD'] else 'none'
     numbers = heads * window_size**4 + 3 * channels + heads
     partial = torch.empty(grid[0], numbers, dtype=torch.float32, device=qkv.device)
-    with _on_device(qkv):
+    with on_device_of(qkv):
         backward_kernel[grid](
             qkv, table, table if pad is None else pad, table if cosine_scale is None else cosine_scale, dout, dqkv,
             dqkv if out is None else out, partial, *sizes, 1.0 if scale is None else scale, SUMS=sums,
@@ -128,13 +128,6 @@ def _programs(device: torch.device, heads: int, direction: str) -> int:
     if device.type == 'cuda':
         processors = torch.cuda.get_device_properties(device).multi_processor_count
     return max(1, PROGRAMS_PER_PROCESSOR[direction] * processors // heads)
-
-
-def _on_device(qkv: Tensor) -> AbstractContextManager:
-    """Triton launches on the current device, whichever the tensors are on."""
-    if not qkv.is_cuda or qkv.device.index == torch.cuda.current_device():
-        return nullcontext()
-    return torch.cuda.device(qkv.device)
 
 
 def _tf32(qkv: Tensor) -> bool:

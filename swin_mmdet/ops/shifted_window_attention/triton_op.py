@@ -16,12 +16,20 @@ MIN_CAPABILITY = (8, 0)
 
 def why_not_triton(qkv: Tensor, bias_table: Tensor, window_size: int, dropout_p: float) -> str | None:
     """None when the kernels take this input, else the reason in words."""
-    reason = _why_not_here(qkv.device)
-    if reason is not None:
-        return reason
-    if qkv.dtype not in DTYPES:
-        return f'dtype {qkv.dtype} is not one of {DTYPES}'
     head_dim = qkv.shape[-1] // 3 // bias_table.shape[1]
+    return why_not_kernels(qkv.device, qkv.dtype) or why_not_attention(head_dim, window_size, dropout_p)
+
+
+def why_not_kernels(device: torch.device, dtype: torch.dtype) -> str | None:
+    """None when Triton kernels run on this device and dtype, else the reason in words."""
+    reason = _why_not_here(device)
+    if reason is None and dtype not in DTYPES:
+        return f'dtype {dtype} is not one of {DTYPES}'
+    return reason
+
+
+def why_not_attention(head_dim: int, window_size: int, dropout_p: float) -> str | None:
+    """None when the kernels take such heads and windows, else the reason in words."""
     if head_dim not in HEAD_DIMS:
         return f'head_dim={head_dim} is not one of {HEAD_DIMS}'
     if window_size**2 > MAX_TOKENS:

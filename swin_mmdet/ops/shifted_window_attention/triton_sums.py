@@ -7,6 +7,8 @@ of a token [3C], and of the cosine scale [h]. No atomics: the order of every sum
 import triton
 import triton.language as tl
 
+from swin_mmdet.ops.triton_fast_launch import fast_launch
+
 
 @triton.jit
 def _sum_of_rows(places, inside, rows, stride, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
@@ -19,6 +21,7 @@ def _sum_of_rows(places, inside, rows, stride, ROWS: tl.constexpr, COLUMNS: tl.c
     return tl.sum(total, axis=0)
 
 
+@fast_launch
 @triton.jit(do_not_specialize=['programs'])
 def sums_kernel(
     partial, dtable, dpad, dcosine_scale, programs, channels, WINDOW: tl.constexpr, PAIRS: tl.constexpr,

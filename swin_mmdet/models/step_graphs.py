@@ -1,0 +1,267 @@
+"""CUDA graphs of a backbone: for images of a kind that comes again and again, one launch instead of hundreds.
+
+At a few images a GPU, Python and PyTorch take longer to launch a step than the GPU takes to run it. A graph is recorded
+once and replayed without them.
+"""
+
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+# a kind of image is recorded when it came this often among the last images
+TIMES, LAST = 3, 64
+# recordings that are kept; what they need beyond one step's memory is their images and maps
+LIMIT = 8
+# above about four images of 800x1344 the GPU is slower than the launches, and memory the scarcer good
+MAX_PIXELS = 5 * 2**20
+
+Forward = Callable[[Tensor, Tensor | None], tuple[Tensor, ...]]
+
+
+class _Step:
+    """One use of a recording, from its forward to its backward; whoever holds it may still want the latter."""
+
+    done = False
+
+
+@dataclass
+class _Recording:
+    forward: torch.cuda.CUDAGraph
+    image: Tensor
+    scales: Tensor | None
+    maps: tuple[Tensor, ...]
+    # of training
+    backward: torch.cuda.CUDAGraph | None = None
+    map_grads: dict[int, Tensor] = field(default_factory=dict)
+    gradients: Tensor | None = None
+
+
+# what decides how a module runs, besides its type
+SETTINGS = ('p', 'eps', 'attn_backend', 'attn_drop_rate', 'window_size', 'shift_size', 'with_cp', 'drop_path_rate')
+
+
+class _State:
+    """Of a model: what a recording is made for, and what may change from one kind of step to another."""
+
+    def __init__(self) -> None:
+        self.identity: list = []
+        self.flags: list[bool] = []
+        self.trained: list[Tensor] = []
+
+    def add(self, module: nn.Module) -> None:
+        # its dictionary, because attributes of a module are slow, and this runs in every step
+        own = module.__dict__
+        hooks = own['_forward_hooks'] or own['_forward_pre_hooks'] or own['_backward_hooks'] or own['_backward_pre_hooks']
+        self.identity += [type(module), bool(hooks), *map(own.get, SETTINGS)]
+        self.flags.append(own['training'])
+        for tensor in own['_parameters'].values():
+            if tensor is not None:
+                self.identity.append(tensor.data_ptr())
+                self.flags.append(tensor.requires_grad)
+                if tensor.requires_grad:
+                    self.trained.append(tensor)
+        for tensor in own['_buffers'].values():
+            if tensor is not None:
+                self.identity.append(tensor.data_ptr())
+        for child in own['_modules'].values():
+            if child is not None:
+                self.add(child)
+
+
+class StepGraphs:
+    """Runs a backbone's forward, and in training its backward, by replay where the same kind of image came before.
+
+    A kind is a shape, a dtype, the state of autocast and of the parameters. Results and gradients are the caller's own.
+    Weights may change in place at any time; when they move to other memory all recordings are dropped. All recordings
+    share the memory of one step: a second forward before the first one's backward runs without them.
+
+    Copies of the object (`deepcopy`, pickle) start without recordings.
+    """
+
+    def __init__(self) -> None:
+        self._failed = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._recordings: OrderedDict[tuple, _Recording] = OrderedDict()
+        self._kinds: deque[tuple] = deque(maxlen=LAST)
+        self._identity: list = []
+        self._pool = None
+        self._gradients: dict[int, Tensor] = {}  # by size, one for all recordings of it
+        self._step: weakref.ref | None = None
+
+    def accepts(self, image: Tensor) -> bool:
+        """Whether this call may be replayed."""
+        return (
+            not self._failed
+            and image.is_cuda
+            and 0 < image.shape[0] * image.shape[2] * image.shape[3] <= MAX_PIXELS
+            and not torch.cuda.is_current_stream_capturing()
+        )
+
+    def __call__(self, model: nn.Module, forward: Forward, image: Tensor, scales: Tensor | None) -> tuple[Tensor, ...]:
+        """`forward(image, scales)` of a model whose parameters get gradients, if they want them, and nothing else."""
+        state = _State()
+        state.add(model)
+        if state.identity != self._identity:
+            self._forget()
+            self._identity = state.identity
+        trained = state.trained if torch.is_grad_enabled() else []
+        if trained and self._is_busy():
+            return forward(image, scales)
+        autocast = torch.is_autocast_enabled('cuda') and torch.get_autocast_dtype('cuda')
+        kind = (
+            image.shape,
+            image.dtype,
+            image.device,
+            autocast,
+            scales is None,
+            bool(trained),
+            tuple(state.flags),
+            torch.backends.cuda.matmul.allow_tf32,
+        )
+        recording = self._recordings.get(kind)
+        if recording is None:
+            if not model.is_fused(image):
+                return forward(image, scales)
+            self._kinds.append(kind)
+            if self._kinds.count(kind) < TIMES:
+                return forward(image, scales)
+            recording = self._record(forward, image, scales, trained, autocast)
+            if recording is None:
+                return forward(image, scales)
+            self._recordings[kind] = recording
+            if len(self._recordings) > LIMIT:
+                self._recordings.popitem(last=False)
+        self._recordings.move_to_end(kind)
+        if trained:
+            return _Replay.apply(self, recording, image, scales, *trained)
+        return self.replay_forward(recording, image, scales)
+
+    def _is_busy(self) -> bool:
+        """Whether a step of training has begun whose backward may still come."""
+        step = None if self._step is None else self._step()
+        return step is not None and not step.done
+
+    def replay_forward(self, recording: _Recording, image: Tensor, scales: Tensor | None) -> tuple[Tensor, ...]:
+        recording.image.copy_(image)
+        if scales is not None:
+            recording.scales.copy_(scales)
+        recording.forward.replay()
+        return tuple(x.clone() for x in recording.maps)
+
+    def start_step(self) -> _Step:
+        """Of training: until it is done, or nobody can finish it, the memory of the recordings is its own."""
+        step = _Step()
+        self._step = weakref.ref(step)
+        return step
+
+    def is_current(self, step: _Step) -> bool:
+        return self._step is not None and self._step() is step
+
+    def replay_backward(self, recording: _Recording, map_grads: tuple[Tensor | None, ...]) -> Tensor:
+        """The gradients of all parameters, one after the other."""
+        for place, static in recording.map_grads.items():
+            if map_grads[place] is None:
+                static.zero_()
+            else:
+                static.copy_(map_grads[place])
+        recording.backward.replay()
+        return recording.gradients.clone()
+
+    def _record(
+        self,
+        forward: Forward,
+        image: Tensor,
+        scales: Tensor | None,
+        trained: list[Tensor],
+        autocast: torch.dtype | bool,
+    ) -> _Recording | None:
+        try:
+            # plain tensors, because a recording made in torch.inference_mode must serve torch.no_grad; and no cache of
+            # autocast, whose casts of weights would be read in all replays, whatever becomes of the weights
+            with (
+                torch.inference_mode(False),
+                torch.set_grad_enabled(bool(trained)),
+                torch.cuda.device(image.device),
+                torch.autocast('cuda', autocast or None, enabled=bool(autocast), cache_enabled=False),
+            ):
+                return self._capture(forward, image, scales, trained)
+        except RuntimeError as error:
+            self._forget()
+            self._failed = True
+            print_log(f'CUDA graphs are switched off: recording failed with {error}', 'current', level=30)
+            return None
+
+    def _capture(
+        self, forward: Forward, image: Tensor, scales: Tensor | None, trained: list[Tensor]
+    ) -> _Recording:
+        image = image.detach().clone(memory_format=torch.contiguous_format)
+        scales = None if scales is None else scales.clone()
+        if self._pool is None:
+            self._pool = torch.cuda.graph_pool_handle()
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            # whatever is made at a first run, such as the workspaces of libraries, is made outside the recording
+            maps = forward(image, scales)
+            # the map of a frozen stage has no gradient
+            wanted = [place for place, x in enumerate(maps) if x.requires_grad]
+            map_grads = {place: torch.zeros_like(maps[place]) for place in wanted}
+            if trained:
+                torch.autograd.grad([maps[place] for place in wanted], trained, list(map_grads.values()))
+            del maps
+        torch.cuda.current_stream().wait_stream(stream)
+        # other threads, such as those that pin the memory of batches, go on meanwhile
+        options = {'pool': self._pool, 'stream': stream, 'capture_error_mode': 'thread_local'}
+        recording = _Recording(torch.cuda.CUDAGraph(), image, scales, (), map_grads=map_grads)
+        with torch.cuda.graph(recording.forward, **options):
+            maps = forward(image, scales)
+        if trained:
+            numel = sum(parameter.numel() for parameter in trained)
+            if numel not in self._gradients:
+                self._gradients[numel] = torch.empty(numel, dtype=trained[0].dtype, device=image.device)
+            recording.gradients = self._gradients[numel]
+            recording.backward = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(recording.backward, **options):
+                grads = torch.autograd.grad([maps[place] for place in wanted], trained, list(map_grads.values()))
+                torch.cat([grad.reshape(-1) for grad in grads], out=recording.gradients)
+        recording.maps = tuple(x.detach() for x in maps)
+        return recording
+
+    def __deepcopy__(self, _memo: dict) -> 'StepGraphs':
+        return StepGraphs()
+
+    def __reduce__(self) -> tuple:
+        return StepGraphs, ()
+
+
+class _Replay(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, graphs, recording, image, scales, *trained):
+        ctx.graphs, ctx.recording, ctx.step = graphs, recording, graphs.start_step()
+        ctx.shapes = [parameter.shape for parameter in trained]
+        ctx.set_materialize_grads(False)
+        maps = graphs.replay_forward(recording, image, scales)
+        ctx.mark_non_differentiable(*(x for place, x in enumerate(maps) if place not in recording.map_grads))
+        return maps
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, *map_grads):
+        if not ctx.graphs.is_current(ctx.step):
+            raise RuntimeError(
+                'backward through a step of the backbone whose memory a later step has taken, with cuda_graphs=True; '
+                'set cuda_graphs=False for such a training'
+            )
+        flat = ctx.graphs.replay_backward(ctx.recording, map_grads)
+        ctx.step.done = True
+        sizes = [shape.numel() for shape in ctx.shapes]
+        grads = [grad.view(shape) for grad, shape in zip(flat.split(sizes), ctx.shapes, strict=True)]
+        return None, None, None, None, *grads

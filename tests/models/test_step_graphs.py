@@ -1,0 +1,194 @@
+"""Replayed steps are what the same steps without replay are, to the last bit; what a recording cannot serve is not."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+from swin_mmdet.models import SwinTransformer
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason='CUDA graphs need a GPU')
+pytest.importorskip('triton')
+
+
+def make(cuda_graphs, **options):
+    torch.manual_seed(0)
+    options = {'drop_path_rate': 0.3, 'out_indices': (0, 1)} | options
+    model = SwinTransformer(embed_dims=32, depths=(2, 2), num_heads=(1, 2), cuda_graphs=cuda_graphs, **options)
+    return model.cuda().train()
+
+
+def image(seed, size=(60, 70), batch=2):
+    return torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(seed)).cuda()
+
+
+def step(model, images, optimizer=None, dtype=torch.bfloat16, use=slice(None)):
+    with torch.autocast('cuda', dtype):
+        maps = model(images)
+    used = [x for x in maps[use] if x.requires_grad]
+    torch.autograd.backward([(x.float() * x.detach().float().roll(1, 0)).mean() for x in used])
+    # a parameter of a map that nobody used has no gradient in one case, and one of zeros in the other
+    found = [x.detach() for x in maps]
+    found += [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in model.parameters()]
+    if optimizer is not None:
+        optimizer.step()
+        optimizer.zero_grad()
+    return found
+
+
+def is_recorded(model):
+    return len(model._graphs._recordings)
+
+
+def run(cuda_graphs, sizes, **options):
+    model = make(cuda_graphs, **options)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-2)
+    torch.manual_seed(1)
+    results = [step(model, image(seed, size), optimizer) for seed, size in enumerate(sizes)]
+    assert bool(is_recorded(model)) == cuda_graphs
+    return results
+
+
+def assert_same(one, other):
+    for a, b in zip(one, other, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+# not with an absolute embedding, whose resize has atomic sums in its backward
+@pytest.mark.parametrize('options', [{}, {'frozen_stages': 1}, {'out_indices': (1,)}, {'mlp_ratio': 2.0}], ids=str)
+def test_training_is_the_same_step_by_step(options):
+    sizes = [(60, 70), (32, 32), (60, 70), (60, 70), (32, 32), (60, 70), (33, 31), (32, 32), (60, 70), (32, 32)]
+    assert_same(run(True, sizes, **options), run(False, sizes, **options))
+
+
+def test_gradients_of_several_steps_add_up():
+    found = []
+    for cuda_graphs in (True, False):
+        model = make(cuda_graphs)
+        torch.manual_seed(1)
+        found.append([step(model, image(seed)) for seed in range(7)])
+    assert_same(*found)
+
+
+def test_a_map_that_nobody_uses():
+    found = []
+    for cuda_graphs in (True, False):
+        model = make(cuda_graphs, drop_path_rate=0.0)
+        found.append([step(model, image(seed), use=slice(0, 1)) for seed in range(6)])
+    assert_same(*found)
+
+
+def test_two_forwards_before_a_backward():
+    found = []
+    for cuda_graphs in (True, False):
+        model = make(cuda_graphs, drop_path_rate=0.0)
+        for seed in range(4):
+            step(model, image(seed))
+        model.zero_grad()
+        first, second = model(image(8)), model(image(9))
+        loss = sum(x.square().mean() for x in first) + sum(x.square().mean() for x in second)
+        loss.backward()
+        found.append([[parameter.grad for parameter in model.parameters()]])
+    assert_same(*found)
+
+
+def test_a_step_that_nobody_finishes_blocks_nothing():
+    model = make(True)
+    for seed in range(5):
+        with torch.autocast('cuda', torch.bfloat16):
+            maps = model(image(seed))
+    del maps
+    assert not model._graphs._is_busy()
+    step(model, image(9))
+    assert is_recorded(model)
+
+
+def test_backward_through_memory_that_a_later_step_has_taken_is_refused():
+    model = make(True, drop_path_rate=0.0)
+    for seed in range(4):
+        step(model, image(seed), dtype=torch.bfloat16)
+    with torch.autocast('cuda', torch.bfloat16):
+        maps = model(image(5))
+    loss = sum(x.float().square().mean() for x in maps)
+    loss.backward(retain_graph=True)
+    loss.backward(retain_graph=True)
+    step(model, image(6))
+    with pytest.raises(RuntimeError, match='cuda_graphs=False'):
+        loss.backward()
+
+
+def test_inference_follows_its_weights_and_its_modes():
+    model, plain = make(True).eval(), make(False).eval()
+    kept = []
+    for seed in range(8):
+        for mode in (torch.no_grad, torch.inference_mode):
+            with mode(), torch.autocast('cuda', torch.float16):
+                found, expected = model(image(seed)), plain(image(seed))
+            assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+            kept.append((found, [x.clone() for x in expected]))
+        for m in (model, plain):
+            with torch.no_grad():
+                m.stages[0].blocks[0].mlp.fc1.weight.mul_(1.01)
+                m.stages[1].blocks[0].attn.qkv.weight.data.add_(0.01)
+        if seed == 5:
+            for m in (model, plain):
+                m.stages[0].blocks[1].mlp.fc2.weight.data = m.stages[0].blocks[1].mlp.fc2.weight.data * 2
+    assert is_recorded(model)
+    # what was returned is the caller's own
+    assert all(torch.equal(a, b) for found, expected in kept for a, b in zip(found, expected, strict=True))
+
+
+def test_a_hook_ends_the_replays():
+    model = make(True).eval()
+    with torch.no_grad():
+        for seed in range(4):
+            model(image(seed))
+        assert is_recorded(model)
+        seen = []
+        model.stages[0].blocks[0].norm1.register_forward_hook(lambda *_: seen.append(1))
+        model(image(5))
+    assert seen
+
+
+def test_large_steps_are_not_recorded():
+    model = make(True).eval()
+    with torch.no_grad():
+        for _ in range(4):
+            model(torch.zeros(1, 3, 2304, 2304, device='cuda'))
+    assert not is_recorded(model)
+
+
+def test_many_sizes_are_not_recorded():
+    model = make(True).eval()
+    with torch.no_grad():
+        for seed in range(3):
+            for side in range(32, 100, 2):
+                model(image(seed, (side, side)))
+        assert not is_recorded(model)
+        for side in range(32, 60, 2):
+            for seed in range(3):
+                model(image(seed, (side, side)))
+    assert is_recorded(model) == 8
+
+
+def test_copies_start_without_recordings():
+    model = make(True).eval()
+    with torch.no_grad():
+        for _ in range(4):
+            expected = model(image(0))
+        for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert not is_recorded(other)
+            assert all(torch.equal(a, b) for a, b in zip(other(image(0)), expected, strict=True))
+
+
+def test_memory_does_not_grow():
+    model = make(True)
+    for seed in range(5):
+        step(model, image(seed))
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    for seed in range(5):
+        step(model, image(seed))
+    assert torch.cuda.memory_allocated() == before

@@ -44,6 +44,7 @@ class _Recording:
 
 # what decides how a module runs, besides its type
 SETTINGS = ('p', 'eps', 'attn_backend', 'attn_drop_rate', 'window_size', 'shift_size', 'with_cp', 'drop_path_rate')
+HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
 
 class _State:
@@ -57,8 +58,8 @@ class _State:
     def add(self, module: nn.Module) -> None:
         # its dictionary, because attributes of a module are slow, and this runs in every step
         own = module.__dict__
-        hooks = own['_forward_hooks'] or own['_forward_pre_hooks'] or own['_backward_hooks'] or own['_backward_pre_hooks']
-        self.identity += [type(module), bool(hooks), *map(own.get, SETTINGS)]
+        hooks = any(own[name] for name in HOOKS)
+        self.identity += [type(module), hooks, *map(own.get, SETTINGS)]
         self.flags.append(own['training'])
         for tensor in own['_parameters'].values():
             if tensor is not None:
@@ -99,7 +100,9 @@ class StepGraphs:
     def accepts(self, image: Tensor) -> bool:
         """Whether this call may be replayed."""
         return (
-            not self._failed
+            not torch.compiler.is_compiling()
+            and not torch.jit.is_tracing()
+            and not self._failed
             and image.is_cuda
             and 0 < image.shape[0] * image.shape[2] * image.shape[3] <= MAX_PIXELS
             and not torch.cuda.is_current_stream_capturing()

@@ -4,6 +4,8 @@ At a few images a GPU, Python and PyTorch take longer to launch a step than the 
 once and replayed without them.
 """
 
+import gc
+import logging
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -186,6 +188,10 @@ class StepGraphs:
         trained: list[Tensor],
         autocast: torch.dtype | bool,
     ) -> _Recording | None:
+        collects = gc.isenabled()
+        gc.collect()
+        # to free what other recordings hold would break this one off
+        gc.disable()
         try:
             # plain tensors, because a recording made in torch.inference_mode must serve torch.no_grad; and no cache of
             # autocast, whose casts of weights would be read in all replays, whatever becomes of the weights
@@ -199,8 +205,14 @@ class StepGraphs:
         except RuntimeError as error:
             self._forget()
             self._failed = True
-            print_log(f'CUDA graphs are switched off: recording failed with {error}', 'current', level=30)
+            # a recording that broke off leaves the generator waiting for its end
+            generator = torch.cuda.default_generators[image.device.index]
+            generator.graphsafe_set_state(generator.clone_state())
+            print_log(f'CUDA graphs are switched off: recording failed with {error}', 'current', level=logging.WARNING)
             return None
+        finally:
+            if collects:
+                gc.enable()
 
     def _capture(
         self, forward: Forward, image: Tensor, scales: Tensor | None, trained: list[Tensor]

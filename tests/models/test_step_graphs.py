@@ -77,7 +77,10 @@ def test_a_map_that_nobody_uses():
     for cuda_graphs in (True, False):
         model = make(cuda_graphs, drop_path_rate=0.0)
         found.append([step(model, image(seed), use=slice(0, 1)) for seed in range(6)])
-    assert_same(*found)
+    for one, other in zip(*found, strict=True):
+        for a, b in zip(one, other, strict=True):
+            # kernels that add a gradient of zeros are others than those that add none
+            assert (a - b).norm() <= 1e-3 * b.norm()
 
 
 def test_two_forwards_before_a_backward():
@@ -192,3 +195,22 @@ def test_memory_does_not_grow():
     for seed in range(5):
         step(model, image(seed))
     assert torch.cuda.memory_allocated() == before
+
+
+def test_a_recording_that_fails_is_said_and_training_goes_on(monkeypatch):
+    model, plain = make(True), make(False)
+    original = model._maps
+
+    def fails_in_a_recording(*arguments):
+        if torch.cuda.is_current_stream_capturing():
+            torch.cuda.synchronize()
+        return original(*arguments)
+
+    monkeypatch.setattr(model, '_maps', fails_in_a_recording)
+    results = []
+    for m in (model, plain):
+        torch.manual_seed(1)
+        results.append([step(m, image(seed)) for seed in range(5)])
+    assert_same(*results)
+    assert not is_recorded(model)
+    torch.rand(3, device='cuda')

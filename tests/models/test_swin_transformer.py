@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from swin_mmdet.models import SwinTransformer
+from swin_mmdet.ops.stochastic_depth import draw_branch_scales, scale_branch
 from swin_mmdet.ops.windows import shift_mask
 from swin_mmdet.variants import VARIANTS
 from tests.golden.definition import make_image, make_parameters, parameter_shapes
@@ -232,13 +233,30 @@ def test_an_absolute_embedding_is_resized_bicubically(size):
 
 def test_drop_path_keeps_the_mean_and_drops_whole_images():
     torch.manual_seed(0)
-    model = small(depths=(1, 1), num_heads=(1, 2), out_indices=(0, 1), drop_path_rate=0.5).train()
-    assert model.stages[0].blocks[0].drop_path.p == 0
-    assert model.stages[1].blocks[0].drop_path.p == 0.5
-    out = model.stages[1].blocks[0].drop_path(torch.ones(4000, 2, 2, 3))
-    assert set(out.unique().tolist()) == {0.0, 2.0}
-    assert torch.equal(out.amin((1, 2, 3)), out.amax((1, 2, 3)))
-    assert abs(out.mean() - 1) < 0.1
+    scales = draw_branch_scales(torch.tensor([1.0, 0.75, 0.5]), 4000)
+    assert scales.shape == (3, 4000)
+    for row, expected in zip(scales, ({1.0}, {0.0, 4 / 3}, {0.0, 2.0}), strict=True):
+        assert set(row.tolist()) == {torch.tensor(value).item() for value in expected}
+        assert abs(row.mean() - 1) < 0.06
+    # each branch and image on its own
+    assert abs(torch.corrcoef(scales[1:])[0, 1]) < 0.06
+    branch = scale_branch(torch.ones(4000, 2, 2, 3), scales[2])
+    assert torch.equal(branch.amin((1, 2, 3)), scales[2])
+    assert torch.equal(branch.amax((1, 2, 3)), scales[2])
+
+
+def test_drop_path_grows_over_the_blocks_and_is_one_draw_a_step(monkeypatch):
+    model = small(drop_path_rate=0.3).train()
+    blocks = sum(len(stage.blocks) for stage in model.stages)
+    rates = torch.linspace(0, 0.3, blocks).repeat_interleave(2)
+    torch.testing.assert_close(model.branch_keep, 1 - rates)
+    draws = []
+    draw = torch.bernoulli
+    monkeypatch.setattr(torch, 'bernoulli', lambda keep: draws.append(keep.shape) or draw(keep))
+    model(torch.randn(3, 3, 32, 32))
+    assert draws == [(2 * blocks, 3)]
+    model.eval()(torch.randn(3, 3, 32, 32))
+    assert len(draws) == 1
 
 
 def test_initial_values_are_the_official_ones():

@@ -102,7 +102,7 @@ def attention_table() -> str:
         for (*case, floor), found in cases.items():
             cells = [*case, *(found[name] for name in backends), f'{float(floor):.2f}']
             lines.append('| ' + ' | '.join(cells) + ' |')
-        where = f'{rows[0]["gpu"]}, torch {rows[0]["torch"]}, triton {rows[0]["triton"]}'
+        where = f'{rows[0]["device"]}, torch {rows[0]["torch"]}, triton {rows[0]["triton"]}'
         blocks.append(f'[{where}](tools/benchmarks/results/{path.name}):\n\n' + '\n'.join(lines))
     return '\n\n'.join(blocks)
 

@@ -34,11 +34,12 @@ def version_of(package: str) -> str:
 
 def conditions(commit: str | None = None, device: str = 'cuda') -> dict[str, str]:
     """Where and with what a row was measured."""
+    on_gpu = device == 'cuda'
     return {
-        'device': torch.cuda.get_device_name() if device == 'cuda' else f'{_cpu()}, {torch.get_num_threads()} threads',
-        'driver': _driver() if device == 'cuda' else '',
+        'device': torch.cuda.get_device_name() if on_gpu else f'{_cpu()}, {torch.get_num_threads()} threads',
+        'driver': _driver() if on_gpu else '',
         'torch': torch.__version__,
-        'triton': version_of('triton'),
+        'triton': version_of('triton') if on_gpu else '',
         'commit': commit or subprocess.check_output(['git', 'rev-parse', '--short', 'HEAD'], text=True).strip(),
         'date': date.today().isoformat(),
     }

@@ -75,10 +75,13 @@ def measure(ways: dict[str, Way], repeats: int = 20, warmup: int = 3, device: st
         peaks[name] = _peak_mib(way) if device == 'cuda' else None
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     run = _run_on_gpu if device == 'cuda' else _run_on_cpu
+    retries = _allocator_retries()
     for _ in range(repeats):
         for name, way in ways.items():
             flush.zero_()
             times[name].append(run(way))
+    if _allocator_retries() > retries:
+        print('warning: memory ran short, and freeing it is in the times: measure fewer ways at once', flush=True)
     result = {}
     for name, values in times.items():
         took, returned = torch.tensor(values).T
@@ -88,6 +91,11 @@ def measure(ways: dict[str, Way], repeats: int = 20, warmup: int = 3, device: st
             'launch us': 1000 * returned.median().item() if device == 'cuda' else None,
         }
     return result
+
+
+def _allocator_retries() -> int:
+    """How often the GPU's allocator had to give back what it keeps before it found memory."""
+    return torch.cuda.memory_stats().get('num_alloc_retries', 0) if torch.cuda.is_initialized() else 0
 
 
 def _peak_mib(way: Way) -> float:

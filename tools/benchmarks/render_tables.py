@@ -1,4 +1,4 @@
-"""Write the result tables of README.md from the files in tools/benchmarks/results, between their markers.
+"""Write the result tables of the READMEs from the files in tools/benchmarks/results, between their markers.
 
     python tools/benchmarks/render_tables.py [--check]
 
@@ -8,35 +8,65 @@
 import argparse
 import csv
 import json
+import os
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-RESULTS = Path(__file__).parent / 'results'
+RESULTS = Path(__file__).resolve().parent / 'results'
+FILES = (ROOT / 'README.md', ROOT / 'tools/benchmarks/README.md')
+NOT_YET = 'Not measured yet.'
 
 
-def runs_table() -> str:
+def markdown(names: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table."""
+    lines = [names, ['---' for _ in names], *rows]
+    return '\n'.join('| ' + ' | '.join(map(str, cells)) + ' |' for cells in lines)
+
+
+def link(text: str, path: Path, here: Path) -> str:
+    """A link to a result from a file in the folder `here`."""
+    return f'[{text}]({Path(os.path.relpath(path, here)).as_posix()})'
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def read_all(pattern: str) -> dict[Path, list[dict[str, str]]]:
+    """The rows of every file of that name."""
+    return {path: read_csv(path) for path in sorted(RESULTS.glob(pattern))}
+
+
+def device_of(row: dict[str, str]) -> str:
+    triton = f', triton {row["triton"]}' if row['triton'] else ''
+    return f'{row["device"]}, torch {row["torch"]}{triton}'
+
+
+def runs_table(here: Path) -> str:
     """The training runs: final AP, speed, memory, conditions; a row for every JSON that `summarise_run.py` wrote."""
-    rows = [
-        '| run | iterations | box AP | mask AP | s/iteration | waiting for data, s | peak GB | device, torch | note |',
-        '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
-    ]
+    names = 'run', 'iterations', 'box AP', 'mask AP', 's/iteration', 'waiting for data, s', 'peak GB'
+    rows = []
     for path in sorted(RESULTS.glob('*.json')):
         run = json.loads(path.read_text())
         where, final = run['conditions'], run['final']
-        cells = (
-            f'[{run["name"]}](tools/benchmarks/results/{path.name})',
-            run['iterations'],
-            f'{final["bbox_mAP"]:.3f}',
-            f'{final["segm_mAP"]:.3f}',
-            f'{run["seconds_per_iteration"]:.2f}',
-            f'{run["seconds_waiting_for_data"]:.2f}',
-            f'{run["peak_memory_mb"] / 1024:.1f}' if run['peak_memory_mb'] else '',
-            f'{where["device"]}, {where["torch"]}',
-            where['note'],
+        rows.append(
+            (
+                link(run['name'], path, here),
+                run['iterations'],
+                f'{final["bbox_mAP"]:.3f}',
+                f'{final["segm_mAP"]:.3f}',
+                f'{run["seconds_per_iteration"]:.2f}',
+                f'{run["seconds_waiting_for_data"]:.2f}',
+                f'{run["peak_memory_mb"] / 1024:.1f}' if run['peak_memory_mb'] else '',
+                f'{where["device"]}, {where["torch"]}',
+                where['note'],
+            )
         )
-        rows.append('| ' + ' | '.join(map(str, cells)) + ' |')
-    return '\n'.join(rows)
+    return markdown((*names, 'device, torch', 'note'), rows)
 
 
 FORMATS = {
@@ -58,79 +88,179 @@ FORMATS = {
 }
 
 
-def formats_table() -> str:
+def formats_table(_here: Path) -> str:
     """The checkpoint formats, with what `checkpoint_parity.py` measured."""
-    with (RESULTS / 'checkpoint_parity.csv').open() as file:
-        measured = {row['format']: row for row in csv.DictReader(file)}
-    rows = [
-        '| format | files | read | write | verified against: largest difference of any map |',
-        '| --- | --- | --- | --- | --- |',
-    ]
+    measured = {row['format']: row for row in read_csv(RESULTS / 'checkpoint_parity.csv')}
+    rows = []
     for name, (files, source) in FORMATS.items():
         row = measured.pop(name)
         verified = row['library'] or source
         if row['largest difference']:
             verified += f': {row["largest difference"]}'
         write = 'as `official`' if name == 'microsoft' else row['write']
-        rows.append(f'| `{name}` | {files} | yes | {write} | {verified} |')
+        rows.append((f'`{name}`', files, 'yes', write, verified))
     assert not measured, f'no description of {sorted(measured)}'
-    return '\n'.join(rows)
+    return markdown(('format', 'files', 'read', 'write', 'verified against: largest difference of any map'), rows)
 
 
-def memory_table() -> str:
+def memory_table(_here: Path) -> str:
     """What `checkpoint_memory.py` measured."""
-    with (RESULTS / 'checkpoint_memory.csv').open() as file:
-        rows = list(csv.DictReader(file))
     names = ('file', 'loaded with', 'file, MiB', 'peak besides the model, MiB', 'seconds')
-    lines = ['| ' + ' | '.join(names) + ' |', '| --- ' * len(names) + '|']
-    return '\n'.join(lines + ['| ' + ' | '.join(row[name] for name in names) + ' |' for row in rows])
+    rows = read_csv(RESULTS / 'checkpoint_memory.csv')
+    return markdown(names, ([row[name] for name in names] for row in rows))
 
 
-def attention_table() -> str:
+def attention_table(here: Path) -> str:
     """What `shifted_window_attention.py` measured: medians of each backend, beside the floor of the memory traffic."""
     blocks = []
-    for path in sorted(RESULTS.glob('shifted_window_attention-*.csv')):
-        with path.open() as file:
-            rows = list(csv.DictReader(file))
+    for path, rows in read_all('shifted_window_attention-*.csv').items():
         backends = list(dict.fromkeys(row['backend'] for row in rows))
         cases: dict[tuple[str, ...], dict[str, str]] = {}
         for row in rows:
             case = row['stage'], row['batch'], f'{row["dtype"]}, {row["direction"]}', row['floor ms']
             cases.setdefault(case, {})[row['backend']] = f'{float(row["median ms"]):.2f} ({float(row["peak MiB"]):.0f})'
         names = ['stage', 'batch', '', *(f'{name}, ms (peak MiB)' for name in backends), 'floor, ms']
-        lines = ['| ' + ' | '.join(names) + ' |', '| --- ' * len(names) + '|']
-        for (*case, floor), found in cases.items():
-            cells = [*case, *(found[name] for name in backends), f'{float(floor):.2f}']
-            lines.append('| ' + ' | '.join(cells) + ' |')
-        where = f'{rows[0]["gpu"]}, torch {rows[0]["torch"]}, triton {rows[0]["triton"]}'
-        blocks.append(f'[{where}](tools/benchmarks/results/{path.name}):\n\n' + '\n'.join(lines))
-    return '\n\n'.join(blocks)
+        cells = [
+            [*case, *(found[name] for name in backends), f'{float(floor):.2f}']
+            for (*case, floor), found in cases.items()
+        ]
+        blocks.append(f'{link(device_of(rows[0]), path, here)}:\n\n{markdown(names, cells)}')
+    return '\n\n'.join(blocks) or NOT_YET
 
 
-TABLES = {'attention': attention_table, 'runs': runs_table, 'formats': formats_table, 'memory': memory_table}
+def case_of(row: dict[str, str]) -> str:
+    return f'{row["mode"]}, batch {row["batch"]}'
 
 
-def render(text: str) -> str:
+def model_of(row: dict[str, str]) -> str:
+    return f'{row["variant"]}, window {row["window"]}, {row["dtype"]}'
+
+
+def speed_table(here: Path) -> str:
+    """What `backbone.py` measured of ours in one line a case, in proportion to mmdet and compiled timm."""
+    rows = []
+    for path, measured in read_all('backbone-*.csv').items():
+        cases: dict[tuple[str, ...], dict[str, dict[str, str]]] = {}
+        for row in measured:
+            if not row['problem']:
+                cases.setdefault((model_of(row), case_of(row)), {})[row['peer']] = row
+        for case, found in cases.items():
+            if not {'ours', 'mmdet'} <= set(found):
+                continue
+            one, other = found['ours'], found['mmdet']
+            memory = ''
+            if one['peak GiB']:
+                peaks = float(one['peak GiB']), float(other['peak GiB'])
+                memory = f'{peaks[0]:.1f} / {peaks[1]:.1f} ({peaks[0] / peaks[1]:.2f})'
+            milliseconds = [f'{float(row["median ms"]):.4g}' for row in (one, other)]
+            ratios = [f'{float(one[name]):.2f}' if one[name] else '' for name in ('to mmdet', 'to timm compiled')]
+            rows.append((*case, *milliseconds, *ratios, memory, link(one['device'], path, here)))
+    names = 'Swin', 'step', 'ours, ms', 'mmdet, ms', 'ours / mmdet', 'ours / compiled timm'
+    return markdown((*names, 'peak GiB: ours / mmdet', 'device'), rows) if rows else NOT_YET
+
+
+def backbone_table(here: Path) -> str:
+    """All that `backbone.py` measured: a table for each model, a row for each peer, a column for each case."""
+    blocks = []
+    for path, rows in read_all('backbone-*.csv').items():
+        tables: dict[str, dict[str, dict[str, str]]] = {}
+        for row in rows:
+            tables.setdefault(model_of(row), {}).setdefault(row['peer'], {})[case_of(row)] = backbone_cell(row)
+        blocks.append(f'{link(device_of(rows[0]), path, here)}:')
+        for model, peers in tables.items():
+            cases = list(dict.fromkeys(case for found in peers.values() for case in found))
+            cells = ([peer, *(found.get(case, '') for case in cases)] for peer, found in peers.items())
+            blocks.append(markdown([model, *cases], cells))
+    return '\n\n'.join(blocks) or NOT_YET
+
+
+def backbone_cell(row: dict[str, str]) -> str:
+    if row['problem']:
+        return row['problem'].replace('|', '\\|')[:80]
+    cell = f'{float(row["median ms"]):.4g} ms'
+    if row['to mmdet']:
+        cell += f' ({float(row["to mmdet"]):.2f})'
+    if row['kernels']:
+        launch = float(row['launch us']) / 1000
+        cell += f', {float(row["peak GiB"]):.1f} GiB, {row["kernels"]} kernels in {launch:.1f} ms'
+    return cell
+
+
+def backbone_memory_table(here: Path) -> str:
+    """What `backbone_memory.py` measured: a row for each variant, a column for each choice of stages."""
+    blocks = []
+    for path, rows in read_all('backbone_memory-*.csv').items():
+        variants: dict[str, dict[str, str]] = {}
+        for row in rows:
+            name = f'{model_of(row)}, batch {row["batch"]}'
+            stages = row['checkpointed stages']
+            time, peak = f'{float(row["median ms"]):.4g} ms', f'{float(row["peak GiB"]):.2f} GiB'
+            if stages != 'none':
+                time += f' ({float(row["time to none"]):.2f})'
+                peak += f' ({float(row["memory to none"]):.2f})'
+            variants.setdefault(name, {})[stages] = f'{time}, {peak}'
+        choices = list(dict.fromkeys(row['checkpointed stages'] for row in rows))
+        cells = ([name, *(found[choice] for choice in choices)] for name, found in variants.items())
+        table = markdown(['checkpointed stages', *choices], cells)
+        blocks.append(f'{link(device_of(rows[0]), path, here)}:\n\n{table}')
+    return '\n\n'.join(blocks) or NOT_YET
+
+
+def time_table(here: Path) -> str:
+    """What `where_time_goes.py` measured: the groups of a step, each with its largest kernel."""
+    blocks = []
+    for path, rows in read_all('where_time_goes-*.csv').items():
+        cells = []
+        for row, following in zip(rows, [*rows[1:], None], strict=True):
+            if row['kernel'] != 'all':
+                continue
+            floor, share = '', ''
+            if row['floor us']:
+                floor, share = f'{float(row["floor us"]):.0f}', f'{float(row["floor us"]) / float(row["us"]):.2f}'
+            largest = f'`{following["kernel"][:60]}`' if following and following['kernel'] != 'all' else ''
+            numbers = f'{float(row["calls"]):g}', f'{float(row["us"]):.0f}', f'{float(row["share"]):.2f}'
+            cells.append((row['group'], *numbers, floor, share, largest))
+        first = rows[0]
+        title = f'{first["peer"]}, {model_of(first)}, batch {first["batch"]}; {device_of(first)}'
+        names = 'group', 'kernels', 'us', 'of the step', 'floor, us', 'floor / time', 'largest kernel'
+        blocks.append(f'{link(title, path, here)}:\n\n{markdown(names, cells)}')
+    return '\n\n'.join(blocks) or NOT_YET
+
+
+TABLES = {
+    'attention': attention_table,
+    'backbone': backbone_table,
+    'backbone_memory': backbone_memory_table,
+    'formats': formats_table,
+    'memory': memory_table,
+    'runs': runs_table,
+    'speed': speed_table,
+    'time': time_table,
+}
+MARKED = re.compile(r'(<!-- table (\w+) -->\n).*?(<!-- end \2 -->)', re.DOTALL)
+
+
+def render(text: str, here: Path) -> str:
     """The text with every `<!-- table NAME -->` ... `<!-- end NAME -->` filled anew."""
-    for name, table in TABLES.items():
-        start, end = f'<!-- table {name} -->', f'<!-- end {name} -->'
-        before, rest = text.split(start)
-        text = f'{before}{start}\n{table()}\n{end}{rest.split(end)[1]}'
-    return text
+    return MARKED.sub(lambda found: f'{found[1]}{TABLES[found[2]](here)}\n{found[3]}', text)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--check', action='store_true')
     check = parser.parse_args().check
-    readme = ROOT / 'README.md'
-    old = readme.read_text()
-    new = render(old)
-    if check and new != old:
-        print('README.md differs from tools/benchmarks/results; run tools/benchmarks/render_tables.py', file=sys.stderr)
-        return 1
-    readme.write_text(new)
-    return 0
+    code = 0
+    for path in FILES:
+        old = path.read_text()
+        new = render(old, path.parent)
+        if new == old:
+            continue
+        if check:
+            print(f'{path.relative_to(ROOT)} differs from the results; run {sys.argv[0]}', file=sys.stderr)
+            code = 1
+        else:
+            path.write_text(new)
+    return code
 
 
 if __name__ == '__main__':

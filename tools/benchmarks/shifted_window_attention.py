@@ -10,15 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from harness import conditions, measure, write_rows
+from harness import TERABYTES_PER_SECOND, conditions, measure, rounded, write_rows
 
 from swin_mmdet.ops import shifted_window_attention
 
 # height, width, heads of the stages; 32 channels a head, windows of 7, shifted by 3
 STAGES = {1: (200, 336, 3), 2: (100, 168, 6), 3: (50, 84, 12), 4: (25, 42, 24)}
 WINDOW, SHIFT, HEAD_DIM = 7, 3, 32
-# what an H100 reaches on large copies
-TERABYTES_PER_SECOND = 3.0
 DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16, 'fp32': torch.float32}
 
 
@@ -79,16 +77,13 @@ def main() -> None:
                     floor = floor_ms(stage, batch, DTYPES[dtype], backward)
                     for name, values in measure(ways).items():
                         row = {'backend': name, 'direction': direction, 'dtype': dtype, 'stage': stage, 'batch': batch}
-                        row |= {key: round(value, 4) for key, value in values.items()}
-                        row |= {
-                            'floor ms': round(floor, 4),
-                            'TB/s': round(floor * TERABYTES_PER_SECOND / row['median ms'], 3),
-                        }
-                        rows.append(row | where)
+                        row |= values
+                        row |= {'floor ms': floor, 'TB/s': floor * TERABYTES_PER_SECOND / values['median ms']}
+                        rows.append(rounded(row) | where)
                         print(*rows[-1].values(), flush=True)
                     torch.compiler.reset()
     if args.out:
-        gpu = where['gpu'].split()[1].lower() if ' ' in where['gpu'] else where['gpu']
+        gpu = where['device'].split()[1].lower()
         write_rows(args.out / f'shifted_window_attention-{gpu}-pt{where["torch"].split("+")[0]}.csv', rows)
 
 

@@ -1,4 +1,4 @@
-"""Results: the README says what the files say, and a run's log becomes those files."""
+"""Results: the READMEs say what the files say, and a run's log becomes those files."""
 
 import csv
 import json
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import render_tables
+from harness import write_rows
 
 ROOT = Path(__file__).resolve().parents[3]
 BENCHMARKS = ROOT / 'tools/benchmarks'
@@ -17,9 +19,84 @@ def run(script, *arguments):
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
 
 
-def test_the_readme_says_what_the_result_files_say():
+def test_the_readmes_say_what_the_result_files_say():
     result = run('render_tables.py', '--check')
     assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """An empty folder of results."""
+    monkeypatch.setattr(render_tables, 'RESULTS', tmp_path / 'results')
+    render_tables.RESULTS.mkdir()
+    return render_tables.RESULTS
+
+
+@pytest.mark.parametrize('name', ['attention', 'backbone', 'backbone_memory', 'speed', 'time'])
+def test_a_table_without_files_says_so(name, results):
+    text = f'before\n<!-- table {name} -->\n<!-- end {name} -->\nafter'
+    filled = f'before\n<!-- table {name} -->\nNot measured yet.\n<!-- end {name} -->\nafter'
+    assert render_tables.render(text, results) == filled
+    assert render_tables.render(filled, results) == filled
+
+
+def test_every_table_has_its_place():
+    text = ''.join(path.read_text() for path in render_tables.FILES)
+    assert sorted(name for _, name, _ in render_tables.MARKED.findall(text)) == sorted(render_tables.TABLES)
+
+
+WHERE = {'device': 'H100', 'driver': '1', 'torch': '2.11', 'triton': '3.6', 'commit': 'abc', 'date': '2026-01-01'}
+MODEL = {'variant': 'tiny', 'window': 7, 'dtype': 'bf16', 'batch': 2}
+
+
+def test_backbones_become_a_long_table_and_a_short_one(results):
+    def row(peer, milliseconds, peak, to_mmdet, to_timm):
+        numbers = {'median ms': milliseconds, 'launch us': 9000, 'peak GiB': peak, 'kernels': 400}
+        numbers |= {'to mmdet': to_mmdet, 'to timm compiled': to_timm, 'problem': None}
+        return {'peer': peer, **MODEL, 'mode': 'train', **numbers, **WHERE}
+
+    failed = {**row('timm', None, None, None, None), 'problem': 'ModuleNotFoundError: timm', 'kernels': None}
+    rows = [row('ours', 12.0, 2.0, 0.25, 0.5), row('mmdet', 48.0, 4.0, 1.0, 2.0), failed]
+    write_rows(results / 'backbone-x.csv', rows)
+    numbers = '12 | 48 | 0.25 | 0.50 | 2.0 / 4.0 (0.50) | [H100](results/backbone-x.csv)'
+    assert render_tables.speed_table(results.parent).splitlines()[2:] == [
+        f'| tiny, window 7, bf16 | train, batch 2 | {numbers} |'
+    ]
+    assert render_tables.backbone_table(results.parent).splitlines() == [
+        '[H100, torch 2.11, triton 3.6](results/backbone-x.csv):',
+        '',
+        '| tiny, window 7, bf16 | train, batch 2 |',
+        '| --- | --- |',
+        '| ours | 12 ms (0.25), 2.0 GiB, 400 kernels in 9.0 ms |',
+        '| mmdet | 48 ms (1.00), 4.0 GiB, 400 kernels in 9.0 ms |',
+        '| timm | ModuleNotFoundError: timm |',
+    ]
+
+
+def test_checkpointing_becomes_a_table(results):
+    columns = ('checkpointed stages', 'median ms', 'peak GiB', 'time to none', 'memory to none')
+    found = [('none', 10.0, 4.0, 1.0, 1.0), ('all', 13.0, 2.0, 1.3, 0.5)]
+    write_rows(results / 'backbone_memory-x.csv', [MODEL | dict(zip(columns, row)) | WHERE for row in found])
+    assert render_tables.backbone_memory_table(results.parent).splitlines()[2:] == [
+        '| checkpointed stages | none | all |',
+        '| --- | --- | --- |',
+        '| tiny, window 7, bf16, batch 2 | 10 ms, 4.00 GiB | 13 ms (1.30), 2.00 GiB (0.50) |',
+    ]
+
+
+def test_where_the_time_goes_becomes_a_table(results):
+    columns = ('group', 'kernel', 'calls', 'us', 'share', 'floor us')
+    found = [
+        ('GELU', 'all', 12.0, 400.0, 0.4, 100.0),
+        ('GELU', 'gelu_forward_kernel', 12.0, 400.0, 0.4, None),
+        ('waiting', 'all', 0.0, 600.0, 0.6, None),
+    ]
+    rows = [{'peer': 'ours', **MODEL, **dict(zip(columns, row)), **WHERE} for row in found]
+    write_rows(results / 'where_time_goes-x.csv', rows)
+    assert render_tables.time_table(results.parent).splitlines()[4:] == [
+        '| GELU | 12 | 400 | 0.40 | 100 | 0.25 | `gelu_forward_kernel` |',
+        '| waiting | 0 | 600 | 0.60 |  |  |  |',
+    ]
 
 
 def test_a_run_without_a_log_is_named(tmp_path):

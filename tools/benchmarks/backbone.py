@@ -43,7 +43,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     on_gpu = args.device == 'cuda'
     args.peers = args.peers or (
-        ['ours', 'ours sdpa', 'ours compiled', 'mmdet', 'timm', 'timm compiled', 'torchvision', 'transformers']
+        [
+            *('ours', 'ours without graphs', 'ours sdpa', 'ours compiled'),
+            *('mmdet', 'timm', 'timm compiled', 'torchvision', 'transformers'),
+        ]
         if on_gpu
         else ['ours', 'mmdet']
     )

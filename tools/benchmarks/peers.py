@@ -136,6 +136,7 @@ def transformers(sizes: Sizes) -> nn.Module:
 
 BUILDERS = {
     'ours': ours,
+    'ours without graphs': partial(ours, cuda_graphs=False),
     **{f'ours {backend}': partial(ours, backend=backend) for backend in ('triton', 'sdpa', 'reference')},
     'mmdet': mmdet,
     'timm': timm,

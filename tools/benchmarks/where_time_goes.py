@@ -22,15 +22,16 @@ from swin_mmdet.variants import VARIANTS
 # the first pattern that is found in a kernel's name, whatever the case, decides; edit here when kernels get names
 GROUPS = (
     ('attention forward', r'^forward_kernel|^(shifted_)?window_attention_forward|flash_fwd|fmha_cutlassF|sdpa.*fprop'),
-    ('attention backward', r'^backward_kernel|^(shifted_)?window_attention_backward|^bias_|flash_bwd|fmha_cutlassB'),
-    ('attention backward', r'sdpa.*bprop'),
+    ('attention backward', r'^backward_kernel|^sums_kernel|^(shifted_)?window_attention_backward|^bias_'),
+    ('attention backward', r'flash_bwd|fmha_cutlassB|sdpa.*bprop'),
     ('softmax', r'softmax'),
     ('norms', r'norm_(forward|backward)|layer_?norm|GammaBeta|LayerNorm'),
     ('GELU', r'gelu'),
     ('matrix products', r'gemm|gemv|nvjet|xmma|cutlass|cublas|splitK|cudnn|conv(olution|2d|_depthwise)|[wd]grad'),
-    ('casts and copies', r'copy|memcpy|memset|fill|roll_cuda|cat_?array|index|gather|scatter|triton_.*(_cat|_clone)'),
-    ('reductions', r'reduce|^triton_(red|per)_'),
-    ('element-wise', r'elementwise|^triton_poi_|foreach|multi_tensor'),
+    ('casts and copies', r'copy|multi_tensor|memcpy|memset|fill|roll_cuda|cat_?array|index|gather|scatter'),
+    ('casts and copies', r'triton_.*(_cat|_clone)'),
+    ('reductions', r'reduce|column_sums|^triton_(red|per)_'),
+    ('element-wise', r'elementwise|^triton_poi_|foreach'),
     ('other', r''),
 )
 # dense products of an H100 SXM in its data sheet

@@ -2,7 +2,7 @@
 
     python tools/benchmarks/backbone_memory.py --out tools/benchmarks/results/backbone_memory-h100.csv
 
-The step is that of `backbone.py`, without CUDA graphs, which do not checkpoint. Memory is the peak of what is allocated,
+The step is that of `backbone.py`, without CUDA graphs, which do not checkpoint. Memory is the peak of allocated memory,
 parameters and image included.
 """
 

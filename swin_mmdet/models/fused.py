@@ -133,7 +133,8 @@ def run_stage(
     for index, (block, pair) in enumerate(zip(stage.blocks, scales, strict=True)):
         arguments = block, x, branch, pair, copies[FACTORS * index : FACTORS * (index + 1)]
         if stage.with_cp and torch.is_grad_enabled():
-            x, branch = checkpoint(_run_block, *arguments, use_reentrant=False)
+            # nothing in it is random; to keep the generators' states would stop the GPU, and no CUDA graph may
+            x, branch = checkpoint(_run_block, *arguments, use_reentrant=False, preserve_rng_state=False)
         else:
             x, branch = _run_block(*arguments)
     if norm is not None:

@@ -16,6 +16,8 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from swin_mmdet.ops.flat import cut, flat_numel
+
 # a kind of image is recorded when it came this often among the last images
 TIMES, LAST = 3, 64
 # recordings that are kept; what they need beyond one step's memory is their images and maps
@@ -49,32 +51,40 @@ SETTINGS = ('p', 'eps', 'attn_backend', 'attn_drop_rate', 'window_size', 'shift_
 HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
 
-class _State:
-    """Of a model: what a recording is made for, and what may change from one kind of step to another."""
+class _Watched:
+    """A model in flat lists, so that every step can ask in microseconds whether a recording still stands for it."""
 
-    def __init__(self) -> None:
-        self.identity: list = []
-        self.flags: list[bool] = []
-        self.trained: list[Tensor] = []
+    def __init__(self, model: nn.Module) -> None:
+        # dictionaries, because attributes of a module are slow
+        own = [module.__dict__ for module in model.modules()]
+        self._own = own
+        self._tensors = [one[name] for one in own for name in ('_parameters', '_buffers')]
+        self._children = [one['_modules'] for one in own]
+        self._hooks = [one[name] for one in own for name in HOOKS]
+        self._settings = [(one, name) for one in own for name in SETTINGS if name in one]
+        self.parameters = [x for one in own for x in one['_parameters'].values() if x is not None]
+        self.identity = self._identity()
 
-    def add(self, module: nn.Module) -> None:
-        # its dictionary, because attributes of a module are slow, and this runs in every step
-        own = module.__dict__
-        hooks = any(own[name] for name in HOOKS)
-        self.identity += [type(module), hooks, *map(own.get, SETTINGS)]
-        self.flags.append(own['training'])
-        for tensor in own['_parameters'].values():
-            if tensor is not None:
-                self.identity.append(tensor.data_ptr())
-                self.flags.append(tensor.requires_grad)
-                if tensor.requires_grad:
-                    self.trained.append(tensor)
-        for tensor in own['_buffers'].values():
-            if tensor is not None:
-                self.identity.append(tensor.data_ptr())
-        for child in own['_modules'].values():
-            if child is not None:
-                self.add(child)
+    def _identity(self) -> list:
+        tensors = [x for one in self._tensors for x in one.values() if x is not None]
+        return [
+            [x.data_ptr() for x in tensors],
+            [id(x) for x in tensors],
+            [id(child) for one in self._children for child in one.values()],
+            [one[name] for one, name in self._settings],
+            any(self._hooks),
+        ]
+
+    def is_the_same(self) -> bool:
+        """Whether modules, tensors and settings are what they were when the lists were made."""
+        return self._identity() == self.identity
+
+    def trained(self) -> list[Tensor]:
+        return [parameter for parameter in self.parameters if parameter.requires_grad]
+
+    def flags(self) -> tuple[bool, ...]:
+        """What may change from one kind of step to another: training or not, of modules and of parameters."""
+        return tuple([one['training'] for one in self._own] + [x.requires_grad for x in self.parameters])
 
 
 class StepGraphs:
@@ -94,7 +104,7 @@ class StepGraphs:
     def _forget(self) -> None:
         self._recordings: OrderedDict[tuple, _Recording] = OrderedDict()
         self._kinds: deque[tuple] = deque(maxlen=LAST)
-        self._identity: list = []
+        self._watched: _Watched | None = None
         self._pool = None
         self._gradients: dict[int, Tensor] = {}  # by size, one for all recordings of it
         self._step: weakref.ref | None = None
@@ -112,12 +122,10 @@ class StepGraphs:
 
     def __call__(self, model: nn.Module, forward: Forward, image: Tensor, scales: Tensor | None) -> tuple[Tensor, ...]:
         """`forward(image, scales)` of a model whose parameters get gradients, if they want them, and nothing else."""
-        state = _State()
-        state.add(model)
-        if state.identity != self._identity:
+        if self._watched is None or not self._watched.is_the_same():
             self._forget()
-            self._identity = state.identity
-        trained = state.trained if torch.is_grad_enabled() else []
+            self._watched = _Watched(model)
+        trained = self._watched.trained() if torch.is_grad_enabled() else []
         if trained and self._is_busy():
             return forward(image, scales)
         autocast = torch.is_autocast_enabled('cuda') and torch.get_autocast_dtype('cuda')
@@ -128,7 +136,7 @@ class StepGraphs:
             autocast,
             scales is None,
             bool(trained),
-            tuple(state.flags),
+            self._watched.flags(),
             torch.backends.cuda.matmul.allow_tf32,
         )
         recording = self._recordings.get(kind)
@@ -239,14 +247,15 @@ class StepGraphs:
         with torch.cuda.graph(recording.forward, **options):
             maps = forward(image, scales)
         if trained:
-            numel = sum(parameter.numel() for parameter in trained)
+            shapes = [parameter.shape for parameter in trained]
+            numel = flat_numel(shapes)
             if numel not in self._gradients:
                 self._gradients[numel] = torch.empty(numel, dtype=trained[0].dtype, device=image.device)
             recording.gradients = self._gradients[numel]
             recording.backward = torch.cuda.CUDAGraph()
             with torch.cuda.graph(recording.backward, **options):
                 grads = torch.autograd.grad([maps[place] for place in wanted], trained, list(map_grads.values()))
-                torch.cat([grad.reshape(-1) for grad in grads], out=recording.gradients)
+                torch._foreach_copy_(cut(recording.gradients, shapes), grads)
         recording.maps = tuple(x.detach() for x in maps)
         return recording
 
@@ -277,6 +286,4 @@ class _Replay(torch.autograd.Function):
             )
         flat = ctx.graphs.replay_backward(ctx.recording, map_grads)
         ctx.step.done = True
-        sizes = [shape.numel() for shape in ctx.shapes]
-        grads = [grad.view(shape) for grad, shape in zip(flat.split(sizes), ctx.shapes, strict=True)]
-        return None, None, None, None, *grads
+        return None, None, None, None, *cut(flat, ctx.shapes)

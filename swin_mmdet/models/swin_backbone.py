@@ -240,8 +240,7 @@ class SwinBackbone(BaseModule):
 
     def is_fused(self, image: Tensor) -> bool:
         """Whether nothing but fused operations would run, which no Python watches and which keep no state."""
-        dropped = self.training and self.pos_drop.p
-        if dropped or any(stage.with_cp for stage in self.stages):
+        if self.training and self.pos_drop.p:
             return False
         return why_not_fused_patches(self.patch_embed, image, self.attn_backend) is None and all(
             why_not_fused_stage(stage, image, self._output_norm(index)) is None

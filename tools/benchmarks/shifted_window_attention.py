@@ -2,7 +2,8 @@
 
     python tools/benchmarks/shifted_window_attention.py --out tools/benchmarks/results
 
-From the qkv map to the output map: padding, roll, partition, bias, mask, reverse and crop included. Needs a GPU.
+From the qkv map to the output map: padding, roll, partition, bias, mask, reverse and crop included. Times are of CUDA
+graphs, so that they are the GPU's alone; 'launch us' is what the CPU takes without one. Needs a GPU.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from harness import TERABYTES_PER_SECOND, conditions, measure, rounded, write_rows
+from harness import TERABYTES_PER_SECOND, conditions, graphed, measure, rounded, write_rows
 
 from swin_mmdet.ops import shifted_window_attention
 
@@ -57,6 +58,14 @@ def floor_ms(stage: int, batch: int, dtype: torch.dtype, backward: bool) -> floa
     return batch * height * width * token_bytes * values / TERABYTES_PER_SECOND / 1e9
 
 
+def operations(stage: int, batch: int, backward: bool) -> float:
+    """Of the matrix products, padding tokens included; backward makes the first of forward's two again."""
+    height, width, heads = STAGES[stage]
+    windows = batch * -(-height // WINDOW) * -(-width // WINDOW)
+    products = 2 + 5 if backward else 2
+    return products * windows * heads * 2 * WINDOW**4 * HEAD_DIM
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, help='folder for the CSV file (default: only print)')
@@ -75,10 +84,15 @@ def main() -> None:
                     backward = direction != 'forward'
                     ways = make_ways(stage, batch, DTYPES[dtype], args.backends, backward)
                     floor = floor_ms(stage, batch, DTYPES[dtype], backward)
-                    for name, values in measure(ways).items():
+                    eager = measure(ways, repeats=7)
+                    for name, values in measure({name: graphed(way) for name, way in ways.items()}).items():
                         row = {'backend': name, 'direction': direction, 'dtype': dtype, 'stage': stage, 'batch': batch}
-                        row |= values
-                        row |= {'floor ms': floor, 'TB/s': floor * TERABYTES_PER_SECOND / values['median ms']}
+                        row |= values | {key: eager[name][key] for key in ('peak MiB', 'launch us')}
+                        row |= {
+                            'floor ms': floor,
+                            'TB/s': floor * TERABYTES_PER_SECOND / values['median ms'],
+                            'TFLOP/s': operations(stage, batch, backward) / values['median ms'] / 1e9,
+                        }
                         rows.append(rounded(row) | where)
                         print(*rows[-1].values(), flush=True)
                     torch.compiler.reset()

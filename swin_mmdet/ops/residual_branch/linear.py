@@ -5,25 +5,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from swin_mmdet.ops.flat import cut, flat_numel
+
 # since torch 2.8, on GPUs: half factors with their float32 sum as it is
 _MM_TAKES_OUT_DTYPE = 'dtype' in torch.ops.aten.mm.overloads()
-_ALIGNED = 8  # elements; what matrix products like is 16 bytes
 
 
 def in_dtype(parameters: Sequence[Tensor], dtype: torch.dtype) -> Sequence[Tensor]:
     """Parameters in the dtype of a step, without gradients; all of them by one kernel."""
     if all(parameter.dtype == dtype for parameter in parameters):
         return [parameter.detach() for parameter in parameters]
-    starts, end = [], 0
-    for parameter in parameters:
-        starts.append(end)
-        end += -(-parameter.numel() // _ALIGNED) * _ALIGNED
-    flat = torch.empty(end, dtype=dtype, device=parameters[0].device)
+    shapes = [parameter.shape for parameter in parameters]
+    copies = cut(torch.empty(flat_numel(shapes), dtype=dtype, device=parameters[0].device), shapes)
     with torch.no_grad():
-        copies = [
-            flat[start : start + parameter.numel()].view(parameter.shape)
-            for parameter, start in zip(parameters, starts, strict=True)
-        ]
         torch._foreach_copy_(copies, parameters)
     return copies
 

@@ -1,7 +1,7 @@
 """Whole Swin backbones, ours and those of other libraries, training and inference, in turns in one process.
 
     python tools/benchmarks/backbone.py --out tools/benchmarks/results/backbone-tiny-h100.csv
-    python tools/benchmarks/backbone.py --device cpu --threads 2 --out tools/benchmarks/results/backbone-cpu.csv
+    python tools/benchmarks/backbone.py --device cpu --threads 2 --out tools/benchmarks/results/backbone-tiny-cpu.csv
 
 A training step is forward and backward from given gradients of the four maps, with drop path 0.2 and no optimizer; an
 inference is evaluation mode in `torch.inference_mode`. A peer that is missing or fails gets a row with the reason. The
@@ -83,7 +83,7 @@ def measure_case(
     return {name: measured.get(name) or {'problem': problems[name]} for name in peers}
 
 
-def main(argv: list[str] | None = None) -> list[dict]:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -108,7 +108,6 @@ def main(argv: list[str] | None = None) -> list[dict]:
         gc.collect()
         if args.device == 'cuda':
             torch.cuda.empty_cache()
-    return rows
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from torch.utils.checkpoint import checkpoint
 
 from swin_mmdet.models.block import Mlp, SwinBlock
@@ -55,6 +56,8 @@ def why_not_fused_patches(embed: nn.Module, image: Tensor, attn_backend: str) ->
 def _why_not_now(attn_backend: str, x: Tensor) -> str | None:
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return 'the model is being traced'
+    if type(x) is not Tensor or is_in_torch_dispatch_mode():
+        return f'a {type(x).__name__}, or a mode, watches every operation'
     if not (attn_backend == 'triton' or (attn_backend == 'auto' and x.is_cuda)):
         return f'attn_backend={attn_backend!r} on {x.device.type!r}'
     dtype = step_dtype(x)

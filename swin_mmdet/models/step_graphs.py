@@ -6,9 +6,11 @@ once and replayed without them.
 
 import gc
 import logging
+import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -82,6 +84,29 @@ class _Watched:
     def trained(self) -> list[Tensor]:
         return [parameter for parameter in self.parameters if parameter.requires_grad]
 
+    @contextmanager
+    def stand_ins(self) -> Iterator[list[Tensor]]:
+        """The modules read leaves that share the trained parameters' memory: they are what this returns.
+
+        The nodes of autograd that take a parameter's own gradients belong to the stream of its last use, which is that
+        of the caller, as long as anybody keeps a loss: a recording may not wait for it.
+        """
+        originals = [
+            (own, name, x)
+            for own in self._tensors
+            for name, x in own.items()
+            if isinstance(x, nn.Parameter) and x.requires_grad
+        ]
+        leaves = []
+        try:
+            for own, name, x in originals:
+                own[name] = leaf = x.detach().requires_grad_()
+                leaves.append(leaf)
+            yield leaves
+        finally:
+            for own, name, x in originals:
+                own[name] = x
+
     def flags(self) -> tuple[bool, ...]:
         """What may change from one kind of step to another: training or not, of modules and of parameters."""
         return tuple([one['training'] for one in self._own] + [x.requires_grad for x in self.parameters])
@@ -94,11 +119,14 @@ class StepGraphs:
     Weights may change in place at any time; when they move to other memory all recordings are dropped. All recordings
     share the memory of one step: a second forward before the first one's backward runs without them.
 
-    Copies of the object (`deepcopy`, pickle) start without recordings.
+    Threads may share it; calls from another CUDA stream than the first one's run without recordings. Copies of the
+    object (`deepcopy`, pickle) start without recordings.
     """
 
     def __init__(self) -> None:
         self._failed = False
+        self._lock = threading.RLock()
+        self._step: weakref.ref | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -107,7 +135,7 @@ class StepGraphs:
         self._watched: _Watched | None = None
         self._pool = None
         self._gradients: dict[int, Tensor] = {}  # by size, one for all recordings of it
-        self._step: weakref.ref | None = None
+        self._stream: int | None = None
 
     def accepts(self, image: Tensor) -> bool:
         """Whether this call may be replayed."""
@@ -116,17 +144,25 @@ class StepGraphs:
             and not torch.jit.is_tracing()
             and not self._failed
             and image.is_cuda
+            and not image.requires_grad
             and 0 < image.shape[0] * image.shape[2] * image.shape[3] <= MAX_PIXELS
             and not torch.cuda.is_current_stream_capturing()
         )
 
     def __call__(self, model: nn.Module, forward: Forward, image: Tensor, scales: Tensor | None) -> tuple[Tensor, ...]:
         """`forward(image, scales)` of a model whose parameters get gradients, if they want them, and nothing else."""
+        with self._lock:
+            return self._run(model, forward, image, scales)
+
+    def _run(self, model: nn.Module, forward: Forward, image: Tensor, scales: Tensor | None) -> tuple[Tensor, ...]:
         if self._watched is None or not self._watched.is_the_same():
             self._forget()
             self._watched = _Watched(model)
         trained = self._watched.trained() if torch.is_grad_enabled() else []
-        if trained and self._is_busy():
+        stream = torch.cuda.current_stream(image.device).cuda_stream
+        if self._stream is None:
+            self._stream = stream
+        if stream != self._stream or self._is_busy():
             return forward(image, scales)
         autocast = torch.is_autocast_enabled('cuda') and torch.get_autocast_dtype('cuda')
         kind = (
@@ -146,7 +182,7 @@ class StepGraphs:
             self._kinds.append(kind)
             if self._kinds.count(kind) < TIMES:
                 return forward(image, scales)
-            recording = self._record(forward, image, scales, trained, autocast)
+            recording = self._record(forward, image, scales, autocast, training=bool(trained))
             if recording is None:
                 return forward(image, scales)
             self._recordings[kind] = recording
@@ -185,16 +221,18 @@ class StepGraphs:
                 static.zero_()
             else:
                 static.copy_(map_grads[place])
-        recording.backward.replay()
-        return recording.gradients.clone()
+        with self._lock:
+            recording.backward.replay()
+            return recording.gradients.clone()
 
     def _record(
         self,
         forward: Forward,
         image: Tensor,
         scales: Tensor | None,
-        trained: list[Tensor],
         autocast: torch.dtype | bool,
+        *,
+        training: bool,
     ) -> _Recording | None:
         collects = gc.isenabled()
         gc.collect()
@@ -205,11 +243,12 @@ class StepGraphs:
             # autocast, whose casts of weights would be read in all replays, whatever becomes of the weights
             with (
                 torch.inference_mode(False),
-                torch.set_grad_enabled(bool(trained)),
+                torch.set_grad_enabled(training),
                 torch.cuda.device(image.device),
                 torch.autocast('cuda', autocast or None, enabled=bool(autocast), cache_enabled=False),
+                self._watched.stand_ins() as trained,
             ):
-                return self._capture(forward, image, scales, trained)
+                return self._capture(forward, image, scales, trained if training else [])
         except RuntimeError as error:
             self._forget()
             self._failed = True
@@ -222,9 +261,7 @@ class StepGraphs:
             if collects:
                 gc.enable()
 
-    def _capture(
-        self, forward: Forward, image: Tensor, scales: Tensor | None, trained: list[Tensor]
-    ) -> _Recording:
+    def _capture(self, forward: Forward, image: Tensor, scales: Tensor | None, trained: list[Tensor]) -> _Recording:
         image = image.detach().clone(memory_format=torch.contiguous_format)
         scales = None if scales is None else scales.clone()
         if self._pool is None:

@@ -187,3 +187,25 @@ def test_copies_of_a_used_model():
     model(image())
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert all(torch.equal(a, b) for a, b in zip(model(image()), other(image()), strict=True))
+
+
+def test_modes_that_watch_operations_see_them():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counts = []
+    for backend in ('reference', 'triton'):
+        with FlopCounterMode(display=False) as counter:
+            make(backend)(image(48, 64))
+        counts.append(counter.get_flop_counts()['Global'])
+    # all but the attention's own products, which are inside one operator
+    addmm = [sum(value for op, value in count.items() if 'addmm' in str(op)) for count in counts]
+    assert addmm[0] == addmm[1] > 0
+
+
+def test_fake_tensors_go_through():
+    from torch._subclasses import FakeTensorMode
+
+    model = make('triton')
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        maps = model(torch.empty(2, 3, 50, 36, device=DEVICE))
+    assert [tuple(x.shape) for x in maps] == [(2, 16, 13, 9), (2, 32, 7, 5)]

@@ -214,3 +214,41 @@ def test_a_recording_that_fails_is_said_and_training_goes_on(monkeypatch):
     assert_same(*results)
     assert not is_recorded(model)
     torch.rand(3, device='cuda')
+
+
+def test_an_image_with_a_gradient_gets_it_after_recordings():
+    model = make(True, drop_path_rate=0.0)
+    for seed in range(4):
+        step(model, image(seed))
+    pixels = image(5).requires_grad_()
+    sum(x.square().mean() for x in model(pixels)).backward()
+    assert pixels.grad.any()
+
+
+def test_an_evaluation_between_forward_and_backward():
+    found = []
+    for cuda_graphs in (True, False):
+        model = make(cuda_graphs, drop_path_rate=0.0)
+        for seed in range(4):
+            step(model, image(seed))
+        with torch.no_grad():
+            for seed in range(4):
+                model(image(seed))
+        model.zero_grad()
+        with torch.autocast('cuda', torch.bfloat16):
+            maps = model(image(7))
+        with torch.no_grad(), torch.autocast('cuda', torch.bfloat16):
+            model(image(8))
+        sum(x.square().mean() for x in maps).backward()
+        found.append([[parameter.grad for parameter in model.parameters()]])
+    assert_same(*found)
+
+
+def test_checkpointing_is_recorded_too():
+    found = []
+    for cuda_graphs in (True, False):
+        model = make(cuda_graphs, with_cp=True)
+        torch.manual_seed(1)
+        found.append([step(model, image(seed)) for seed in range(6)])
+        assert bool(is_recorded(model)) == cuda_graphs
+    assert_same(*found)

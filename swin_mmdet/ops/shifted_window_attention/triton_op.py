@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 HEAD_DIMS = (16, 32, 64)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -52,8 +53,9 @@ def triton_attention(
     """The reference's formula in one kernel each way. Shapes as in `shifted_window_attention`."""
     pad = None if pad_value is None else pad_value.contiguous()
     cosine_scale = None if cosine_scale is None else cosine_scale.contiguous()
-    # an operator takes PyTorch longer to call than the kernel takes to run on a small map: only tracing needs one
-    run = _forward if torch.compiler.is_compiling() else _Attention.apply
+    # an operator takes PyTorch longer to call than the kernel takes to run on a small map: only who traces needs one
+    traced = torch.compiler.is_compiling() or type(qkv) is not Tensor or is_in_torch_dispatch_mode()
+    run = _forward if traced else _Attention.apply
     return run(qkv.contiguous(), bias_table.contiguous(), pad, cosine_scale, window_size, shift_size, scale)
 
 

@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 from swin_mmdet.models.block import KEEP_BOTH, SwinBlock, SwinBlockV2
 from swin_mmdet.models.fused import run_stage, why_not_fused_stage
 from swin_mmdet.models.patch_merging import PatchMerging, PatchMergingV2
+from swin_mmdet.ops.shifted_window_attention import log_once
 
 
 class SwinStage(nn.Module):
@@ -56,8 +57,11 @@ class SwinStage(nn.Module):
         else:
             rows = scales.unbind()
             pairs = list(zip(rows[::2], rows[1::2], strict=True))
-        if why_not_fused_stage(self, x, output_norm) is None:
+        reason = why_not_fused_stage(self, x, output_norm)
+        if reason is None:
+            log_once("stages run on fused operations, their attention on 'triton'")
             return run_stage(self, x, output_norm, pairs)
+        log_once(f'stages run module by module: {reason}')
         for block, pair in zip(self.blocks, pairs, strict=True):
             if self.with_cp and torch.is_grad_enabled():
                 # non-reentrant: keeps gradients with a frozen input, and the hooks of DDP

@@ -1,7 +1,9 @@
 """The fused operations inside the model: the same maps and gradients, and what must not be passed over."""
 
 import copy
+import logging
 import pickle
+import sys
 
 import pytest
 import torch
@@ -209,3 +211,16 @@ def test_fake_tensors_go_through():
     with FakeTensorMode(allow_non_fake_inputs=True):
         maps = model(torch.empty(2, 3, 50, 36, device=DEVICE))
     assert [tuple(x.shape) for x in maps] == [(2, 16, 13, 9), (2, 32, 7, 5)]
+
+
+def test_the_choice_is_logged_once(caplog, monkeypatch):
+    backends = sys.modules['swin_mmdet.ops.shifted_window_attention.backends']
+    monkeypatch.setattr(backends, '_LOGGED', set())
+    with caplog.at_level(logging.INFO, 'swin_mmdet'):
+        for _ in range(2):
+            make('triton')(image())
+        make('sdpa')(image())
+    said = [record.message for record in caplog.records if record.message.startswith('stages run')]
+    assert len(said) == 2
+    assert 'fused' in said[0]
+    assert "attn_backend='sdpa'" in said[1]

@@ -41,11 +41,12 @@ BACKEND_NAMES = ('auto', *(backend.name for backend in BACKENDS))
 _LOGGED: set[str] = set()
 
 
-def _log_once(message: str) -> None:
+def log_once(message: str) -> None:
+    """To the logger of this package, each message once."""
     # torch.compile cannot trace logging
     if not torch.compiler.is_compiling() and message not in _LOGGED:
         _LOGGED.add(message)
-        logging.getLogger('swin_mmdet').debug(message)
+        logging.getLogger('swin_mmdet').info(message)
 
 
 def check_backend_name(name: str, argument: str) -> None:
@@ -62,9 +63,9 @@ def resolve_backend(name: str, qkv: Tensor, bias_table: Tensor, window_size: int
             continue
         reason = backend.why_not(qkv, bias_table, window_size, dropout_p)
         if reason is None:
-            _log_once(f'shifted_window_attention runs on {backend.name!r}')
+            log_once(f'shifted_window_attention runs on {backend.name!r}')
             return backend
         if name == backend.name:
             raise ValueError(f'{backend.name}: {reason}')
-        _log_once(f'shifted_window_attention: {backend.name}: {reason}')
+        log_once(f'shifted_window_attention: {backend.name}: {reason}')
     raise AssertionError('the reference accepts every input')

@@ -9,19 +9,23 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from torch.utils.checkpoint import checkpoint
 
-from swin_mmdet.models.block import Mlp, SwinBlock
+from swin_mmdet.models.block import Mlp, SwinBlock, SwinBlockV2
 from swin_mmdet.models.patch_embed import PatchEmbed
 from swin_mmdet.models.patch_merging import PatchMerging
 from swin_mmdet.models.window_attention import WindowAttention
+from swin_mmdet.models.window_attention_v2 import WindowAttentionV2
 from swin_mmdet.ops.residual_branch import (
     Branch,
     Norm,
+    attention,
     attention_branch,
     in_dtype,
     merging,
+    mlp,
     mlp_branch,
     output_norm,
     patch_norm,
+    post_norm,
 )
 from swin_mmdet.ops.shifted_window_attention import why_not_attention, why_not_kernels
 from swin_mmdet.ops.stochastic_depth import scale_branch
@@ -40,7 +44,7 @@ def why_not_fused_stage(stage: nn.Module, x: Tensor, norm: nn.LayerNorm | None) 
     if norm is not None:
         parts.append((norm, nn.LayerNorm))
     merge = stage.downsample
-    if merge is not None:
+    if merge is not None and type(stage.blocks[0]) is SwinBlock:
         parts += [(merge, PatchMerging), (merge.norm, nn.LayerNorm), (merge.reduction, nn.Linear)]
     return _why_not_plain(parts)
 
@@ -68,20 +72,20 @@ def _why_not_now(attn_backend: str, x: Tensor) -> str | None:
 
 def _why_not_block(block: nn.Module, x: Tensor) -> str | None:
     attn, mlp, dtype = block.attn, block.mlp, step_dtype(x)
-    reason = _why_not_plain(
-        (
-            (block, SwinBlock),
-            (attn, WindowAttention),
-            (block.norm1, nn.LayerNorm),
-            (attn.qkv, nn.Linear),
-            (attn.proj, nn.Linear),
-            (block.norm2, nn.LayerNorm),
-            (mlp, Mlp),
-            (mlp.fc1, nn.Linear),
-            (mlp.act, nn.GELU),
-            (mlp.fc2, nn.Linear),
-        )
-    )
+    is_v2 = type(block) is SwinBlockV2
+    parts = [
+        (block, SwinBlockV2 if is_v2 else SwinBlock),
+        (attn, WindowAttentionV2 if is_v2 else WindowAttention),
+        (block.norm1, nn.LayerNorm),
+        (attn.qkv, nn.Linear),
+        (attn.proj, nn.Linear),
+        (block.norm2, nn.LayerNorm),
+        (mlp, Mlp),
+        (mlp.fc1, nn.Linear),
+        (mlp.act, nn.GELU),
+        (mlp.fc2, nn.Linear),
+    ]
+    reason = _why_not_plain(parts)
     if reason is not None:
         return reason
     if block.training and (block.drop.p or mlp.drop.p):
@@ -89,8 +93,7 @@ def _why_not_block(block: nn.Module, x: Tensor) -> str | None:
     if attn.qkv.weight.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
         return f'weights of {attn.qkv.weight.dtype} without autocast'
     dropout_p = attn.attn_drop_rate if block.training else 0.0
-    heads = attn.relative_position_bias_table.shape[1]
-    return why_not_attention(attn.proj.in_features // heads, attn.window_size, dropout_p)
+    return why_not_attention(attn.proj.in_features // attn.num_heads, attn.window_size, dropout_p)
 
 
 def _why_not_plain(parts: Sequence[tuple[nn.Module, type[nn.Module]]]) -> str | None:
@@ -130,31 +133,41 @@ def run_stage(
 ) -> tuple[Tensor | None, Tensor | None]:
     """As of `SwinStage.forward`, with the scales of each block's two branches."""
     merge = stage.downsample
-    parameters = [parameter for block in stage.blocks for parameter in _factors(block)]
-    copies = in_dtype(parameters + ([] if merge is None else [merge.reduction.weight]), step_dtype(x))
-    x, branch, out = x.contiguous(), None, None
-    for index, (block, pair) in enumerate(zip(stage.blocks, scales, strict=True)):
-        arguments = block, x, branch, pair, copies[FACTORS * index : FACTORS * (index + 1)]
+    is_v2 = type(stage.blocks[0]) is SwinBlockV2
+    factors, run_block = (_factors_v2, _run_block_v2) if is_v2 else (_factors, _run_block)
+    parameters = [factors(block) for block in stage.blocks]
+    flat = [parameter for own in parameters for parameter in own]
+    copies = iter(in_dtype(flat if merge is None else [*flat, merge.reduction.weight], step_dtype(x)))
+    # what a block hands on besides x: V1 the branch that is pending, V2 x in the dtype of the matrix products
+    x, beside = x.contiguous(), None
+    for block, pair, own in zip(stage.blocks, scales, parameters, strict=True):
+        arguments = block, x, beside, pair, own, [next(copies) for _ in own]
         if stage.with_cp and torch.is_grad_enabled():
             # nothing in it is random; to keep the generators' states would stop the GPU, and no CUDA graph may
-            x, branch = checkpoint(_run_block, *arguments, use_reentrant=False, preserve_rng_state=False)
+            x, beside = checkpoint(run_block, *arguments, use_reentrant=False, preserve_rng_state=False)
         else:
-            x, branch = _run_block(*arguments)
+            x, beside = run_block(*arguments)
+    branch, out = None if is_v2 else beside, None
     if norm is not None:
         x, out = output_norm(x, branch, _numbers(norm), norm_dtype(x))
-    else:
+    elif branch is not None:
         x = x + scale_branch(branch.values + branch.bias.to(branch.values.dtype), branch.scale)
     if merge is None:
         return out, None
-    return out, merging(x, _numbers(merge.norm), merge.reduction.weight, copies[-1])
-
-
-FACTORS = 5  # of a block, that its matrix products read
+    if is_v2:
+        return out, merge(x)
+    return out, merging(x, _numbers(merge.norm), merge.reduction.weight, next(copies))
 
 
 def _factors(block: SwinBlock) -> tuple[Tensor, ...]:
+    """What the matrix products of a block read."""
     attn, mlp = block.attn, block.mlp
     return attn.qkv.weight, attn.qkv.bias, attn.proj.weight, mlp.fc1.weight, mlp.fc2.weight
+
+
+def _factors_v2(block: SwinBlockV2) -> tuple[Tensor, ...]:
+    attn, mlp = block.attn, block.mlp
+    return attn.qkv.weight, attn.qkv_bias(), attn.proj.weight, mlp.fc1.weight, mlp.fc2.weight
 
 
 def _run_block(
@@ -162,28 +175,54 @@ def _run_block(
     x: Tensor,
     branch: Branch | None,
     scales: tuple[Tensor | None, Tensor | None],
+    factors: Sequence[Tensor],
     copies: Sequence[Tensor],
 ) -> tuple[Tensor, Branch]:
-    attn, mlp = block.attn, block.mlp
-    table = attn.relative_position_bias_table
+    attn, mlp_ = block.attn, block.mlp
+    qkv_weight, qkv_bias, proj_weight, fc1_weight, fc2_weight = factors
     x, values = attention_branch(
         x,
         branch,
         _numbers(block.norm1),
-        attn.qkv.weight,
-        attn.qkv.bias,
-        table,
-        attn.proj.weight,
+        qkv_weight,
+        qkv_bias,
+        attn.relative_position_bias_table,
+        proj_weight,
         copies[:3],
         window_size=attn.window_size,
         shift_size=attn.shift_size,
-        scale=(attn.proj.in_features // table.shape[1]) ** -0.5,
+        scale=(attn.proj.in_features // attn.num_heads) ** -0.5,
     )
     branch = Branch(values, attn.proj.bias, scales[0])
-    x, values = mlp_branch(
-        x, branch, _numbers(block.norm2), mlp.fc1.weight, mlp.fc1.bias, mlp.fc2.weight, copies[3:]
+    x, values = mlp_branch(x, branch, _numbers(block.norm2), fc1_weight, mlp_.fc1.bias, fc2_weight, copies[3:])
+    return x, Branch(values, mlp_.fc2.bias, scales[1])
+
+
+def _run_block_v2(
+    block: SwinBlockV2,
+    x: Tensor,
+    y: Tensor | None,
+    scales: tuple[Tensor | None, Tensor | None],
+    factors: Sequence[Tensor],
+    copies: Sequence[Tensor],
+) -> tuple[Tensor, Tensor]:
+    attn, mlp_ = block.attn, block.mlp
+    qkv_weight, qkv_bias, proj_weight, fc1_weight, fc2_weight = factors
+    dtype = copies[0].dtype
+    values = attention(
+        x.to(dtype) if y is None else y,
+        qkv_weight,
+        qkv_bias,
+        attn.bias_table(),
+        attn.cosine_scale(),
+        proj_weight,
+        copies[:3],
+        window_size=attn.window_size,
+        shift_size=attn.shift_size,
     )
-    return x, Branch(values, mlp.fc2.bias, scales[1])
+    x, y = post_norm(x, Branch(values, attn.proj.bias, scales[0]), _numbers(block.norm1), dtype)
+    values = mlp(y, fc1_weight, mlp_.fc1.bias, fc2_weight, copies[3:])
+    return post_norm(x, Branch(values, mlp_.fc2.bias, scales[1]), _numbers(block.norm2), dtype)
 
 
 def _numbers(norm: nn.LayerNorm) -> Norm:

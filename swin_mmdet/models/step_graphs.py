@@ -62,7 +62,8 @@ class _Watched:
         self._own = own
         self._tensors = [one[name] for one in own for name in ('_parameters', '_buffers')]
         self._children = [one['_modules'] for one in own]
-        self._hooks = [one[name] for one in own for name in HOOKS]
+        # those of the model itself run outside what is recorded
+        self._hooks = [one[name] for one in own[1:] for name in HOOKS]
         self._settings = [(one, name) for one in own for name in SETTINGS if name in one]
         self.parameters = [x for one in own for x in one['_parameters'].values() if x is not None]
         self.identity = self._identity()
@@ -74,8 +75,11 @@ class _Watched:
             [id(x) for x in tensors],
             [id(child) for one in self._children for child in one.values()],
             [one[name] for one, name in self._settings],
-            any(self._hooks),
+            self.has_hooks(),
         ]
+
+    def has_hooks(self) -> bool:
+        return any(self._hooks)
 
     def is_the_same(self) -> bool:
         """Whether modules, tensors and settings are what they were when the lists were made."""
@@ -177,7 +181,7 @@ class StepGraphs:
         )
         recording = self._recordings.get(kind)
         if recording is None:
-            if not model.is_fused(image):
+            if self._watched.has_hooks() or not model.is_fused(image):
                 return forward(image, scales)
             self._kinds.append(kind)
             if self._kinds.count(kind) < TIMES:

@@ -19,6 +19,7 @@ class WindowAttention(nn.Module):
         attn_backend: str = 'auto',
     ) -> None:
         super().__init__()
+        self.num_heads = num_heads
         self.window_size = window_size
         self.shift_size = shift_size
         self.attn_drop_rate = attn_drop_rate

@@ -52,14 +52,22 @@ class WindowAttentionV2(nn.Module):
         """The position bias of every offset: [(2*window_size - 1)**2, h]."""
         return MAX_BIAS * self.cpb_mlp(self.relative_coords_table).reshape(-1, self.num_heads).sigmoid()
 
+    def qkv_bias(self) -> Tensor:
+        """[3C]."""
+        return torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
+
+    def cosine_scale(self) -> Tensor:
+        """What a cosine is multiplied with: [h]."""
+        return self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp().flatten()
+
     def forward(self, x: Tensor) -> Tensor:
-        qkv_bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
+        qkv_bias = self.qkv_bias()
         out = shifted_window_attention(
             F.linear(x, self.qkv.weight, qkv_bias),
             self.bias_table(),
             window_size=self.window_size,
             shift_size=self.shift_size,
-            cosine_scale=self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp().flatten(),
+            cosine_scale=self.cosine_scale(),
             pad_value=qkv_bias,
             dropout_p=self.attn_drop_rate if self.training else 0.0,
             backend=self.attn_backend,

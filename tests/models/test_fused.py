@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from swin_mmdet.models import SwinTransformer
+from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 from swin_mmdet.models.fused import why_not_fused_patches, why_not_fused_stage
 from tests.numerics import assert_model_no_worse_than_eager
 
@@ -17,10 +17,10 @@ pytest.importorskip('triton')
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
 
-def make(backend, **options):
+def make(backend, cls=SwinTransformer, **options):
     torch.manual_seed(0)
     options = {'drop_path_rate': 0.0, 'out_indices': (0, 1)} | options
-    model = SwinTransformer(
+    model = cls(
         embed_dims=16, depths=(2, 1), num_heads=(1, 2), window_size=4, attn_backend=backend, **options
     ).to(DEVICE)
     for name, parameter in model.named_parameters():
@@ -51,6 +51,9 @@ def maps_and_gradients(model, images):
         {'frozen_stages': 1},
         {'mlp_ratio': 2.0},
         {'use_abs_pos_embed': True},
+        {'cls': SwinTransformerV2, 'drop_path_rate': 0.5},
+        {'cls': SwinTransformerV2, 'with_cp': True},
+        {'cls': SwinTransformerV2, 'out_indices': (1,)},
     ],
     ids=str,
 )
@@ -63,10 +66,11 @@ def test_maps_and_gradients_are_those_of_the_modules(options):
     assert_model_no_worse_than_eager(found, eager, truth, torch.float32)
 
 
+@pytest.mark.parametrize('cls', [SwinTransformer, SwinTransformerV2])
 @pytest.mark.parametrize('size', [(4, 4), (33, 61), (16, 16)], ids=str)
-def test_sizes(size):
+def test_sizes(size, cls):
     truth, eager, found = (
-        maps_and_gradients(make(backend).to(dtype), image(*size, dtype=dtype))
+        maps_and_gradients(make(backend, cls).to(dtype), image(*size, dtype=dtype))
         for backend, dtype in (('reference', torch.float64), ('reference', torch.float32), ('triton', torch.float32))
     )
     assert_model_no_worse_than_eager(found, eager, truth, torch.float32)
@@ -156,6 +160,14 @@ def test_hooks_and_replaced_modules_are_honoured(change, reason):
     x = torch.zeros(1, 8, 8, 16, device=DEVICE)
     found = why_not_fused_stage(model.stages[0], x, model.norm0)
     assert found is None if reason is None else reason in found
+
+
+@pytest.mark.parametrize('cls', [SwinTransformer, SwinTransformerV2])
+def test_both_versions_are_fused(cls):
+    model = make('triton', cls)
+    assert model.is_fused(image())
+    model.stages[0].blocks[0].attn.register_forward_hook(lambda *_: None)
+    assert not model.is_fused(image())
 
 
 def test_a_hook_sees_every_call():

@@ -6,16 +6,16 @@ import pickle
 import pytest
 import torch
 
-from swin_mmdet.models import SwinTransformer
+from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason='CUDA graphs need a GPU')
 pytest.importorskip('triton')
 
 
-def make(cuda_graphs, **options):
+def make(cuda_graphs, cls=SwinTransformer, **options):
     torch.manual_seed(0)
     options = {'drop_path_rate': 0.3, 'out_indices': (0, 1)} | options
-    model = SwinTransformer(embed_dims=32, depths=(2, 2), num_heads=(1, 2), cuda_graphs=cuda_graphs, **options)
+    model = cls(embed_dims=32, depths=(2, 2), num_heads=(1, 2), cuda_graphs=cuda_graphs, **options)
     return model.cuda().train()
 
 
@@ -57,7 +57,7 @@ def assert_same(one, other):
 
 
 # not with an absolute embedding, whose resize has atomic sums in its backward
-@pytest.mark.parametrize('options', [{}, {'frozen_stages': 1}, {'out_indices': (1,)}, {'mlp_ratio': 2.0}], ids=str)
+@pytest.mark.parametrize('options', [{}, {'frozen_stages': 1}, {'out_indices': (1,)}, {'cls': SwinTransformerV2}], ids=str)
 def test_training_is_the_same_step_by_step(options):
     sizes = [(60, 70), (32, 32), (60, 70), (60, 70), (32, 32), (60, 70), (33, 31), (32, 32), (60, 70), (32, 32)]
     assert_same(run(True, sizes, **options), run(False, sizes, **options))

@@ -1,4 +1,7 @@
-"""The attention half of a block, x + attention(norm(x)), as one node of autograd that keeps x and the qkv map alone."""
+"""The attention half of a block, x + attention(norm(x)), as one node of autograd that keeps x and the qkv map alone.
+
+And the attention of SwinV2, whose norm is another node.
+"""
 
 from collections.abc import Sequence
 
@@ -42,21 +45,69 @@ def attention_branch(
         return _AttentionBranch.apply(
             x, *(branch or NO_BRANCH), *norm, qkv_weight, qkv_bias, bias_table, proj_weight, copies, geometry
         )
-    x, out, _ = _forward(x, branch, norm, bias_table, copies, geometry)
-    return x, out
-
-
-def _forward(
-    x: Tensor, branch: Branch | None, norm: Norm, bias_table: Tensor, copies: Sequence[Tensor], geometry: tuple
-) -> tuple[Tensor, Tensor, Tensor]:
     from swin_mmdet.ops.residual_branch.triton_launch import norm_forward
+
+    x, y = norm_forward(x, branch, norm, copies[0].dtype)
+    return x, _attend(y, bias_table, None, copies, geometry)[0]
+
+
+def attention(
+    y: Tensor,
+    qkv_weight: Tensor,
+    qkv_bias: Tensor,
+    bias_table: Tensor,
+    cosine_scale: Tensor,
+    proj_weight: Tensor,
+    copies: Sequence[Tensor],
+    *,
+    window_size: int,
+    shift_size: int,
+) -> Tensor:
+    """SwinV2's: cosine attention in windows and its projection without the bias, [B, H, W, C] -> [B, H, W, C].
+
+    The norm is after it, `post_norm`. `cosine_scale` is [h]; all else as of `attention_branch`.
+    """
+    geometry = window_size, shift_size, None
+    if torch.is_grad_enabled():
+        return _Attention.apply(
+            y, qkv_weight, qkv_bias, bias_table, cosine_scale, proj_weight, copies, geometry
+        )
+    return _attend(y, bias_table, cosine_scale, copies, geometry)[0]
+
+
+def _attend(
+    y: Tensor, bias_table: Tensor, cosine_scale: Tensor | None, copies: Sequence[Tensor], geometry: tuple
+) -> tuple[Tensor, Tensor]:
+    """The projection, and the qkv map for backward."""
     from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_forward
 
     qkv_weight, qkv_bias, proj_weight = copies
-    x, y = norm_forward(x, branch, norm, qkv_weight.dtype)
     qkv = F.linear(y, qkv_weight, qkv_bias)
-    out = launch_forward(qkv, bias_table, qkv_bias, None, *geometry)
-    return x, F.linear(out, proj_weight), qkv
+    out = launch_forward(qkv, bias_table, qkv_bias, cosine_scale, *geometry)
+    return F.linear(out, proj_weight), qkv
+
+
+def _attend_backward(
+    dout: Tensor,
+    qkv: Tensor,
+    bias_table: Tensor,
+    cosine_scale: Tensor | None,
+    copies: Sequence[Tensor],
+    geometry: tuple,
+    weight_dtype: torch.dtype,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor]:
+    """The gradients of y, the qkv map, the bias of qkv, the table, the cosine scale and the projection's weight."""
+    from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward
+
+    qkv_weight, qkv_bias, proj_weight = copies
+    dout = dout.contiguous()
+    dqkv, dtable, dqkv_bias, dcosine_scale, out = launch_backward(
+        torch.matmul(dout, proj_weight), qkv, bias_table, qkv_bias, cosine_scale, *geometry,
+        sum_all=True, with_out=True,
+    )  # fmt: skip
+    dproj_weight = weight_gradient(dout, out, weight_dtype)
+    dqkv_bias, dtable = dqkv_bias.to(weight_dtype), dtable.to(bias_table.dtype)
+    return torch.matmul(dqkv, qkv_weight), dqkv, dqkv_bias, dtable, dcosine_scale, dproj_weight
 
 
 class _AttentionBranch(torch.autograd.Function):
@@ -65,8 +116,11 @@ class _AttentionBranch(torch.autograd.Function):
         ctx, x, values, branch_bias, branch_scale, norm_weight, norm_bias, eps, qkv_weight, _qkv_bias, bias_table,
         _proj_weight, copies, geometry,
     ):  # fmt: skip
+        from swin_mmdet.ops.residual_branch.triton_launch import norm_forward
+
         branch = None if values is None else Branch(values, branch_bias, branch_scale)
-        x, out, qkv = _forward(x, branch, Norm(norm_weight, norm_bias, eps), bias_table, copies, geometry)
+        x, y = norm_forward(x, branch, Norm(norm_weight, norm_bias, eps), copies[0].dtype)
+        out, qkv = _attend(y, bias_table, None, copies, geometry)
         ctx.save_for_backward(x, qkv, branch_bias, branch_scale, norm_weight, norm_bias, bias_table, *copies)
         ctx.branch_dtype = None if values is None else values.dtype
         ctx.eps, ctx.geometry, ctx.weight_dtype = eps, geometry, qkv_weight.dtype
@@ -77,23 +131,36 @@ class _AttentionBranch(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, dx_out, dout):
         from swin_mmdet.ops.residual_branch.triton_launch import norm_backward
-        from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward
 
         x, qkv, branch_bias, branch_scale, norm_weight, norm_bias, bias_table, *copies = ctx.saved_tensors
-        qkv_weight, qkv_bias, proj_weight = copies
-        dout = dout.contiguous()
-        dqkv, dtable, dqkv_bias, _, attention = launch_backward(
-            torch.matmul(dout, proj_weight), qkv, bias_table, qkv_bias, None, *ctx.geometry,
-            sum_all=True, with_out=True,
-        )  # fmt: skip
-        dproj_weight = weight_gradient(dout, attention, ctx.weight_dtype)
+        dy, dqkv, dqkv_bias, dtable, _, dproj_weight = _attend_backward(
+            dout, qkv, bias_table, None, copies, ctx.geometry, ctx.weight_dtype
+        )
         norm = Norm(norm_weight, norm_bias, ctx.eps)
-        dy = torch.matmul(dqkv, qkv_weight)
         dx, dvalues, y, sums = norm_backward(x, dy, dx_out, branch_scale, ctx.branch_dtype, norm, with_y=True)
-        dqkv_weight = weight_gradient(dqkv, y, ctx.weight_dtype)
         dnorm_weight, dnorm_bias, dbranch_bias = sums.unbind()
         return (
             dx, dvalues, None if branch_bias is None else dbranch_bias.to(branch_bias.dtype), None,
-            dnorm_weight.to(norm_weight.dtype), dnorm_bias.to(norm_bias.dtype), None, dqkv_weight,
-            dqkv_bias.to(ctx.weight_dtype), dtable.to(bias_table.dtype), dproj_weight, None, None,
+            dnorm_weight.to(norm_weight.dtype), dnorm_bias.to(norm_bias.dtype), None,
+            weight_gradient(dqkv, y, ctx.weight_dtype), dqkv_bias, dtable, dproj_weight, None, None,
         )  # fmt: skip
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, y, qkv_weight, _qkv_bias, bias_table, cosine_scale, _proj_weight, copies, geometry):
+        out, qkv = _attend(y, bias_table, cosine_scale, copies, geometry)
+        ctx.save_for_backward(y, qkv, bias_table, cosine_scale, *copies)
+        ctx.geometry, ctx.weight_dtype = geometry, qkv_weight.dtype
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, dout):
+        y, qkv, bias_table, cosine_scale, *copies = ctx.saved_tensors
+        dy, dqkv, dqkv_bias, dtable, dcosine_scale, dproj_weight = _attend_backward(
+            dout, qkv, bias_table, cosine_scale, copies, ctx.geometry, ctx.weight_dtype
+        )
+        dqkv_weight = weight_gradient(dqkv, y, ctx.weight_dtype)
+        dcosine_scale = dcosine_scale.to(cosine_scale.dtype)
+        return dy, dqkv_weight, dqkv_bias, dtable, dcosine_scale, dproj_weight, None, None

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from swin_mmdet.ops.residual_branch.linear import weight_gradient
-from swin_mmdet.ops.residual_branch.pieces import Branch, Norm
+from swin_mmdet.ops.residual_branch.pieces import NO_BRANCH, Branch, Norm
 
 
 def patch_norm(
@@ -51,9 +51,9 @@ class _PatchNorm(torch.autograd.Function):
         return None, dweight, dbias, sums[0].to(norm_weight.dtype), sums[1].to(norm_bias.dtype), None, None, None
 
 
-def output_norm(x: Tensor, branch: Branch, norm: Norm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Add the branch that is pending: x [B, H, W, C], and its norm as a map of `dtype`, [B, C, H, W]."""
-    return _OutputNorm.apply(x, *branch, *norm, dtype)
+def output_norm(x: Tensor, branch: Branch | None, norm: Norm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Add the branch that is pending, if any: x [B, H, W, C], and its norm as a map of `dtype`, [B, C, H, W]."""
+    return _OutputNorm.apply(x, *(branch or NO_BRANCH), *norm, dtype)
 
 
 class _OutputNorm(torch.autograd.Function):
@@ -61,10 +61,10 @@ class _OutputNorm(torch.autograd.Function):
     def forward(ctx, x, values, branch_bias, branch_scale, norm_weight, norm_bias, eps, dtype):
         from swin_mmdet.ops.residual_branch.triton_launch import norm_forward
 
-        branch, norm = Branch(values, branch_bias, branch_scale), Norm(norm_weight, norm_bias, eps)
-        x, out = norm_forward(x, branch, norm, dtype, channels_first=True)
+        branch = None if values is None else Branch(values, branch_bias, branch_scale)
+        x, out = norm_forward(x, branch, Norm(norm_weight, norm_bias, eps), dtype, channels_first=True)
         ctx.save_for_backward(x, branch_bias, branch_scale, norm_weight, norm_bias)
-        ctx.branch_dtype, ctx.eps = values.dtype, eps
+        ctx.branch_dtype, ctx.eps = None if values is None else values.dtype, eps
         ctx.set_materialize_grads(False)
         return x, out
 
@@ -82,7 +82,8 @@ class _OutputNorm(torch.autograd.Function):
         )
         dnorm_weight, dnorm_bias, dbranch_bias = sums.unbind()
         dnorm_weight, dnorm_bias = dnorm_weight.to(norm_weight.dtype), dnorm_bias.to(norm_bias.dtype)
-        return dx, dvalues, dbranch_bias.to(branch_bias.dtype), None, dnorm_weight, dnorm_bias, None, None
+        dbranch_bias = None if branch_bias is None else dbranch_bias.to(branch_bias.dtype)
+        return dx, dvalues, dbranch_bias, None, dnorm_weight, dnorm_bias, None, None
 
 
 def merging(x: Tensor, norm: Norm, weight: Tensor, copy: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""The MLP half of a block, x + mlp(norm(x)), as one node of autograd that keeps x and the hidden map alone."""
+"""The MLP half of a block, x + mlp(norm(x)), as one node of autograd that keeps x and the hidden map alone.
+
+And the MLP of SwinV2, whose norm is another node.
+"""
 
 from collections.abc import Sequence
 
@@ -32,20 +35,38 @@ def mlp_branch(
     """
     if torch.is_grad_enabled():
         return _MlpBranch.apply(x, *branch, *norm, fc1_weight, fc1_bias, fc2_weight, copies)
-    x, out, _ = _forward(x, branch, norm, fc1_bias, copies, keep_hidden=False)
-    return x, out
+    from swin_mmdet.ops.residual_branch.triton_launch import norm_forward
+
+    x, y = norm_forward(x, branch, norm, copies[0].dtype)
+    return x, _layers(y, fc1_bias, copies, keep_hidden=False)[0]
 
 
-def _forward(
-    x: Tensor, branch: Branch, norm: Norm, fc1_bias: Tensor, copies: Sequence[Tensor], *, keep_hidden: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    from swin_mmdet.ops.residual_branch.triton_launch import gelu_forward, norm_forward
+def mlp(y: Tensor, fc1_weight: Tensor, fc1_bias: Tensor, fc2_weight: Tensor, copies: Sequence[Tensor]) -> Tensor:
+    """SwinV2's: two layers with GELU, the second without its bias, [B, H, W, C] -> [B, H, W, C]; a norm is after them."""
+    if torch.is_grad_enabled():
+        return _Mlp.apply(y, fc1_weight, fc1_bias, fc2_weight, copies)
+    return _layers(y, fc1_bias, copies, keep_hidden=False)[0]
 
-    fc1_weight, fc2_weight = copies
-    x, y = norm_forward(x, branch, norm, fc1_weight.dtype)
-    hidden = F.linear(y, fc1_weight)
+
+def _layers(y: Tensor, fc1_bias: Tensor, copies: Sequence[Tensor], *, keep_hidden: bool) -> tuple[Tensor, Tensor]:
+    """The result, and what was before GELU for backward."""
+    from swin_mmdet.ops.residual_branch.triton_launch import gelu_forward
+
+    hidden = F.linear(y, copies[0])
     activated = gelu_forward(hidden, fc1_bias, torch.empty_like(hidden) if keep_hidden else hidden)
-    return x, F.linear(activated, fc2_weight), hidden
+    return F.linear(activated, copies[1]), hidden
+
+
+def _layers_backward(
+    dout: Tensor, hidden: Tensor, fc1_bias: Tensor, copies: Sequence[Tensor], weight_dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of y, of the hidden map, of the first layer's bias and of the second's weight."""
+    from swin_mmdet.ops.residual_branch.triton_launch import gelu_backward
+
+    dout = dout.contiguous()
+    dhidden, activated, dfc1_bias = gelu_backward(hidden, fc1_bias, torch.matmul(dout, copies[1]))
+    dfc2_weight = weight_gradient(dout, activated, weight_dtype)
+    return torch.matmul(dhidden, copies[0]), dhidden, dfc1_bias.to(fc1_bias.dtype), dfc2_weight
 
 
 class _MlpBranch(torch.autograd.Function):
@@ -54,8 +75,11 @@ class _MlpBranch(torch.autograd.Function):
         ctx, x, values, branch_bias, branch_scale, norm_weight, norm_bias, eps, fc1_weight, fc1_bias, _fc2_weight,
         copies,
     ):  # fmt: skip
+        from swin_mmdet.ops.residual_branch.triton_launch import norm_forward
+
         branch, norm = Branch(values, branch_bias, branch_scale), Norm(norm_weight, norm_bias, eps)
-        x, out, hidden = _forward(x, branch, norm, fc1_bias, copies, keep_hidden=True)
+        x, y = norm_forward(x, branch, norm, copies[0].dtype)
+        out, hidden = _layers(y, fc1_bias, copies, keep_hidden=True)
         ctx.save_for_backward(x, hidden, branch_bias, branch_scale, norm_weight, norm_bias, fc1_bias, *copies)
         ctx.branch_dtype, ctx.eps, ctx.weight_dtype = values.dtype, eps, fc1_weight.dtype
         ctx.set_materialize_grads(False)
@@ -64,20 +88,31 @@ class _MlpBranch(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, dx_out, dout):
-        from swin_mmdet.ops.residual_branch.triton_launch import gelu_backward, norm_backward
+        from swin_mmdet.ops.residual_branch.triton_launch import norm_backward
 
         x, hidden, branch_bias, branch_scale, norm_weight, norm_bias, fc1_bias, *copies = ctx.saved_tensors
-        fc1_weight, fc2_weight = copies
-        dout = dout.contiguous()
-        dhidden, activated, dfc1_bias = gelu_backward(hidden, fc1_bias, torch.matmul(dout, fc2_weight))
-        dfc2_weight = weight_gradient(dout, activated, ctx.weight_dtype)
-        del activated
+        dy, dhidden, dfc1_bias, dfc2_weight = _layers_backward(dout, hidden, fc1_bias, copies, ctx.weight_dtype)
         norm = Norm(norm_weight, norm_bias, ctx.eps)
-        dy = torch.matmul(dhidden, fc1_weight)
         dx, dvalues, y, sums = norm_backward(x, dy, dx_out, branch_scale, ctx.branch_dtype, norm, with_y=True)
-        dfc1_weight = weight_gradient(dhidden, y, ctx.weight_dtype)
         dnorm_weight, dnorm_bias, dbranch_bias = sums.unbind()
         return (
             dx, dvalues, dbranch_bias.to(branch_bias.dtype), None, dnorm_weight.to(norm_weight.dtype),
-            dnorm_bias.to(norm_bias.dtype), None, dfc1_weight, dfc1_bias.to(fc1_bias.dtype), dfc2_weight, None,
+            dnorm_bias.to(norm_bias.dtype), None, weight_gradient(dhidden, y, ctx.weight_dtype), dfc1_bias,
+            dfc2_weight, None,
         )  # fmt: skip
+
+
+class _Mlp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, y, fc1_weight, fc1_bias, _fc2_weight, copies):
+        out, hidden = _layers(y, fc1_bias, copies, keep_hidden=True)
+        ctx.save_for_backward(y, hidden, fc1_bias, *copies)
+        ctx.weight_dtype = fc1_weight.dtype
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, dout):
+        y, hidden, fc1_bias, *copies = ctx.saved_tensors
+        dy, dhidden, dfc1_bias, dfc2_weight = _layers_backward(dout, hidden, fc1_bias, copies, ctx.weight_dtype)
+        return dy, weight_gradient(dhidden, y, ctx.weight_dtype), dfc1_bias, dfc2_weight, None

@@ -10,6 +10,7 @@ from torch import Tensor
 from swin_mmdet.ops.residual_branch.pieces import Branch, Norm
 from swin_mmdet.ops.residual_branch.triton_gelu_kernels import gelu_backward_kernel, gelu_forward_kernel
 from swin_mmdet.ops.residual_branch.triton_norm_kernels import norm_backward_kernel, norm_forward_kernel
+from swin_mmdet.ops.residual_branch.triton_post_norm_kernels import post_norm_backward_kernel, post_norm_forward_kernel
 from swin_mmdet.ops.triton_column_sums import column_sums
 from swin_mmdet.ops.triton_fast_launch import on_device_of
 
@@ -94,6 +95,44 @@ def norm_backward(
     return NormGradients(dx, dbranch, y, total)
 
 
+def post_norm_forward(x: Tensor, branch: Branch, norm: Norm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """x [B, H, W, C] with the norm of its branch added, and the same in `dtype`."""
+    plan = _plan(x.shape, x.shape[3], False, False)
+    x_out = torch.empty_like(x)
+    low = x_out if dtype == x.dtype else torch.empty_like(x, dtype=dtype)
+    if x.numel():
+        with on_device_of(x):
+            post_norm_forward_kernel[(plan.tiles,)](
+                x, branch.values, branch.bias, x if branch.scale is None else branch.scale, norm.weight, norm.bias,
+                x_out, low, plan.sizes[0], plan.sizes[3], norm.eps, **plan.post_options,
+                HAS_SCALE=branch.scale is not None, HAS_LOW=low is not x_out, num_warps=plan.warps,
+            )  # fmt: skip
+    return x_out, low
+
+
+def post_norm_backward(
+    branch: Branch, dx_out: Tensor | None, dlow: Tensor | None, norm: Norm, x_dtype: torch.dtype
+) -> NormGradients:
+    """The gradients for x, its branch and, as sums, the norm and the branch's bias, from those of both results."""
+    values = branch.values
+    plan = _plan(values.shape, values.shape[3], False, False)
+    dx, dvalues = torch.empty_like(values, dtype=x_dtype), torch.empty_like(values)
+    programs = max(1, min(plan.tiles, plan.programs_per_processor * _processors(values.device)))
+    sums = torch.empty(programs, 3, values.shape[3], dtype=torch.float32, device=values.device)
+    if not values.numel():
+        return NormGradients(dx, dvalues, None, sums.new_zeros(sums.shape[1:]))
+    with on_device_of(values):
+        post_norm_backward_kernel[(programs,)](
+            values, branch.bias, values if dx_out is None else dx_out.contiguous(),
+            values if dlow is None else dlow.contiguous(), values if branch.scale is None else branch.scale,
+            norm.weight, dx, dvalues, sums, plan.sizes[0], plan.sizes[3], plan.tiles, norm.eps, **plan.post_options,
+            HAS_SCALE=branch.scale is not None, HAS_DX_OUT=dx_out is not None, HAS_DLOW=dlow is not None,
+            num_warps=plan.warps,
+        )  # fmt: skip
+        total = column_sums(sums)
+    return NormGradients(dx, dvalues, None, total)
+
+
 def gelu_forward(h: Tensor, bias: Tensor, y: Tensor) -> Tensor:
     """Writes GELU(h + bias) to `y`, which may be `h`: [..., C]."""
     channels = h.shape[-1]
@@ -132,6 +171,10 @@ class _Plan(NamedTuple):
     options: dict
     warps: int
     programs_per_processor: int
+
+    @property
+    def post_options(self) -> dict:
+        return {name: self.options[name] for name in ('C', 'COLUMNS', 'ROWS')}
 
 
 @lru_cache(maxsize=256)

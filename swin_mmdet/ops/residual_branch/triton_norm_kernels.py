@@ -46,7 +46,7 @@ def _result_places(image, row, column, rows, C: tl.constexpr, CHANNELS_FIRST: tl
 
 
 @triton.jit
-def _normalise(values, column, eps, C: tl.constexpr):
+def normalise(values, column, eps, C: tl.constexpr):
     """(values - mean) * rstd over the C columns, zero beyond them, and rstd [R]."""
     mean = tl.sum(values, axis=1) / C
     centred = tl.where((column < C)[None, :], values - mean[:, None], 0.0)
@@ -75,7 +75,7 @@ def norm_forward_kernel(
         values = (values + added).to(x_out.dtype.element_ty)
         tl.store(x_out + start + offsets, values, mask=inside)
         values = values.to(tl.float32)
-    normal, _ = _normalise(values, column, eps, C)
+    normal, _ = normalise(values, column, eps, C)
     result = normal * tl.load(weight + column, mask=column < C, other=0.0).to(tl.float32)[None, :]
     result += tl.load(bias + column, mask=column < C, other=0.0).to(tl.float32)[None, :]
     start, offsets, inside = _result_places(image, row, column, rows, C, CHANNELS_FIRST)
@@ -104,7 +104,7 @@ def norm_backward_kernel(
         result_start, result_offsets, exists = _result_places(image, row, column, rows, C, CHANNELS_FIRST)
         values = tl.load(x + start + offsets, mask=inside, other=0.0).to(tl.float32)
         grad = tl.load(dy + result_start + result_offsets, mask=exists, other=0.0).to(tl.float32)
-        normal, rstd = _normalise(values, column, eps, C)
+        normal, rstd = normalise(values, column, eps, C)
         if WITH_Y:
             result = normal * gamma + beta
             tl.store(y + result_start + result_offsets, result.to(y.dtype.element_ty), mask=exists)

@@ -57,7 +57,9 @@ def assert_same(one, other):
 
 
 # not with an absolute embedding, whose resize has atomic sums in its backward
-@pytest.mark.parametrize('options', [{}, {'frozen_stages': 1}, {'out_indices': (1,)}, {'cls': SwinTransformerV2}], ids=str)
+@pytest.mark.parametrize(
+    'options', [{}, {'frozen_stages': 1}, {'out_indices': (1,)}, {'cls': SwinTransformerV2}], ids=str
+)
 def test_training_is_the_same_step_by_step(options):
     sizes = [(60, 70), (32, 32), (60, 70), (60, 70), (32, 32), (60, 70), (33, 31), (32, 32), (60, 70), (32, 32)]
     assert_same(run(True, sizes, **options), run(False, sizes, **options))

@@ -42,7 +42,7 @@ def mlp_branch(
 
 
 def mlp(y: Tensor, fc1_weight: Tensor, fc1_bias: Tensor, fc2_weight: Tensor, copies: Sequence[Tensor]) -> Tensor:
-    """SwinV2's: two layers with GELU, the second without its bias, [B, H, W, C] -> [B, H, W, C]; a norm is after them."""
+    """SwinV2's: two layers with GELU, the second without bias, [B, H, W, C] -> [B, H, W, C]; a norm is after them."""
     if torch.is_grad_enabled():
         return _Mlp.apply(y, fc1_weight, fc1_bias, fc2_weight, copies)
     return _layers(y, fc1_bias, copies, keep_hidden=False)[0]

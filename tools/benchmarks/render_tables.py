@@ -103,6 +103,8 @@ def attention_table() -> str:
             cells = [*case, *(found[name] for name in backends), f'{float(floor):.2f}']
             lines.append('| ' + ' | '.join(cells) + ' |')
         where = f'{rows[0]["gpu"]}, torch {rows[0]["torch"]}, triton {rows[0]["triton"]}'
+        if 'window' in rows[0]:
+            where = f'{rows[0]["attention"]} attention, window {rows[0]["window"]}: {where}'
         blocks.append(f'[{where}](tools/benchmarks/results/{path.name}):\n\n' + '\n'.join(lines))
     return '\n\n'.join(blocks)
 

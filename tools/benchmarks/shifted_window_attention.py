@@ -1,6 +1,7 @@
 """The attention op on the stages of Swin-T at 800x1344, each backend beside the floor of its memory traffic.
 
     python tools/benchmarks/shifted_window_attention.py --out tools/benchmarks/results
+    python tools/benchmarks/shifted_window_attention.py --window 12 --cosine
 
 From the qkv map to the output map: padding, roll, partition, bias, mask, reverse and crop included. Needs a GPU.
 """
@@ -14,36 +15,47 @@ from harness import conditions, measure, write_rows
 
 from swin_mmdet.ops import shifted_window_attention
 
-# height, width, heads of the stages; 32 channels a head, windows of 7, shifted by 3
+# height, width, heads of the stages; 32 channels a head
 STAGES = {1: (200, 336, 3), 2: (100, 168, 6), 3: (50, 84, 12), 4: (25, 42, 24)}
-WINDOW, SHIFT, HEAD_DIM = 7, 3, 32
+HEAD_DIM = 32
 # what an H100 reaches on large copies
 TERABYTES_PER_SECOND = 3.0
 DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16, 'fp32': torch.float32}
 
 
-def make_ways(stage: int, batch: int, dtype: torch.dtype, backends: list[str], backward: bool) -> dict[str, Callable]:
+def make_ways(
+    stage: int, batch: int, dtype: torch.dtype, backends: list[str], backward: bool, window: int, cosine: bool
+) -> dict[str, Callable]:
     """Name of a backend -> one forward, or forward and backward, of the op."""
     height, width, heads = STAGES[stage]
     channels = heads * HEAD_DIM
     qkv = torch.randn(batch, height, width, 3 * channels, device='cuda', dtype=dtype, requires_grad=backward)
-    table = torch.randn((2 * WINDOW - 1) ** 2, heads, device='cuda', requires_grad=backward)
+    table = torch.randn((2 * window - 1) ** 2, heads, device='cuda', requires_grad=backward)
     pad = torch.randn(3 * channels, device='cuda', requires_grad=backward)
+    scale = torch.full((heads,), 10.0, device='cuda', requires_grad=backward) if cosine else None
+    inputs = [x for x in (qkv, table, pad, scale) if x is not None]
     grad = torch.randn(batch, height, width, channels, device='cuda', dtype=dtype)
 
     def make(backend: str) -> Callable:
-        def op(qkv: torch.Tensor, table: torch.Tensor, pad: torch.Tensor) -> torch.Tensor:
-            name = backend.removesuffix(' compiled')
+        def op(
+            qkv: torch.Tensor, table: torch.Tensor, pad: torch.Tensor, scale: torch.Tensor | None = None
+        ) -> torch.Tensor:
             return shifted_window_attention(
-                qkv, table, window_size=WINDOW, shift_size=SHIFT, pad_value=pad, backend=name
+                qkv,
+                table,
+                window_size=window,
+                shift_size=window // 2,
+                cosine_scale=scale,
+                pad_value=pad,
+                backend=backend.removesuffix(' compiled'),
             )
 
         run = torch.compile(op) if backend.endswith(' compiled') else op
 
         def way() -> None:
-            out = run(qkv, table, pad)
+            out = run(*inputs)
             if backward:
-                torch.autograd.grad(out, (qkv, table, pad), grad)
+                torch.autograd.grad(out, inputs, grad)
 
         return way
 
@@ -66,6 +78,8 @@ def main() -> None:
     parser.add_argument('--batches', type=int, nargs='+', default=[2, 16])
     parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=['bf16'])
     parser.add_argument('--backends', nargs='+', default=['triton', 'sdpa', 'reference', 'reference compiled'])
+    parser.add_argument('--window', type=int, default=7, help='window size; the shift is half of it')
+    parser.add_argument('--cosine', action='store_true', help='the cosine attention of SwinV2')
     parser.add_argument('--commit', help='of the code that runs (default: asks git)')
     args = parser.parse_args()
     where = conditions(args.commit)
@@ -75,11 +89,12 @@ def main() -> None:
             for batch in args.batches:
                 for direction in ('forward', 'forward + backward'):
                     backward = direction != 'forward'
-                    ways = make_ways(stage, batch, DTYPES[dtype], args.backends, backward)
+                    ways = make_ways(stage, batch, DTYPES[dtype], args.backends, backward, args.window, args.cosine)
                     floor = floor_ms(stage, batch, DTYPES[dtype], backward)
                     for name, values in measure(ways).items():
                         row = {'backend': name, 'direction': direction, 'dtype': dtype, 'stage': stage, 'batch': batch}
                         row |= {key: round(value, 4) for key, value in values.items()}
+                        row |= {'window': args.window, 'attention': 'cosine' if args.cosine else 'scaled'}
                         row |= {
                             'floor ms': round(floor, 4),
                             'TB/s': round(floor * TERABYTES_PER_SECOND / row['median ms'], 3),
@@ -89,7 +104,9 @@ def main() -> None:
                     torch.compiler.reset()
     if args.out:
         gpu = where['gpu'].split()[1].lower() if ' ' in where['gpu'] else where['gpu']
-        write_rows(args.out / f'shifted_window_attention-{gpu}-pt{where["torch"].split("+")[0]}.csv', rows)
+        kind = ('-cosine' if args.cosine else '') + (f'-window{args.window}' if args.window != 7 else '')
+        name = f'shifted_window_attention{kind}-{gpu}-pt{where["torch"].split("+")[0]}.csv'
+        write_rows(args.out / name, rows)
 
 
 if __name__ == '__main__':

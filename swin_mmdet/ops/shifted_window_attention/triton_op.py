@@ -10,7 +10,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 HEAD_DIMS = (16, 32, 64)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-MAX_TOKENS = 64  # of a window: one tile
+MAX_WINDOW = 32
 MIN_CAPABILITY = (8, 0)
 
 
@@ -24,8 +24,8 @@ def why_not_triton(qkv: Tensor, bias_table: Tensor, window_size: int, dropout_p:
     head_dim = qkv.shape[-1] // 3 // bias_table.shape[1]
     if head_dim not in HEAD_DIMS:
         return f'head_dim={head_dim} is not one of {HEAD_DIMS}'
-    if window_size**2 > MAX_TOKENS:
-        return f'a window of {window_size**2} tokens is more than one tile of {MAX_TOKENS}'
+    if window_size > MAX_WINDOW:
+        return f'window_size={window_size} is more than {MAX_WINDOW}'
     if dropout_p:
         return f'dropout_p={dropout_p}: it has no dropout of attention weights'
     return None

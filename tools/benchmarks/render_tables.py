@@ -124,7 +124,10 @@ def attention_table(here: Path) -> str:
             [*case, *(found[name] for name in backends), f'{float(floor):.2f}']
             for (*case, floor), found in cases.items()
         ]
-        blocks.append(f'{link(device_of(rows[0]), path, here)}:\n\n{markdown(names, cells)}')
+        where = device_of(rows[0])
+        if 'window' in rows[0]:
+            where = f'{rows[0]["attention"]} attention, window {rows[0]["window"]}: {where}'
+        blocks.append(f'{link(where, path, here)}:\n\n{markdown(names, cells)}')
     return '\n\n'.join(blocks) or NOT_YET
 
 

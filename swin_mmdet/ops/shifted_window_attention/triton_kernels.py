@@ -17,7 +17,9 @@ import triton
 import triton.language as tl
 
 from swin_mmdet.ops.shifted_window_attention.triton_window import (
-    lengths,
+    DYNAMIC,
+    directions,
+    exp,
     load_bias,
     load_tokens,
     logits_of,
@@ -27,29 +29,22 @@ from swin_mmdet.ops.shifted_window_attention.triton_window import (
 )
 from swin_mmdet.ops.triton_fast_launch import fast_launch
 
-# sizes of the map and of the grid change with every batch of a multi-scale training: no kernel is compiled for one
-DYNAMIC = ['height', 'width', 'rows', 'columns', 'windows', 'windows_per_program', 'shift']
-
 
 @triton.jit
-def _load_qkv(base, pad, index, exists, on_map, channels, HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr):
+def _load_qkv(base, pad, index, on_map, channels, HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr):
     """The head's queries, keys and values of every token of a window, each [BLOCK, HEAD_DIM]."""
     stride = 3 * channels
-    q = load_tokens(base, pad, index, exists, on_map, stride, HEAD_DIM, HAS_PAD)
-    k = load_tokens(base + channels, pad + channels, index, exists, on_map, stride, HEAD_DIM, HAS_PAD)
-    v = load_tokens(base + 2 * channels, pad + 2 * channels, index, exists, on_map, stride, HEAD_DIM, HAS_PAD)
+    q = load_tokens(base, pad, index, on_map, stride, HEAD_DIM, HAS_PAD)
+    k = load_tokens(base + channels, pad + channels, index, on_map, stride, HEAD_DIM, HAS_PAD)
+    v = load_tokens(base + 2 * channels, pad + 2 * channels, index, on_map, stride, HEAD_DIM, HAS_PAD)
     return q, k, v
 
 
 @triton.jit
 def _probabilities(q, k, bias, region, exists, scale, COSINE: tl.constexpr, PRECISION: tl.constexpr):
     """softmax(s) over the tokens of a window: [BLOCK, BLOCK] float32."""
-    logits = logits_of(q, k, scale, COSINE, PRECISION) + bias
-    visible = exists[None, :] & (region[:, None] == region[None, :])
-    # a row beyond the window sees every token of it, whatever comes out: a row of -inf would be NaN
-    visible = visible | (~exists[:, None] & exists[None, :])
-    logits = tl.where(visible, logits, float('-inf'))
-    exponentials = tl.exp(logits - tl.max(logits, axis=1)[:, None])
+    logits = logits_of(q, k, bias, region, tl.where(exists, region, -1), scale, COSINE, False, PRECISION)
+    exponentials = exp(logits - tl.max(logits, axis=1)[:, None])
     return exponentials / tl.sum(exponentials, axis=1)[:, None]
 
 
@@ -65,12 +60,12 @@ def forward_kernel(
     first = tl.program_id(0) * windows_per_program
     own = head * HEAD_DIM
     token = tl.arange(0, BLOCK)
-    bias = load_bias(table, head, heads, token, token, WINDOW)
+    bias = load_bias(table + head, heads, token, token, WINDOW)
     if COSINE:
         scale = tl.load(cosine_scale + head).to(tl.float32)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
         index, exists, on_map, region = token_places(window, token, height, width, rows, columns, shift, WINDOW)
-        q, k, v = _load_qkv(qkv + own, pad + own, index, exists, on_map, channels, HEAD_DIM, HAS_PAD)
+        q, k, v = _load_qkv(qkv + own, pad + own, index, on_map, channels, HEAD_DIM, HAS_PAD)
         p = _probabilities(q, k, bias, region, exists, scale, COSINE, PRECISION)
         result = tl.dot(p.to(v.dtype), v, input_precision=PRECISION)
         store_tokens(out + own, index, on_map, channels, result, HEAD_DIM)
@@ -79,11 +74,11 @@ def forward_kernel(
 @fast_launch
 @triton.jit(do_not_specialize=DYNAMIC)
 def backward_kernel(
-    qkv, table, pad, cosine_scale, dout, dqkv, out, partial, height, width, rows, columns, windows,
+    qkv, table, pad, cosine_scale, dout, dqkv, out, pair_sums, token_sums, height, width, rows, columns, windows,
     windows_per_program, shift, channels, scale, WINDOW: tl.constexpr, BLOCK: tl.constexpr, HEAD_DIM: tl.constexpr,
     HAS_PAD: tl.constexpr, COSINE: tl.constexpr, SUMS: tl.constexpr, WITH_OUT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dout [B, H, W, C] -> dqkv [B, H, W, 3C], and for each program of axis 0 a row of partial, see `triton_sums.py`.
+    """dout [B, H, W, C] -> dqkv [B, H, W, 3C], and of each program of axis 0 a row of pair_sums and token_sums.
 
     A padding token as a query has no output, so that its q has no gradient.
     """
@@ -92,7 +87,7 @@ def backward_kernel(
     first = program * windows_per_program
     own = head * HEAD_DIM
     token = tl.arange(0, BLOCK)
-    bias = load_bias(table, head, heads, token, token, WINDOW)
+    bias = load_bias(table + head, heads, token, token, WINDOW)
     if COSINE:
         scale = tl.load(cosine_scale + head).to(tl.float32)
     bias_sum = tl.zeros((BLOCK, BLOCK), dtype=tl.float32)
@@ -102,8 +97,8 @@ def backward_kernel(
     scale_sum = tl.zeros((BLOCK,), dtype=tl.float32)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
         index, exists, on_map, region = token_places(window, token, height, width, rows, columns, shift, WINDOW)
-        q, k, v = _load_qkv(qkv + own, pad + own, index, exists, on_map, channels, HEAD_DIM, HAS_PAD)
-        grad = load_tokens(dout + own, dout, index, exists, on_map, channels, HEAD_DIM, False)
+        q, k, v = _load_qkv(qkv + own, pad + own, index, on_map, channels, HEAD_DIM, HAS_PAD)
+        grad = load_tokens(dout + own, dout, index, on_map, channels, HEAD_DIM, False)
         p = _probabilities(q, k, bias, region, exists, scale, COSINE, PRECISION)
         if WITH_OUT:
             result = tl.dot(p.to(v.dtype), v, input_precision=PRECISION)
@@ -114,13 +109,11 @@ def backward_kernel(
         dv = tl.dot(tl.trans(p).to(grad.dtype), grad, input_precision=PRECISION)
         ds = ds.to(q.dtype)
         if COSINE:
-            q_length, k_length = lengths(q), lengths(k)
-            q_direction, k_direction = q.to(tl.float32) / q_length[:, None], k.to(tl.float32) / k_length[:, None]
-            dq = tl.dot(ds, k_direction.to(k.dtype), input_precision=PRECISION)
-            dk = tl.dot(tl.trans(ds), q_direction.to(q.dtype), input_precision=PRECISION)
-            scale_sum += tl.sum(q_direction * dq, axis=1)
-            dq = through_length(scale * dq, q_direction, q_length)
-            dk = through_length(scale * dk, k_direction, k_length)
+            dq = tl.dot(ds, directions(k).to(k.dtype), input_precision=PRECISION)
+            dk = tl.dot(tl.trans(ds), directions(q).to(q.dtype), input_precision=PRECISION)
+            scale_sum += tl.sum(directions(q) * dq, axis=1)
+            dq = through_length(scale * dq, q)
+            dk = through_length(scale * dk, k)
         else:
             dq = scale * tl.dot(ds, k, input_precision=PRECISION)
             dk = scale * tl.dot(tl.trans(ds), q, input_precision=PRECISION)
@@ -136,14 +129,13 @@ def backward_kernel(
             padding = (exists & ~on_map)[:, None]
             k_sum += tl.sum(tl.where(padding, dk, 0.0), axis=0)
             v_sum += tl.sum(tl.where(padding, dv, 0.0), axis=0)
-    row = partial + program.to(tl.int64) * (heads * N * N + 3 * channels + heads)
-    pairs = token[:, None] * N + token[None, :]
-    tl.store(row + head * N * N + pairs, bias_sum, mask=(token < N)[:, None] & (token < N)[None, :])
-    row += heads * N * N
+    places = pair_sums + (program.to(tl.int64) * heads + head) * N * N + token[:, None] * N + token[None, :]
+    tl.store(places, bias_sum, mask=(token < N)[:, None] & (token < N)[None, :])
+    token_sums += program.to(tl.int64) * (3 * channels + heads)
     if SUMS != 'none':
-        places = row + own + tl.arange(0, HEAD_DIM)
+        places = token_sums + own + tl.arange(0, HEAD_DIM)
         tl.store(places, q_sum)
         tl.store(places + channels, k_sum)
         tl.store(places + 2 * channels, v_sum)
     if COSINE:
-        tl.store(row + 3 * channels + head, tl.sum(scale_sum, axis=0))
+        tl.store(token_sums + 3 * channels + head, tl.sum(scale_sum, axis=0))

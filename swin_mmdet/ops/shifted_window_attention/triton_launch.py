@@ -1,25 +1,24 @@
-"""Grids, block sizes and buffers of the Triton kernels: host code, no maths.
-
-All tensors are contiguous and on one device; pad, table and cosine_scale may be of any floating-point type.
-"""
-
-from functools import lru_cache
+"""Buffers and launches of the Triton kernels: host code, no maths."""
 
 import torch
 import triton
 from torch import Tensor
 
+from swin_mmdet.ops.shifted_window_attention.triton_grid import Call
 from swin_mmdet.ops.shifted_window_attention.triton_kernels import backward_kernel, forward_kernel
 from swin_mmdet.ops.shifted_window_attention.triton_sums import sums_kernel
+from swin_mmdet.ops.shifted_window_attention.triton_tiled_kernels import (
+    keys_kernel,
+    pairs_kernel,
+    queries_kernel,
+    tiled_forward_kernel,
+)
 from swin_mmdet.ops.triton_fast_launch import on_device_of
 
-# programs for each multiprocessor: enough to hide latency, few enough to sum many windows before a write
-PROGRAMS_PER_PROCESSOR = {'forward': 4, 'backward': 4}
-WARPS = {'forward': 2, 'backward': 4}
-PROCESSORS_WITHOUT_GPU = 2
-# of the kernel that sums what the backward programs found: numbers that it reads at once
+# of the kernel that sums what the backward programs found: the most numbers that it reads at once
 SUMS_TILE = 8192
 SUMS_WARPS = 8
+MAX_HEAD_DIM = 64
 
 
 def launch_forward(
@@ -31,16 +30,15 @@ def launch_forward(
     shift_size: int,
     scale: float | None,
 ) -> Tensor:
-    """[B, H, W, 3C], [(2*window_size-1)**2, h], [3C] or None, [h] or None -> [B, H, W, C]; no scale with a cosine."""
-    batch, height, width, channels = qkv.shape
-    out = qkv.new_empty(batch, height, width, channels // 3)
+    """[B, H, W, C], of arguments as `Call` has them."""
+    call = Call(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
+    batch, height, width, _ = qkv.shape
+    out = qkv.new_empty(batch, height, width, call.channels)
     if out.numel():
-        grid, sizes, options = _plan(qkv, table, pad, cosine_scale, window_size, shift_size, 'forward')
+        kind, kernel = ('tiled_forward', tiled_forward_kernel) if call.is_tiled else ('forward', forward_kernel)
+        grid, sizes, options = call.plan(kind)
         with on_device_of(qkv):
-            forward_kernel[grid](
-                qkv, table, table if pad is None else pad, table if cosine_scale is None else cosine_scale, out,
-                *sizes, 1.0 if scale is None else scale, **options,
-            )  # fmt: skip
+            kernel[grid](*call.tensors(), out, *sizes, **options)
     return out
 
 
@@ -63,73 +61,74 @@ def launch_backward(
     the qkv layer's bias, where pad is that bias. Else only over padding tokens, as is the gradient of a pad of its own.
     `with_out`: the last is the forward's output, made again; else None.
     """
-    heads, channels = table.shape[1], qkv.shape[3] // 3
+    call = Call(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
     dqkv = torch.empty_like(qkv)
     out = torch.empty_like(dout) if with_out else None
-    new = torch.empty if qkv.numel() else torch.zeros
-    dtable = new(table.shape, dtype=torch.float32, device=qkv.device)
-    dpad = new(3 * channels, dtype=torch.float32, device=qkv.device)
-    dcosine_scale = None if cosine_scale is None else new(heads, dtype=torch.float32, device=qkv.device)
-    if not qkv.numel():
-        return dqkv, dtable, dpad, dcosine_scale, out
-    grid, sizes, options = _plan(qkv, table, pad, cosine_scale, window_size, shift_size, 'backward')
-    sums = 'all' if sum_all else 'padding' if options['HAS_PAD'] else 'none'
-    numbers = heads * window_size**4 + 3 * channels + heads
-    partial = torch.empty(grid[0], numbers, dtype=torch.float32, device=qkv.device)
-    with on_device_of(qkv):
-        backward_kernel[grid](
-            qkv, table, table if pad is None else pad, table if cosine_scale is None else cosine_scale, dout, dqkv,
-            dqkv if out is None else out, partial, *sizes, 1.0 if scale is None else scale, SUMS=sums,
-            WITH_OUT=with_out, **options,
-        )  # fmt: skip
-        pairs = triton.next_power_of_2(window_size**2)
-        rows = min(triton.next_power_of_2(_programs(qkv.device, heads, 'backward')), SUMS_TILE // pairs)
-        sums_kernel[2 * window_size, heads](
-            partial, dtable, dpad, dpad if dcosine_scale is None else dcosine_scale, grid[0], channels,
-            WINDOW=window_size, PAIRS=pairs, SIDE=triton.next_power_of_2(2 * window_size - 1),
-            HEAD_DIM=options['HEAD_DIM'], SUMS=sums, COSINE=options['COSINE'], ROWS=rows,
-            num_warps=SUMS_WARPS,
-        )  # fmt: skip
+    dtable = _floats(qkv, *table.shape)
+    dpad = _floats(qkv, 3 * call.channels)
+    dcosine_scale = None if cosine_scale is None else _floats(qkv, call.heads)
+    if qkv.numel():
+        sums = 'all' if sum_all else 'padding' if call.has_pad else 'none'
+        run = _backward_tiled if call.is_tiled else _backward
+        with on_device_of(qkv):
+            pair_sums, token_sums = run(call, dout, dqkv, out, sums)
+            _sum(call, pair_sums, token_sums, dtable, dpad, dcosine_scale, sums)
+    else:
+        for empty in (dtable, dpad, dcosine_scale):
+            if empty is not None:
+                empty.zero_()
     return dqkv, dtable, dpad, dcosine_scale, out
 
 
-def _plan(
-    qkv: Tensor,
-    table: Tensor,
-    pad: Tensor | None,
-    cosine_scale: Tensor | None,
-    window_size: int,
-    shift_size: int,
-    direction: str,
-) -> tuple[tuple[int, int], tuple[int, ...], dict]:
-    """The grid, the sizes that a kernel takes, and what it is compiled for."""
-    batch, height, width, channels = qkv.shape
-    heads = table.shape[1]
-    rows, columns = -(-height // window_size), -(-width // window_size)
-    windows = batch * rows * columns
-    per_program = -(-windows // _programs(qkv.device, heads, direction))
-    sizes = (height, width, rows, columns, windows, per_program, shift_size, channels // 3)
-    options = {
-        'WINDOW': window_size,
-        'BLOCK': max(16, triton.next_power_of_2(window_size**2)),
-        'HEAD_DIM': channels // 3 // heads,
-        'HAS_PAD': pad is not None and (height % window_size or width % window_size) != 0,
-        'COSINE': cosine_scale is not None,
-        'PRECISION': 'ieee' if qkv.dtype == torch.float32 and not _tf32(qkv) else 'tf32',
-        'num_warps': WARPS[direction],
-    }
-    return (-(-windows // per_program), heads), sizes, options
+def _backward(call: Call, dout: Tensor, dqkv: Tensor, out: Tensor | None, sums: str) -> tuple[Tensor, Tensor]:
+    """Fills dqkv and out; what `sums_kernel` sums."""
+    grid, sizes, options = call.plan('backward')
+    pair_sums = _floats(dqkv, grid[0], call.heads * call.window_size**4)
+    token_sums = _floats(dqkv, grid[0], 3 * call.channels + call.heads)
+    backward_kernel[grid](
+        *call.tensors(), dout, dqkv, dqkv if out is None else out, pair_sums, token_sums, *sizes, SUMS=sums,
+        WITH_OUT=out is not None, **options,
+    )  # fmt: skip
+    return pair_sums, token_sums
 
 
-@lru_cache
-def _programs(device: torch.device, heads: int, direction: str) -> int:
-    """The most programs for each head."""
-    processors = PROCESSORS_WITHOUT_GPU
-    if device.type == 'cuda':
-        processors = torch.cuda.get_device_properties(device).multi_processor_count
-    return max(1, PROGRAMS_PER_PROCESSOR[direction] * processors // heads)
+def _backward_tiled(call: Call, dout: Tensor, dqkv: Tensor, out: Tensor | None, sums: str) -> tuple[Tensor, Tensor]:
+    """As `_backward`, in three kernels."""
+    tensors = call.tensors()
+    statistics = _floats(dqkv, 3, call.windows * call.heads * call.window_size**2)
+    grid, sizes, options = call.plan('tiled_tokens')
+    token_sums = _floats(dqkv, grid[0], 3 * call.channels + call.heads)
+    queries_kernel[grid](
+        *tensors, dout, dqkv, dqkv if out is None else out, statistics, token_sums, *sizes, SUMS=sums,
+        WITH_OUT=out is not None, **options,
+    )  # fmt: skip
+    keys_kernel[grid](*tensors, dout, dqkv, statistics, token_sums, *sizes, SUMS=sums, **options)
+    grid, sizes, options = call.plan('tiled_pairs')
+    windows, per_program = sizes[4:6]
+    pair_sums = _floats(dqkv, -(-windows // per_program), call.heads * call.window_size**4)
+    pairs_kernel[grid](*tensors, dout, statistics, pair_sums, *sizes, **options)
+    return pair_sums, token_sums
 
 
-def _tf32(qkv: Tensor) -> bool:
-    """Whether the user lets matrix products of float32 round their inputs."""
-    return qkv.is_cuda and torch.backends.cuda.matmul.allow_tf32
+def _sum(
+    call: Call,
+    pair_sums: Tensor,
+    token_sums: Tensor,
+    dtable: Tensor,
+    dpad: Tensor,
+    dcosine_scale: Tensor | None,
+    sums: str,
+) -> None:
+    """Fills the gradients that sum over windows."""
+    x, dx = triton.next_power_of_2(call.window_size), triton.next_power_of_2(2 * call.window_size - 1)
+    rows = SUMS_TILE // max(x * dx, MAX_HEAD_DIM)
+    sums_kernel[2 * call.window_size, call.heads](
+        pair_sums, token_sums, dtable, dpad, dpad if dcosine_scale is None else dcosine_scale, pair_sums.shape[0],
+        token_sums.shape[0], call.channels, WINDOW=call.window_size, X=x, DX=dx,
+        HEAD_DIM=call.channels // call.heads, SUMS=sums, COSINE=dcosine_scale is not None, ROWS=rows,
+        num_warps=SUMS_WARPS,
+    )  # fmt: skip
+
+
+def _floats(like: Tensor, *size: int) -> Tensor:
+    return torch.empty(size, dtype=torch.float32, device=like.device)

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 HEAD_DIMS = (16, 32, 64)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-MAX_TOKENS = 64  # of a window: one tile
+MAX_WINDOW = 32
 MIN_CAPABILITY = (8, 0)
 
 
@@ -33,8 +33,8 @@ def why_not_attention(head_dim: int, window_size: int, dropout_p: float) -> str 
     """None when the kernels take such heads and windows, else the reason in words."""
     if head_dim not in HEAD_DIMS:
         return f'head_dim={head_dim} is not one of {HEAD_DIMS}'
-    if window_size**2 > MAX_TOKENS:
-        return f'a window of {window_size**2} tokens is more than one tile of {MAX_TOKENS}'
+    if window_size > MAX_WINDOW:
+        return f'window_size={window_size} is more than {MAX_WINDOW}'
     if dropout_p:
         return f'dropout_p={dropout_p}: it has no dropout of attention weights'
     return None

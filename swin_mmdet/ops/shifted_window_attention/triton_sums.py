@@ -1,7 +1,8 @@
 """The last step of the gradients that sum over windows: of the bias table, the padding token and the cosine scale.
 
-A row of `partial` is what one program of a backward kernel summed: of every pair of tokens [h, N, N], of the channels
-of a token [3C], and of the cosine scale [h]. No atomics: the order of every sum is fixed, and so are its bits.
+A row of `pair_sums` [h, N, N] is what some windows give to every pair of tokens, a row of `token_sums` [3C + h] what
+some tokens give to a token's channels and to the cosine scale. No atomics: the order of every sum is fixed, and so are
+its bits.
 """
 
 import triton
@@ -11,54 +12,68 @@ from swin_mmdet.ops.triton_fast_launch import fast_launch
 
 
 @triton.jit
-def _sum_of_rows(places, inside, rows, stride, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Sum over the rows of a matrix, of the columns at `places` that are `inside`: [COLUMNS]."""
-    total = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
+def _sum_of_rows(base, stride, rows, places, inside, ROWS: tl.constexpr, PLACES: tl.constexpr):
+    """Sum over the rows of a matrix, of the columns at `places` that are `inside`: [PLACES]."""
+    total = tl.zeros((ROWS, PLACES), dtype=tl.float32)
     for first in range(0, rows, ROWS):
         row = first + tl.arange(0, ROWS)
-        found = places[None, :] + row.to(tl.int64)[:, None] * stride
-        total += tl.load(found, mask=inside[None, :] & (row < rows)[:, None], other=0.0)
+        here = base + row.to(tl.int64)[:, None] * stride + places[None, :]
+        total += tl.load(here, mask=inside[None, :] & (row < rows)[:, None], other=0.0)
     return tl.sum(total, axis=0)
 
 
-@fast_launch
-@triton.jit(do_not_specialize=['programs'])
-def sums_kernel(
-    partial, dtable, dpad, dcosine_scale, programs, channels, WINDOW: tl.constexpr, PAIRS: tl.constexpr,
-    SIDE: tl.constexpr, HEAD_DIM: tl.constexpr, SUMS: tl.constexpr, COSINE: tl.constexpr, ROWS: tl.constexpr,
+@triton.jit
+def _sum_pairs(
+    pair_sums, dtable, dy, head, heads, rows, WINDOW: tl.constexpr, X: tl.constexpr, DX: tl.constexpr,
+    ROWS: tl.constexpr,
 ):  # fmt: skip
-    """partial [programs, ...] -> dtable [(2 * WINDOW - 1)**2, h], dpad [3C], dcosine_scale [h].
+    """Writes the rows of dtable for the offsets (dy, any dx) of a query from a key."""
+    N: tl.constexpr = WINDOW * WINDOW
+    # a query's column, and its offset from a key's
+    slot = tl.arange(0, X * DX)
+    x, dx = slot // DX, slot % DX - (WINDOW - 1)
+    inside = (x < WINDOW) & (x - dx >= 0) & (x - dx < WINDOW)
+    total = tl.zeros((X * DX,), dtype=tl.float32)
+    for y in range(tl.maximum(dy, 0), tl.minimum(WINDOW + dy, WINDOW)):
+        pair = (y * WINDOW + x) * N + (y - dy) * WINDOW + x - dx
+        total += _sum_of_rows(pair_sums + head * N * N, heads * N * N, rows, pair, inside, ROWS, X * DX)
+    offset = tl.arange(0, DX)
+    places = dtable + ((dy + WINDOW - 1) * (2 * WINDOW - 1) + offset) * heads + head
+    tl.store(places, tl.sum(tl.reshape(total, (X, DX)), axis=0), mask=offset < 2 * WINDOW - 1)
+
+
+@triton.jit
+def _sum_tokens(
+    token_sums, dpad, dcosine_scale, head, heads, rows, channels, HEAD_DIM: tl.constexpr, SUMS: tl.constexpr,
+    COSINE: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    """Writes the head's part of dpad and dcosine_scale."""
+    stride = 3 * channels + heads
+    for kind in tl.static_range(3):
+        channel = kind * channels + head * HEAD_DIM + tl.arange(0, HEAD_DIM)
+        total = tl.zeros((HEAD_DIM,), dtype=tl.float32)
+        if SUMS != 'none':
+            total = _sum_of_rows(token_sums, stride, rows, channel, channel >= 0, ROWS, HEAD_DIM)
+        tl.store(dpad + channel, total)
+    if COSINE:
+        place = head + tl.arange(0, 1)
+        in_row = 3 * channels + place
+        tl.store(dcosine_scale + place, _sum_of_rows(token_sums, stride, rows, in_row, in_row >= 0, ROWS, 1))
+
+
+@fast_launch
+@triton.jit(do_not_specialize=['pair_rows', 'token_rows'])
+def sums_kernel(
+    pair_sums, token_sums, dtable, dpad, dcosine_scale, pair_rows, token_rows, channels, WINDOW: tl.constexpr,
+    X: tl.constexpr, DX: tl.constexpr, HEAD_DIM: tl.constexpr, SUMS: tl.constexpr, COSINE: tl.constexpr,
+    ROWS: tl.constexpr,
+):  # fmt: skip
+    """-> dtable [(2 * WINDOW - 1)**2, h], dpad [3C], dcosine_scale [h]; X and DX: powers of two with room for theirs.
 
     Program (i, head) writes the table's rows of the offset dy = i - (WINDOW - 1), the last i the other sums.
     """
-    N: tl.constexpr = WINDOW * WINDOW
     part, head, heads = tl.program_id(0), tl.program_id(1), tl.num_programs(1)
-    stride = heads * N * N + 3 * channels + heads
     if part < 2 * WINDOW - 1:
-        dy = part - (WINDOW - 1)
-        # pairs of a column of the queries and one of the keys
-        pair = tl.arange(0, PAIRS)
-        x, other = pair // WINDOW, pair % WINDOW
-        total = tl.zeros((PAIRS,), dtype=tl.float32)
-        for y in range(tl.maximum(dy, 0), tl.minimum(WINDOW + dy, WINDOW)):
-            query, key = y * WINDOW + x, (y - dy) * WINDOW + other
-            total += _sum_of_rows(
-                partial + head * N * N + query * N + key, pair < WINDOW * WINDOW, programs, stride, ROWS, PAIRS
-            )
-        dx = tl.arange(0, SIDE)
-        own = (pair < WINDOW * WINDOW)[:, None] & ((x - other + WINDOW - 1)[:, None] == dx[None, :])
-        sums = tl.sum(tl.where(own, total[:, None], 0.0), axis=0)
-        tl.store(dtable + (part * (2 * WINDOW - 1) + dx) * heads + head, sums, mask=dx < 2 * WINDOW - 1)
+        _sum_pairs(pair_sums, dtable, part - (WINDOW - 1), head, heads, pair_rows, WINDOW, X, DX, ROWS)
     else:
-        partial += heads * N * N
-        for kind in tl.static_range(3):
-            channel = kind * channels + head * HEAD_DIM + tl.arange(0, HEAD_DIM)
-            if SUMS == 'none':
-                tl.store(dpad + channel, tl.zeros((HEAD_DIM,), dtype=tl.float32))
-            else:
-                inside = channel < 3 * channels
-                tl.store(dpad + channel, _sum_of_rows(partial + channel, inside, programs, stride, ROWS, HEAD_DIM))
-        if COSINE:
-            one = tl.arange(0, 1)
-            places = partial + 3 * channels + head + one
-            tl.store(dcosine_scale + head + one, _sum_of_rows(places, one < 1, programs, stride, ROWS, 1))
+        _sum_tokens(token_sums, dpad, dcosine_scale, head, heads, token_rows, channels, HEAD_DIM, SUMS, COSINE, ROWS)

@@ -1,10 +1,21 @@
-"""What the Triton kernels share: a window's tokens in the map, their channels, and the bias of their pairs."""
+"""What the Triton kernels share: a window's tokens in the map, their channels, and the logits of their pairs."""
 
 import triton
 import triton.language as tl
 
+# sizes of the map and of the grid change with every batch of a multi-scale training: no kernel is compiled for one
+DYNAMIC = ['height', 'width', 'rows', 'columns', 'windows', 'windows_per_program', 'shift']
 # F.normalize divides by at least this
 SHORTEST: tl.constexpr = tl.constexpr(1e-12)
+LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
+
+
+@triton.jit
+def row_and_column(token, WINDOW: tl.constexpr):
+    """Where in its window a token is, 0 <= token < 2048, WINDOW <= 32."""
+    # a product and a shift are exact here; a division, for any sign and size, takes several times as long
+    row = token * (65536 // WINDOW + 1) >> 16
+    return row, token - row * WINDOW
 
 
 @triton.jit
@@ -13,31 +24,34 @@ def token_places(window, token, height, width, rows, columns, shift, WINDOW: tl.
 
     Token t of window (y, x) is at row (y * WINDOW + t // WINDOW + shift) mod Hp of the map, and a column likewise.
     """
+    exists = token < WINDOW * WINDOW
+    # a token beyond the window has the region of the last: as a query it sees some key, for a row of -inf would be NaN
+    y, x = row_and_column(tl.minimum(token, WINDOW * WINDOW - 1), WINDOW)
     per_image = rows * columns
     image = window // per_image
-    inside = window % per_image
-    y = inside // columns * WINDOW + token // WINDOW
-    x = inside % columns * WINDOW + token % WINDOW
-    # which side of the cyclic seam the token came from, on each axis
-    region = 2 * (y >= rows * WINDOW - shift).to(tl.int32) + (x >= columns * WINDOW - shift).to(tl.int32)
-    y += shift
+    window_y, window_x = window % per_image // columns, window % columns
+    # which side of the cyclic seam the token came from, on each axis: the seam is in the last windows
+    seam_y = tl.where(window_y == rows - 1, WINDOW - shift, WINDOW)
+    seam_x = tl.where(window_x == columns - 1, WINDOW - shift, WINDOW)
+    region = 2 * (y >= seam_y).to(tl.int32) + (x >= seam_x).to(tl.int32)
+    y += window_y * WINDOW + shift
     y = tl.where(y >= rows * WINDOW, y - rows * WINDOW, y)
-    x += shift
+    x += window_x * WINDOW + shift
     x = tl.where(x >= columns * WINDOW, x - columns * WINDOW, x)
-    exists = token < WINDOW * WINDOW
     on_map = exists & (y < height) & (x < width)
     index = (image.to(tl.int64) * height + y) * width + x
     return index, exists, on_map, region
 
 
 @triton.jit
-def load_tokens(base, pad, index, exists, on_map, stride, HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr):
-    """The head's channels of the tokens [BLOCK, HEAD_DIM]; padding tokens hold the padding value."""
+def load_tokens(base, pad, index, on_map, stride, HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr):
+    """The head's channels of the tokens [BLOCK, HEAD_DIM]; tokens that are not on the map hold the padding value."""
     channel = tl.arange(0, HEAD_DIM)
-    values = tl.load(base + index[:, None] * stride + channel[None, :], mask=on_map[:, None], other=0.0)
+    places = base + index[:, None] * stride + channel[None, :]
+    values = tl.load(places, mask=on_map[:, None], other=0.0)
     if HAS_PAD:
-        padding = tl.load(pad + channel)
-        values = tl.where((exists & ~on_map)[:, None], padding[None, :].to(values.dtype), values)
+        padding = tl.load(pad + channel).to(base.dtype.element_ty)
+        values = tl.where(on_map[:, None], values, padding[None, :])
     return values
 
 
@@ -50,12 +64,17 @@ def store_tokens(base, index, on_map, stride, values, HEAD_DIM: tl.constexpr):
 
 
 @triton.jit
-def load_bias(table, head, heads, query, key, WINDOW: tl.constexpr):
-    """The bias of every pair of tokens, from the table [(2 * WINDOW - 1)**2, h]: [QUERIES, KEYS] float32."""
-    dy = (query // WINDOW)[:, None] - (key // WINDOW)[None, :] + WINDOW - 1
-    dx = (query % WINDOW)[:, None] - (key % WINDOW)[None, :] + WINDOW - 1
-    inside = (query < WINDOW * WINDOW)[:, None] & (key < WINDOW * WINDOW)[None, :]
-    return tl.load(table + (dy * (2 * WINDOW - 1) + dx) * heads + head, mask=inside, other=0.0).to(tl.float32)
+def load_bias(table, stride, query, key, WINDOW: tl.constexpr):
+    """The bias of every pair of tokens, from a head's column of the table: [QUERIES, KEYS] float32.
+
+    From the column read backwards, with queries and keys in each other's place, it is the transpose.
+    """
+    query_y, query_x = row_and_column(tl.minimum(query, WINDOW * WINDOW - 1), WINDOW)
+    key_y, key_x = row_and_column(tl.minimum(key, WINDOW * WINDOW - 1), WINDOW)
+    # the row of an offset (dy, dx) is a difference of two numbers, one of the query and one of the key
+    row = query_y * (2 * WINDOW - 1) + query_x + 2 * WINDOW * (WINDOW - 1)
+    column = key_y * (2 * WINDOW - 1) + key_x
+    return tl.load((table + row * stride)[:, None] - (column * stride)[None, :]).to(tl.float32)
 
 
 @triton.jit
@@ -66,24 +85,51 @@ def lengths(x):
 
 
 @triton.jit
-def logits_of(q, k, scale, COSINE: tl.constexpr, PRECISION: tl.constexpr):
-    """scale times the products or, with COSINE, the cosines of queries and keys: [QUERIES, KEYS] float32."""
-    if not COSINE:
-        logits = scale * tl.dot(q, tl.trans(k), input_precision=PRECISION)
-    elif q.dtype == tl.float32:
-        q, k = scale * (q / lengths(q)[:, None]), k / lengths(k)[:, None]
-        logits = tl.dot(q, tl.trans(k), input_precision=PRECISION)
-    else:
-        # lengths later, for directions in half would be rounded once more
-        products = tl.dot(q, tl.trans(k), input_precision=PRECISION)
-        logits = products * (scale / lengths(q))[:, None] * (1 / lengths(k))[None, :]
-    return logits
+def directions(x):
+    """x / |x| of every token: [BLOCK, HEAD_DIM] float32."""
+    return x.to(tl.float32) / lengths(x)[:, None]
 
 
 @triton.jit
-def through_length(grad, direction, length):
+def logits_of(
+    q, k, bias, q_region, k_region, scale, COSINE: tl.constexpr, TRANSPOSED: tl.constexpr, PRECISION: tl.constexpr
+):
+    """scale times the products or, with COSINE, the cosines, plus bias and mask: [QUERIES, KEYS] float32.
+
+    Tokens of different regions do not see each other; a key that is none has a region of its own. With TRANSPOSED bias
+    and result are [KEYS, QUERIES], of the same numbers to the last bit: sums of one kernel serve in another.
+    """
+    if COSINE and q.dtype == tl.float32:
+        q, k = scale * directions(q), directions(k)
+    if TRANSPOSED:
+        logits = tl.dot(k, tl.trans(q), input_precision=PRECISION)
+        visible = k_region[:, None] == q_region[None, :]
+    else:
+        logits = tl.dot(q, tl.trans(k), input_precision=PRECISION)
+        visible = q_region[:, None] == k_region[None, :]
+    if not COSINE:
+        logits = scale * logits
+    elif q.dtype != tl.float32:
+        # lengths only now, for directions in half would be rounded once more
+        by_query, by_key = scale / lengths(q), 1 / lengths(k)
+        if TRANSPOSED:
+            logits = logits * by_query[None, :] * by_key[:, None]
+        else:
+            logits = logits * by_query[:, None] * by_key[None, :]
+    return tl.where(visible, logits + bias, float('-inf'))
+
+
+@triton.jit
+def exp(x):
+    """e**x. Half the instructions of `tl.exp`, which is exact for results that are no normal numbers."""
+    return tl.exp2(x * LOG2_E)
+
+
+@triton.jit
+def through_length(grad, x):
     """The gradient of x from that of its direction u = x / |x|: (du - u (u . du)) / |x|, each [BLOCK, HEAD_DIM]."""
+    length, direction = lengths(x), directions(x)
     along = tl.sum(direction * grad, axis=1)
-    # a vector shorter than that is divided by a constant
+    # a shorter vector is divided by a constant
     along = tl.where(length > SHORTEST, along, 0.0)
     return (grad - direction * along[:, None]) / length[:, None]

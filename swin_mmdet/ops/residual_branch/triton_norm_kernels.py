@@ -54,6 +54,23 @@ def normalise(values, column, eps, C: tl.constexpr):
     return centred * rstd[:, None], rstd
 
 
+@triton.jit
+def through_norm(grad, normal, rstd, C: tl.constexpr):
+    """The gradient of what was normalised from that of the result, zero beyond the C columns."""
+    mean = tl.sum(grad, axis=1) / C
+    projection = tl.sum(grad * normal, axis=1) / C
+    return (grad - mean[:, None] - normal * projection[:, None]) * rstd[:, None]
+
+
+@triton.jit
+def store_sums(sums, column, weight_sum, bias_sum, branch_sum, C: tl.constexpr):
+    """A program's row of `sums` [programs, 3, C]: dweight, dbias, dbranch_bias."""
+    places = sums + tl.program_id(0) * 3 * C + column
+    tl.store(places, tl.sum(weight_sum, axis=0), mask=column < C)
+    tl.store(places + C, tl.sum(bias_sum, axis=0), mask=column < C)
+    tl.store(places + 2 * C, tl.sum(branch_sum, axis=0), mask=column < C)
+
+
 @fast_launch
 @triton.jit(do_not_specialize=DYNAMIC)
 def norm_forward_kernel(
@@ -89,7 +106,7 @@ def norm_backward_kernel(
     C: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, MERGE: tl.constexpr, CHANNELS_FIRST: tl.constexpr,
     HAS_DX_OUT: tl.constexpr, HAS_BRANCH: tl.constexpr, HAS_SCALE: tl.constexpr, WITH_Y: tl.constexpr,
 ):  # fmt: skip
-    """`sums` is [programs, 3, C]: dweight, dbias, dbranch_bias. `y` is the forward's, made again."""
+    """`sums` as in `store_sums`; `y` is the forward's, made again."""
     program, programs = tl.program_id(0), tl.num_programs(0)
     column = tl.arange(0, COLUMNS)
     gamma = tl.load(weight + column, mask=column < C, other=0.0).to(tl.float32)[None, :]
@@ -111,9 +128,7 @@ def norm_backward_kernel(
         weight_sum += grad * normal
         bias_sum += grad
         grad *= gamma
-        mean = tl.sum(grad, axis=1) / C
-        projection = tl.sum(grad * normal, axis=1) / C
-        grad = (grad - mean[:, None] - normal * projection[:, None]) * rstd[:, None]
+        grad = through_norm(grad, normal, rstd, C)
         if HAS_DX_OUT:
             grad += tl.load(dx_out + start + offsets, mask=inside, other=0.0).to(tl.float32)
         tl.store(dx + start + offsets, grad.to(dx.dtype.element_ty), mask=inside)
@@ -122,7 +137,4 @@ def norm_backward_kernel(
                 grad *= tl.load(scale + image)
             tl.store(dbranch + start + offsets, grad.to(dbranch.dtype.element_ty), mask=inside)
             branch_sum += tl.where(inside, grad, 0.0)
-    places = sums + program * 3 * C + column
-    tl.store(places, tl.sum(weight_sum, axis=0), mask=column < C)
-    tl.store(places + C, tl.sum(bias_sum, axis=0), mask=column < C)
-    tl.store(places + 2 * C, tl.sum(branch_sum, axis=0), mask=column < C)
+    store_sums(sums, column, weight_sum, bias_sum, branch_sum, C)

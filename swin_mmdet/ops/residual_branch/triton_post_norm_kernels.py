@@ -13,7 +13,7 @@ where dx is the sum of the gradients of both results. Sums are taken as in `trit
 import triton
 import triton.language as tl
 
-from swin_mmdet.ops.residual_branch.triton_norm_kernels import normalise
+from swin_mmdet.ops.residual_branch.triton_norm_kernels import normalise, store_sums, through_norm
 from swin_mmdet.ops.triton_fast_launch import fast_launch
 
 DYNAMIC = ['rows', 'tiles_per_image', 'tiles']
@@ -57,7 +57,7 @@ def post_norm_backward_kernel(
     C: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, HAS_SCALE: tl.constexpr, HAS_DX_OUT: tl.constexpr,
     HAS_DLOW: tl.constexpr,
 ):  # fmt: skip
-    """`sums` is [programs, 3, C]: dweight, dbias, dbranch_bias."""
+    """dx_out, dlow -> dx, dbranch, and `sums` as in `store_sums`."""
     program, programs = tl.program_id(0), tl.num_programs(0)
     column = tl.arange(0, COLUMNS)
     gamma = tl.load(weight + column, mask=column < C, other=0.0).to(tl.float32)[None, :]
@@ -80,12 +80,7 @@ def post_norm_backward_kernel(
         weight_sum += grad * normal
         bias_sum += grad
         grad *= gamma
-        mean = tl.sum(grad, axis=1) / C
-        projection = tl.sum(grad * normal, axis=1) / C
-        grad = (grad - mean[:, None] - normal * projection[:, None]) * rstd[:, None]
+        grad = through_norm(grad, normal, rstd, C)
         tl.store(dbranch + offsets, grad.to(dbranch.dtype.element_ty), mask=inside)
         branch_sum += tl.where(inside, grad, 0.0)
-    places = sums + program * 3 * C + column
-    tl.store(places, tl.sum(weight_sum, axis=0), mask=column < C)
-    tl.store(places + C, tl.sum(bias_sum, axis=0), mask=column < C)
-    tl.store(places + 2 * C, tl.sum(branch_sum, axis=0), mask=column < C)
+    store_sums(sums, column, weight_sum, bias_sum, branch_sum, C)

@@ -8,7 +8,7 @@ import gc
 import logging
 import threading
 import weakref
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,8 +22,10 @@ from swin_mmdet.ops.flat import cut, flat_numel
 
 # a kind of image is recorded when it came this often among the last images
 TIMES, LAST = 3, 64
-# recordings that are kept; what they need beyond one step's memory is their images and maps
-LIMIT = 8
+# recordings that are kept, of training and of inference: beyond the memory of one step, each has its images and maps
+LIMITS = {True: 4, False: 8}
+# calls for which a recording must have been idle before another takes its place: recording costs as much as many steps
+IDLE = 1000
 # above about four images of 800x1344 the GPU is slower than the launches, and memory the scarcer good
 MAX_PIXELS = 5 * 2**20
 
@@ -46,6 +48,7 @@ class _Recording:
     backward: torch.cuda.CUDAGraph | None = None
     map_grads: dict[int, Tensor] = field(default_factory=dict)
     gradients: Tensor | None = None
+    last_call: int = 0
 
 
 # what decides how a module runs, besides its type
@@ -134,7 +137,8 @@ class StepGraphs:
         self._forget()
 
     def _forget(self) -> None:
-        self._recordings: OrderedDict[tuple, _Recording] = OrderedDict()
+        self._recordings: dict[tuple, _Recording] = {}
+        self._calls = 0
         self._kinds: deque[tuple] = deque(maxlen=LAST)
         self._watched: _Watched | None = None
         self._pool = None
@@ -179,23 +183,33 @@ class StepGraphs:
             self._watched.flags(),
             torch.backends.cuda.matmul.allow_tf32,
         )
+        self._calls += 1
         recording = self._recordings.get(kind)
         if recording is None:
             if self._watched.has_hooks() or not model.is_fused(image):
                 return forward(image, scales)
             self._kinds.append(kind)
-            if self._kinds.count(kind) < TIMES:
+            if self._kinds.count(kind) < TIMES or not self._make_room(bool(trained)):
                 return forward(image, scales)
             recording = self._record(forward, image, scales, autocast, training=bool(trained))
             if recording is None:
                 return forward(image, scales)
             self._recordings[kind] = recording
-            if len(self._recordings) > LIMIT:
-                self._recordings.popitem(last=False)
-        self._recordings.move_to_end(kind)
+        recording.last_call = self._calls
         if trained:
             return _Replay.apply(self, recording, image, scales, *trained)
         return self.replay_forward(recording, image, scales)
+
+    def _make_room(self, training: bool) -> bool:
+        """Whether there is room for one more recording, if need be that of an idle one."""
+        same = {kind: one for kind, one in self._recordings.items() if (one.backward is not None) == training}
+        if len(same) < LIMITS[training]:
+            return True
+        oldest = min(same, key=lambda kind: same[kind].last_call)
+        if self._calls - same[oldest].last_call < IDLE:
+            return False
+        del self._recordings[oldest]
+        return True
 
     def _is_busy(self) -> bool:
         """Whether a step of training has begun whose backward may still come."""

@@ -175,7 +175,17 @@ def test_many_sizes_are_not_recorded():
         for side in range(32, 60, 2):
             for seed in range(3):
                 model(image(seed, (side, side)))
-    assert is_recorded(model) == 8
+        assert is_recorded(model) == 8
+        kept = set(model._graphs._recordings)
+        # nor do they take each other's place, unless one was idle for long
+        for seed in range(6):
+            model(image(seed, (132, 132)))
+        assert set(model._graphs._recordings) == kept
+        model._graphs._calls += 1000
+        for seed in range(3):
+            model(image(seed, (132, 132)))
+        assert is_recorded(model) == 8
+        assert len(kept & set(model._graphs._recordings)) == 7
 
 
 def test_copies_start_without_recordings():

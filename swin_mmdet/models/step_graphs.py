@@ -17,6 +17,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from swin_mmdet.ops.flat import cut, flat_numel
 
@@ -146,11 +147,13 @@ class StepGraphs:
         self._stream: int | None = None
 
     def accepts(self, image: Tensor) -> bool:
-        """Whether this call may be replayed."""
+        """Whether this call may be replayed: nobody watches its operations, and it is small."""
         return (
             not torch.compiler.is_compiling()
             and not torch.jit.is_tracing()
             and not self._failed
+            and type(image) is Tensor
+            and not is_in_torch_dispatch_mode()
             and image.is_cuda
             and not image.requires_grad
             and 0 < image.shape[0] * image.shape[2] * image.shape[3] <= MAX_PIXELS

@@ -117,7 +117,7 @@ def test_mmdets_own_spelling_of_the_defaults_is_accepted():
         ({'mlp_ratio': 2}, lambda m: m.stages[0].blocks[0].mlp.fc1.out_features == 192),
         ({'drop_rate': 0.1}, lambda m: {b.drop.p for b in m.modules() if isinstance(b, SwinBlock)} == {0.1}),
         ({'attn_drop_rate': 0.2}, lambda m: m.stages[0].blocks[0].attn.attn_drop_rate == 0.2),
-        ({'drop_path_rate': 0.3}, lambda m: m.stages[3].blocks[1].drop_path.p == pytest.approx(0.3)),
+        ({'drop_path_rate': 0.3}, lambda m: m.branch_keep[-1] == pytest.approx(0.7)),
         ({'window_size': 12}, lambda m: m.stages[0].blocks[1].attn.shift_size == 6),
         ({'in_channels': 4}, lambda m: m.patch_embed.proj.in_channels == 4),
         ({'with_cp': True}, lambda m: all(stage.with_cp for stage in m.stages)),

@@ -189,10 +189,11 @@ class StepGraphs:
         self._calls += 1
         recording = self._recordings.get(kind)
         if recording is None:
-            if self._watched.has_hooks() or not model.is_fused(image):
-                return forward(image, scales)
             self._kinds.append(kind)
-            if self._kinds.count(kind) < TIMES or not self._make_room(bool(trained)):
+            if self._kinds.count(kind) < TIMES:
+                return forward(image, scales)
+            # only now, for these walks over the model would cost every step of a multi-scale training
+            if self._watched.has_hooks() or not model.is_fused(image) or not self._make_room(bool(trained)):
                 return forward(image, scales)
             recording = self._record(forward, image, scales, autocast, training=bool(trained))
             if recording is None:
@@ -237,12 +238,12 @@ class StepGraphs:
 
     def replay_backward(self, recording: _Recording, map_grads: tuple[Tensor | None, ...]) -> Tensor:
         """The gradients of all parameters, one after the other."""
-        for place, static in recording.map_grads.items():
-            if map_grads[place] is None:
-                static.zero_()
-            else:
-                static.copy_(map_grads[place])
         with self._lock:
+            for place, static in recording.map_grads.items():
+                if map_grads[place] is None:
+                    static.zero_()
+                else:
+                    static.copy_(map_grads[place])
             recording.backward.replay()
             return recording.gradients.clone()
 

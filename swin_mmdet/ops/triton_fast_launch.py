@@ -6,7 +6,7 @@ the CPU is the limit of a step that is not replayed as a CUDA graph.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 import triton
@@ -14,6 +14,7 @@ from torch import Tensor
 
 # since then a compiled kernel takes all arguments of its function, compile-time constants among them
 _ANY_ARGUMENT = tuple(int(part) for part in triton.__version__.split('.')[:2]) >= (3, 4)
+PROCESSORS_WITHOUT_GPU = 2
 _ALIGNMENT = 16  # bytes, for which Triton compiles wide loads
 
 
@@ -65,6 +66,14 @@ class FastLaunch:
 def fast_launch(function: Callable) -> FastLaunch:
     """Decorates a `triton.jit` function."""
     return FastLaunch(function)
+
+
+@lru_cache
+def processors(device: torch.device) -> int:
+    """Multiprocessors of a GPU; of a CPU, where kernels are interpreted, enough that programs share work."""
+    if device.type != 'cuda':
+        return PROCESSORS_WITHOUT_GPU
+    return torch.cuda.get_device_properties(device).multi_processor_count
 
 
 def on_device_of(x: Tensor) -> AbstractContextManager:

@@ -134,10 +134,8 @@ def set_grid(monkeypatch):
     def set_to(**values):
         for name, value in values.items():
             monkeypatch.setattr(triton_grid, name, dict.fromkeys(getattr(triton_grid, name), value))
-        triton_grid.most_programs.cache_clear()
 
-    yield set_to
-    triton_grid.most_programs.cache_clear()
+    return set_to
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from swin_mmdet.ops.residual_branch.triton_gelu_kernels import gelu_backward_ker
 from swin_mmdet.ops.residual_branch.triton_norm_kernels import norm_backward_kernel, norm_forward_kernel
 from swin_mmdet.ops.residual_branch.triton_post_norm_kernels import post_norm_backward_kernel, post_norm_forward_kernel
 from swin_mmdet.ops.triton_column_sums import column_sums
-from swin_mmdet.ops.triton_fast_launch import on_device_of
+from swin_mmdet.ops.triton_fast_launch import on_device_of, processors
 
 # values in a tile and warps for it, by measurement on an H100: rows that fit one warp spare it the others' company
 NORM_TILES = {'narrow': (4096, 8), 'wide': (2048, 2), 'channels first': (2048, 8)}
@@ -22,7 +22,6 @@ MIN_ROWS_CHANNELS_FIRST = 8
 # programs that sum gradients: enough to hide latency, few enough that their sums are little to write
 NORM_PROGRAMS_PER_PROCESSOR = {'narrow': 2, 'wide': 4, 'channels first': 2}
 GELU_TILE, GELU_COLUMNS, GELU_PROGRAMS_PER_PROCESSOR = 2048, 128, 8
-PROCESSORS_WITHOUT_GPU = 1
 
 
 class NormGradients(NamedTuple):
@@ -80,7 +79,7 @@ def norm_backward(
     has_branch = branch_dtype is not None
     dbranch = torch.empty_like(x, dtype=branch_dtype) if has_branch else None
     y = torch.empty_like(dy) if with_y else None
-    programs = max(1, min(plan.tiles, plan.programs_per_processor * _processors(x.device)))
+    programs = max(1, min(plan.tiles, plan.programs_per_processor * processors(x.device)))
     sums = torch.empty(programs, 3, norm.weight.shape[0], dtype=torch.float32, device=x.device)
     if not dy.numel():
         return NormGradients(dx, dbranch, y, sums.new_zeros(sums.shape[1:]))
@@ -117,7 +116,7 @@ def post_norm_backward(
     values = branch.values
     plan = _plan(values.shape, values.shape[3], False, False)
     dx, dvalues = torch.empty_like(values, dtype=x_dtype), torch.empty_like(values)
-    programs = max(1, min(plan.tiles, plan.programs_per_processor * _processors(values.device)))
+    programs = max(1, min(plan.tiles, plan.programs_per_processor * processors(values.device)))
     sums = torch.empty(programs, 3, values.shape[3], dtype=torch.float32, device=values.device)
     if not values.numel():
         return NormGradients(dx, dvalues, None, sums.new_zeros(sums.shape[1:]))
@@ -152,7 +151,7 @@ def gelu_backward(h: Tensor, bias: Tensor, dy: Tensor) -> tuple[Tensor, Tensor, 
     rows = h.numel() // channels
     y = torch.empty_like(h)
     tiles, blocks = triton.cdiv(rows, GELU_TILE // GELU_COLUMNS), triton.cdiv(channels, GELU_COLUMNS)
-    programs = max(1, min(tiles, GELU_PROGRAMS_PER_PROCESSOR * _processors(h.device) // blocks))
+    programs = max(1, min(tiles, GELU_PROGRAMS_PER_PROCESSOR * processors(h.device) // blocks))
     sums = torch.empty(programs, channels, dtype=torch.float32, device=h.device)
     if not rows:
         return dy, y, sums.new_zeros(channels)
@@ -201,10 +200,3 @@ def _arguments(x: Tensor, branch: Branch | None) -> tuple[Tensor, Tensor, Tensor
     if branch is None:
         return x, x, x
     return branch.values, branch.bias, x if branch.scale is None else branch.scale
-
-
-@lru_cache(maxsize=16)
-def _processors(device: torch.device) -> int:
-    if device.type != 'cuda':
-        return PROCESSORS_WITHOUT_GPU
-    return torch.cuda.get_device_properties(device).multi_processor_count

@@ -1,11 +1,12 @@
 """How the Triton kernels are cut to the map and to the GPU: grids, tiles, warps, and what they are compiled for."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 import triton
 from torch import Tensor
+
+from swin_mmdet.ops.triton_fast_launch import processors
 
 # tokens of a window that is one tile
 MAX_TILE = 64
@@ -17,7 +18,6 @@ OWN = {'tiled_forward': 64, 'tiled_tokens': 64, 'tiled_pairs': 64}
 OTHER = {'tiled_forward': 32, 'tiled_tokens': 32, 'tiled_pairs': 64}
 # loads ahead of their use would take registers that those kernels have not, and with float32 too much shared memory
 TILED_STAGES = 1
-PROCESSORS_WITHOUT_GPU = 2
 
 
 class Call(NamedTuple):
@@ -93,13 +93,9 @@ class Call(NamedTuple):
         return grid, (*sizes, 1.0 if self.scale is None else self.scale), options
 
 
-@lru_cache
 def most_programs(kind: str, device: torch.device, shares: int) -> int:
     """The most programs for each of so many shares of the work, which all need one."""
-    processors = PROCESSORS_WITHOUT_GPU
-    if device.type == 'cuda':
-        processors = torch.cuda.get_device_properties(device).multi_processor_count
-    return max(1, PROGRAMS_PER_PROCESSOR[kind] * processors // shares)
+    return max(1, PROGRAMS_PER_PROCESSOR[kind] * processors(device) // shares)
 
 
 def _tf32(qkv: Tensor) -> bool:

@@ -23,6 +23,7 @@ from swin_mmdet.ops.shifted_window_attention.triton_window import (
     load_bias,
     load_tokens,
     logits_of,
+    scale_of,
     store_tokens,
     through_length,
     token_places,
@@ -61,8 +62,7 @@ def forward_kernel(
     own = head * HEAD_DIM
     token = tl.arange(0, BLOCK)
     bias = load_bias(table + head, heads, token, token, WINDOW)
-    if COSINE:
-        scale = tl.load(cosine_scale + head).to(tl.float32)
+    scale = scale_of(cosine_scale, scale, head, COSINE)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
         index, exists, on_map, region = token_places(window, token, height, width, rows, columns, shift, WINDOW)
         q, k, v = _load_qkv(qkv + own, pad + own, index, on_map, channels, HEAD_DIM, HAS_PAD)
@@ -88,8 +88,7 @@ def backward_kernel(
     own = head * HEAD_DIM
     token = tl.arange(0, BLOCK)
     bias = load_bias(table + head, heads, token, token, WINDOW)
-    if COSINE:
-        scale = tl.load(cosine_scale + head).to(tl.float32)
+    scale = scale_of(cosine_scale, scale, head, COSINE)
     bias_sum = tl.zeros((BLOCK, BLOCK), dtype=tl.float32)
     q_sum = tl.zeros((HEAD_DIM,), dtype=tl.float32)
     k_sum = tl.zeros((HEAD_DIM,), dtype=tl.float32)

@@ -19,19 +19,12 @@ from swin_mmdet.ops.shifted_window_attention.triton_window import (
     load_bias,
     load_tokens,
     logits_of,
+    scale_of,
     store_tokens,
     through_length,
     token_places,
 )
 from swin_mmdet.ops.triton_fast_launch import fast_launch
-
-
-@triton.jit
-def _scale_of(cosine_scale, scale, head, COSINE: tl.constexpr):
-    """The head's scale of the logits."""
-    if COSINE:
-        scale = tl.load(cosine_scale + head).to(tl.float32)
-    return scale
 
 
 @triton.jit
@@ -81,7 +74,7 @@ def tiled_forward_kernel(
     first = tl.program_id(0) // TILES * windows_per_program
     qkv, pad, out = qkv + head * HEAD_DIM, pad + head * HEAD_DIM, out + head * HEAD_DIM
     table += head * (2 * WINDOW - 1) * (2 * WINDOW - 1)
-    scale = _scale_of(cosine_scale, scale, head, COSINE)
+    scale = scale_of(cosine_scale, scale, head, COSINE)
     query = tile * OWN + tl.arange(0, OWN)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
         index, _, on_map, region = token_places(window, query, height, width, rows, columns, shift, WINDOW)
@@ -135,7 +128,7 @@ def queries_kernel(
     own = head * HEAD_DIM
     qkv, pad, dout, dqkv, out = qkv + own, pad + own, dout + own, dqkv + own, out + own
     table += head * (2 * WINDOW - 1) * (2 * WINDOW - 1)
-    scale = _scale_of(cosine_scale, scale, head, COSINE)
+    scale = scale_of(cosine_scale, scale, head, COSINE)
     query = program % TILES * OWN + tl.arange(0, OWN)
     stride = 3 * channels
     q_sum = tl.zeros((HEAD_DIM,), dtype=tl.float32)
@@ -196,7 +189,7 @@ def keys_kernel(
     own = head * HEAD_DIM
     qkv, pad, dout, dqkv = qkv + own, pad + own, dout + own, dqkv + own
     table += head * (2 * WINDOW - 1) * (2 * WINDOW - 1)
-    scale = _scale_of(cosine_scale, scale, head, COSINE)
+    scale = scale_of(cosine_scale, scale, head, COSINE)
     key = program % TILES * OWN + tl.arange(0, OWN)
     last = (2 * WINDOW - 1) * (2 * WINDOW - 1) - 1
     stride = 3 * channels
@@ -262,7 +255,7 @@ def pairs_kernel(
     own = head * HEAD_DIM
     qkv, pad, dout = qkv + own, pad + own, dout + own
     table += head * (2 * WINDOW - 1) * (2 * WINDOW - 1)
-    scale = _scale_of(cosine_scale, scale, head, COSINE)
+    scale = scale_of(cosine_scale, scale, head, COSINE)
     query = tile // KEY_TILES * OWN + tl.arange(0, OWN)
     key = tile % KEY_TILES * OTHER + tl.arange(0, OTHER)
     bias = load_bias(table, 1, query, key, WINDOW)

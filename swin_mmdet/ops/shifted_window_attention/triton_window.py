@@ -78,6 +78,14 @@ def load_bias(table, stride, query, key, WINDOW: tl.constexpr):
 
 
 @triton.jit
+def scale_of(cosine_scale, scale, head, COSINE: tl.constexpr):
+    """The head's scale of the logits."""
+    if COSINE:
+        scale = tl.load(cosine_scale + head).to(tl.float32)
+    return scale
+
+
+@triton.jit
 def lengths(x):
     """max(|x|, SHORTEST) of every token: [BLOCK, HEAD_DIM] -> [BLOCK] float32."""
     x = x.to(tl.float32)

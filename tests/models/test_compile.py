@@ -6,6 +6,8 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 
+# the kernels take CPU tensors only where there is no GPU, through the interpreter
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')
 
 
@@ -29,11 +31,11 @@ def make(cls, backend, **options):
     )
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    return model
+    return model.to(DEVICE)
 
 
 def assert_same_maps_and_gradients(model, compiled, size):
-    image = torch.randn(2, 3, *size)
+    image = torch.randn(2, 3, *size, device=DEVICE)
     results = []
     for run in (model, compiled):
         model.zero_grad()
@@ -69,5 +71,5 @@ def test_sizes_change_without_compiling_for_each():
 def test_stochastic_depth_and_checkpointing_compile():
     model = make(SwinTransformer, 'sdpa', drop_path_rate=0.5, with_cp=True).train()
     compiled = torch.compile(model, fullgraph=True, dynamic=False, backend='aot_eager')
-    sum(x.square().mean() for x in compiled(torch.randn(2, 3, 48, 64))).backward()
+    sum(x.square().mean() for x in compiled(torch.randn(2, 3, 48, 64, device=DEVICE))).backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())

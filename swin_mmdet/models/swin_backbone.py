@@ -43,7 +43,7 @@ class SwinBackbone(BaseModule):
         use_abs_pos_embed: add a learned absolute position embedding, resized (bicubic) to any map.
         pretrain_img_size: the image side that the absolute embedding was made for.
         in_channels: of the image.
-        attn_backend: 'auto' | 'triton' | 'sdpa' | 'reference', see `swin_mmdet.ops.shifted_window_attention`.
+        attn_backend: 'auto' | 'triton' | 'tiled' | 'sdpa' | 'reference', see `swin_mmdet.ops.shifted_window_attention`.
         cuda_graphs: replay small steps (up to four images or so) whose image size comes again and again, where the
             attention runs on 'triton': the CPU no longer limits them. The memory of such a step stays reserved.
         init_cfg: `dict(type='Pretrained', checkpoint=path_or_url)` loads a file of any format that

@@ -76,3 +76,12 @@ def shift_mask(
         region = window_partition(region, window_size)[0, :, :, 0]
         allowed = region[:, :, None] == region[:, None, :]
         return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed, float('-inf'))
+
+
+def window_tokens(height: int, width: int, window_size: int, shift_size: int, device: torch.device) -> Tensor:
+    """What padding, shift and partition put where: [w, n], numbers of the map's tokens row by row, -1 for padding."""
+    rows, columns = -(-height // window_size), -(-width // window_size)
+    y = (torch.arange(rows * window_size, device=device) + shift_size) % (rows * window_size)
+    x = (torch.arange(columns * window_size, device=device) + shift_size) % (columns * window_size)
+    y, x = y.reshape(rows, 1, window_size, 1), x.reshape(1, columns, 1, window_size)
+    return torch.where((y < height) & (x < width), y * width + x, -1).reshape(rows * columns, window_size**2)

@@ -30,7 +30,7 @@ def golden_model(dtype, attn_backend, with_cp=False):
     return model
 
 
-@pytest.mark.parametrize('attn_backend', ['reference', 'sdpa'])
+@pytest.mark.parametrize('attn_backend', ['reference', 'sdpa', 'tiled'])
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize('size', SIZES, ids=lambda size: f'{size[0]}x{size[1]}')
 def test_outputs_and_gradients_equal_the_golden_files(size, dtype, attn_backend):

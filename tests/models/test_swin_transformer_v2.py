@@ -48,7 +48,7 @@ def by_definition(module: WindowAttentionV2, x: Tensor) -> Tensor:
     return module.proj(out).reshape(x.shape)
 
 
-@pytest.mark.parametrize('backend', ['reference', 'sdpa'])
+@pytest.mark.parametrize('backend', ['reference', 'sdpa', 'tiled'])
 def test_attention_follows_the_papers_equations(backend: str):
     torch.manual_seed(0)
     module = randomise(WindowAttentionV2(8, 2, window_size=3, shift_size=0, attn_backend=backend)).double()
@@ -96,11 +96,13 @@ def test_outputs_and_gradients_are_those_of_timm():
 @pytest.mark.parametrize('size', [(64, 64), (50, 70), (13, 9), (200, 36)], ids=str)
 def test_backends_agree_at_any_size(size: tuple[int, int]):
     image = torch.randn(2, 3, *size, dtype=torch.float64)
-    maps = [randomise(small(attn_backend=name)).double().eval()(image) for name in ('reference', 'sdpa')]
-    for stage, (one, other) in enumerate(zip(*maps, strict=True)):
+    names = 'reference', 'sdpa', 'tiled'
+    maps = [randomise(small(attn_backend=name)).double().eval()(image) for name in names]
+    for stage, (one, *others) in enumerate(zip(*maps, strict=True)):
         side = 4 * 2**stage
         assert one.shape == (2, 16 * 2**stage, math.ceil(size[0] / side), math.ceil(size[1] / side))
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+        for other in others:
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
 
 
 def test_a_new_block_is_the_identity():

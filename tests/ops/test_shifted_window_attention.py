@@ -9,7 +9,8 @@ from swin_mmdet.ops import shifted_window_attention
 from tests.golden.definition import attention
 from tests.numerics import assert_equal_to_definition, assert_no_worse_than_eager
 
-BACKENDS = ('reference', 'sdpa')
+BACKENDS = ('reference', 'sdpa', 'tiled')
+FAST = BACKENDS[1:]
 SIZES = [(14, 14), (16, 20), (3, 50), (7, 7), (1, 1)]
 
 
@@ -138,7 +139,8 @@ def test_any_window_and_shift_equal_the_definition(window_size, shift_size, back
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize('shift_size', [0, 3])
-def test_sdpa_is_no_worse_than_the_reference_in_the_same_dtype(shift_size, dtype):
+@pytest.mark.parametrize('backend', FAST)
+def test_fast_backends_are_no_worse_than_the_reference_in_the_same_dtype(backend, shift_size, dtype):
     """Over several draws: the largest error of one is a noisy figure for a gradient that sums thousands of terms."""
     one_up = torch.float64 if dtype == torch.float32 else torch.float32
     truth, eager, fast = defaultdict(list), defaultdict(list), defaultdict(list)
@@ -148,7 +150,7 @@ def test_sdpa_is_no_worse_than_the_reference_in_the_same_dtype(shift_size, dtype
         for found, result in (
             (truth, with_gradients(run, exact, 7, shift_size, 'reference')),
             (eager, with_gradients(run, case, 7, shift_size, 'reference')),
-            (fast, with_gradients(run, case, 7, shift_size, 'sdpa')),
+            (fast, with_gradients(run, case, 7, shift_size, backend)),
         ):
             for name, value in result.items():
                 found[name].append(value.flatten())
@@ -200,7 +202,7 @@ def test_input_need_not_be_contiguous(backend):
     assert_equal_to_definition(run(case, 7, 3, backend), expected)
 
 
-@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('backend', ['reference', 'sdpa', 'auto'])
 def test_attention_dropout_keeps_the_mean(backend):
     torch.manual_seed(0)
     qkv = torch.ones(64, 7, 7, 6, dtype=torch.float64)

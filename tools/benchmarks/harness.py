@@ -1,6 +1,7 @@
 """Time several ways to do the same, in alternation on a GPU or a CPU, and write what came out with its conditions."""
 
 import csv
+import gc
 import json
 import platform
 import shutil
@@ -67,6 +68,10 @@ def measure(ways: dict[str, Way], repeats: int = 20, warmup: int = 4, device: st
     microseconds until the call returns. The ways take turns, so that a change of clocks meets all of them; a buffer of
     the size of a cache is written before each.
     """
+    if device == 'cuda':
+        # what an earlier call left, graphs and their memory above all, is not freed within this one
+        gc.collect()
+        torch.cuda.empty_cache()
     flush = torch.empty(CACHE_BYTES, dtype=torch.int8, device=device)
     peaks = {}
     for name, way in ways.items():

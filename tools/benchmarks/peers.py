@@ -137,7 +137,7 @@ def transformers(sizes: Sizes) -> nn.Module:
 BUILDERS = {
     'ours': ours,
     'ours without graphs': partial(ours, cuda_graphs=False),
-    **{f'ours {backend}': partial(ours, backend=backend) for backend in ('triton', 'sdpa', 'reference')},
+    **{f'ours {backend}': partial(ours, backend=backend) for backend in ('triton', 'tiled', 'sdpa', 'reference')},
     'mmdet': mmdet,
     'timm': timm,
     'torchvision': torchvision,

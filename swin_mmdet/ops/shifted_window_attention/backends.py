@@ -9,6 +9,7 @@ from torch import Tensor
 
 from swin_mmdet.ops.shifted_window_attention.reference import reference_attention
 from swin_mmdet.ops.shifted_window_attention.sdpa import sdpa_attention
+from swin_mmdet.ops.shifted_window_attention.tiled import tiled_attention, why_not_tiled
 from swin_mmdet.ops.shifted_window_attention.triton_op import triton_attention, why_not_triton
 
 
@@ -32,6 +33,7 @@ class Backend:
 # fastest first: 'auto' takes the first row that accepts the input
 BACKENDS = (
     Backend('triton', triton_attention, why_not_triton, on_gpu=True),
+    Backend('tiled', tiled_attention, why_not_tiled),
     Backend('sdpa', sdpa_attention),
     Backend('reference', reference_attention),
 )

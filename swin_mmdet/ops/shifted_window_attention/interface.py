@@ -33,7 +33,7 @@ def shifted_window_attention(
         pad_value: [3C], the qkv of a padding token. The official model pads the normalised tokens with zeros before
             the qkv layer, so this is the layer's bias; zeros without it. Padding tokens take part in the softmax.
         dropout_p: probability to drop an attention weight; 0 in evaluation.
-        backend: 'auto' | 'triton' | 'sdpa' | 'reference'.
+        backend: 'auto' | 'triton' | 'tiled' | 'sdpa' | 'reference'.
 
     Returns:
         [B, H, W, C], contiguous.

@@ -11,11 +11,13 @@ from swin_mmdet.ops.triton_fast_launch import processors
 # tokens of a window that is one tile
 MAX_TILE = 64
 # programs for each multiprocessor: enough to hide latency, few enough to sum many windows before a write
-PROGRAMS_PER_PROCESSOR = {'forward': 4, 'backward': 4, 'tiled_forward': 16, 'tiled_tokens': 8, 'tiled_pairs': 8}
+PROGRAMS_PER_PROCESSOR = {'forward': 4, 'backward': 4, 'tiled_forward': 64, 'tiled_tokens': 16, 'tiled_pairs': 4}
 WARPS = {'forward': 2, 'backward': 4, 'tiled_forward': 4, 'tiled_tokens': 4, 'tiled_pairs': 4}
 # of the tiled kernels: tokens of a program's own tile, and of those that it goes over
 OWN = {'tiled_forward': 64, 'tiled_tokens': 64, 'tiled_pairs': 64}
 OTHER = {'tiled_forward': 32, 'tiled_tokens': 32, 'tiled_pairs': 64}
+# the own tile of the first two kinds where it divides the window and registers suffice
+WIDE_OWN = 128
 # loads ahead of their use would take registers that those kernels have not, and with float32 too much shared memory
 TILED_STAGES = 1
 
@@ -78,8 +80,9 @@ class Call(NamedTuple):
         }
         tokens, tiles = self.window_size**2, 1
         if self.is_tiled:
-            options |= {'OWN': OWN[kind], 'OTHER': OTHER[kind], 'num_stages': TILED_STAGES}
-            tiles = -(-tokens // OWN[kind]) * (-(-tokens // OTHER[kind]) if kind == 'tiled_pairs' else 1)
+            own, other = self._own_tile(kind), OTHER[kind]
+            options |= {'OWN': own, 'OTHER': other, 'num_stages': TILED_STAGES}
+            tiles = -(-tokens // own) * (-(-tokens // other) if kind == 'tiled_pairs' else 1)
         else:
             options['BLOCK'] = max(16, triton.next_power_of_2(tokens))
             if self.qkv.dtype == torch.float32:
@@ -91,6 +94,13 @@ class Call(NamedTuple):
         sizes = height, width, rows, columns, windows, per_program, self.shift_size, self.channels
         grid = -(-windows // per_program) * tiles, self.heads
         return grid, (*sizes, 1.0 if self.scale is None else self.scale), options
+
+    def _own_tile(self, kind: str) -> int:
+        """Tokens of a program's own tile."""
+        is_light = self.qkv.dtype != torch.float32 and self.channels // self.heads <= 32
+        if kind != 'tiled_pairs' and is_light and self.window_size**2 % WIDE_OWN == 0:
+            return WIDE_OWN
+        return OWN[kind]
 
 
 def most_programs(kind: str, device: torch.device, shares: int) -> int:

@@ -26,7 +26,9 @@ def scaled_directions(q: Tensor, k: Tensor, scale: Tensor) -> tuple[Tensor, Tens
     In float32 at least: the smallest length that `F.normalize` divides by is zero in half.
     """
     kind = torch.promote_types(q.dtype, torch.float32)
-    directions = F.normalize(q.to(kind), dim=-1) * scale[:, None, None]
+    # for its gradient: the sum over tokens of each channel, then over channels, errs less than one over both
+    scale = scale[:, None, None].expand(-1, 1, q.shape[-1])
+    directions = F.normalize(q.to(kind), dim=-1) * scale
     return directions.to(q.dtype), F.normalize(k.to(kind), dim=-1).to(k.dtype)
 
 

@@ -7,11 +7,17 @@ children of the root, so only a child of the root is found from every scope (mme
 
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 import swin_mmdet.compat  # noqa: F401  mmdet's modules must import before any of them is looked up
 
 SCOPE = 'swin_mmdet'
 
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['swin_mmdet.models'])
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['swin_mmdet.models', 'swin_mmdet.detectors'])
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['swin_mmdet.evaluation'])
+TRANSFORMS = Registry(
+    'transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['swin_mmdet.datasets.transforms']
+)
+TASK_UTILS = Registry('task util', parent=MMENGINE_TASK_UTILS, scope=SCOPE, locations=['swin_mmdet.detectors'])

@@ -17,10 +17,11 @@ MAY_IMPORT = {
     'registry': {'compat', 'mmengine'},
     'drop_in': {'compat', 'models', 'mmdet', 'mmengine'},
     'compat': {'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv'},
-    'ops': {'torch'},
+    'ops': {'torch', 'torchvision'},
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
-    'datasets': {'registry', 'compat', 'mmdet', 'mmengine', 'mmcv', 'numpy', 'torch', 'pycocotools', 'PIL'},
+    'detectors': {'ops', 'registry', 'compat', 'datasets', 'mmdet', 'mmengine', 'mmcv', 'numpy', 'torch', 'torchvision'},
+    'datasets': {'ops', 'registry', 'compat', 'mmdet', 'mmengine', 'mmcv', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
     'evaluation': {'registry', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
 }
 FILES = sorted(path for path in PACKAGE.rglob('*.py') if '.mim' not in path.parts)

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / 'swin_mmdet'
 
+MMLAB = {'mmdet', 'mmengine', 'mmcv'}
 # room -> rooms and packages it may import besides itself and the standard library
 MAY_IMPORT = {
     '__init__': set(),
@@ -20,8 +21,8 @@ MAY_IMPORT = {
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
-    'detectors': {'ops', 'registry', 'compat', 'datasets', 'mmdet', 'mmengine', 'mmcv', 'numpy', 'torch', 'torchvision'},
-    'datasets': {'ops', 'registry', 'compat', 'mmdet', 'mmengine', 'mmcv', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
+    'detectors': MMLAB | {'ops', 'registry', 'compat', 'datasets', 'numpy', 'torch', 'torchvision'},
+    'datasets': MMLAB | {'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
     'evaluation': {'registry', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
 }
 FILES = sorted(path for path in PACKAGE.rglob('*.py') if '.mim' not in path.parts)

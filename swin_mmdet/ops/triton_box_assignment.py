@@ -1,0 +1,108 @@
+"""Box assignment in two kernels that go over the objects: overlaps are made twice, and never stored."""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from swin_mmdet.ops.box_assignment import EPSILON, AssignmentRule
+from swin_mmdet.ops.triton_fast_launch import fast_launch, on_device_of
+
+BLOCK = 512
+SMALLEST_UNION: tl.constexpr = tl.constexpr(EPSILON)
+
+
+@triton.jit
+def _load_box(box, mask):
+    """The corners of the boxes at these places; zeros where there is none."""
+    return (
+        tl.load(box, mask=mask, other=0.0),
+        tl.load(box + 1, mask=mask, other=0.0),
+        tl.load(box + 2, mask=mask, other=0.0),
+        tl.load(box + 3, mask=mask, other=0.0),
+    )
+
+
+@triton.jit
+def _overlap(x1, y1, x2, y2, at):
+    """Intersection over union of boxes [BLOCK] with the object at a place."""
+    left, top, right, bottom = tl.load(at), tl.load(at + 1), tl.load(at + 2), tl.load(at + 3)
+    wide = tl.maximum(tl.minimum(right, x2) - tl.maximum(left, x1), 0.0)
+    high = tl.maximum(tl.minimum(bottom, y2) - tl.maximum(top, y1), 0.0)
+    shared = wide * high
+    union = (right - left) * (bottom - top) + (x2 - x1) * (y2 - y1) - shared
+    # as PyTorch divides: overlaps are compared for equality
+    return tl.div_rn(shared, tl.maximum(union, SMALLEST_UNION))
+
+
+@fast_launch
+@triton.jit(do_not_specialize=['boxes_apart', 'count_boxes', 'count_objects'])
+def best_overlap_kernel(
+    boxes, valid, objects, counts, best, boxes_apart, count_boxes, count_objects, BLOCK: tl.constexpr
+):  # fmt: skip
+    """best [B, G], of zeros -> the largest overlap of every object, as the bits of a float32 (which order as it does)."""
+    image = tl.program_id(1).to(tl.int64)
+    box = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = box < count_boxes
+    x1, y1, x2, y2 = _load_box(boxes + image * boxes_apart + box * 4, inside)
+    exists = tl.load(valid + image * count_boxes + box, mask=inside, other=0) != 0
+    count = tl.load(counts + image).to(tl.int32)
+    for i in range(0, count):
+        at = image * count_objects + i
+        highest = tl.max(tl.where(exists, _overlap(x1, y1, x2, y2, objects + at * 4), 0.0))
+        tl.atomic_max(best + at, highest.to(tl.int32, bitcast=True))
+
+
+@fast_launch
+@triton.jit(do_not_specialize=['boxes_apart', 'count_boxes', 'count_objects', 'positive', 'negative', 'lowest', 'least'])
+def assign_kernel(
+    boxes, valid, objects, counts, best, assigned, boxes_apart, count_boxes, count_objects, positive, negative, lowest,
+    least, WITH_BEST: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """best [B, G] -> assigned [B, N] int64."""
+    image = tl.program_id(1).to(tl.int64)
+    box = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = box < count_boxes
+    x1, y1, x2, y2 = _load_box(boxes + image * boxes_apart + box * 4, inside)
+    exists = tl.load(valid + image * count_boxes + box, mask=inside, other=0) != 0
+    count = tl.load(counts + image).to(tl.int32)
+    highest = tl.zeros((BLOCK,), dtype=tl.float32) - 1
+    which = tl.zeros((BLOCK,), dtype=tl.int32)
+    last = tl.zeros((BLOCK,), dtype=tl.int32)
+    for i in range(0, count):
+        at = image * count_objects + i
+        overlap = _overlap(x1, y1, x2, y2, objects + at * 4)
+        which = tl.where(overlap > highest, i + 1, which)
+        highest = tl.maximum(highest, overlap)
+        if WITH_BEST:
+            of_object = tl.load(best + at)
+            # no overlap is 2
+            last = tl.where(overlap == tl.where(of_object >= least, of_object, 2.0), i + 1, last)
+    highest = tl.maximum(highest, 0.0)
+    found = tl.where((highest >= lowest) & (highest < negative) | (count == 0), 0, -1)
+    found = tl.where((highest >= positive) & (count > 0), which, found)
+    found = tl.where(last > 0, last, found)
+    tl.store(assigned + image * count_boxes + box, tl.where(exists, found, -1).to(tl.int64), mask=inside)
+
+
+def triton_assign_boxes(boxes: Tensor, valid: Tensor, objects: Tensor, counts: Tensor, rule: AssignmentRule) -> Tensor:
+    """`assign_boxes` on a GPU."""
+    boxes, valid, objects = boxes.contiguous(), valid.contiguous(), objects.contiguous()
+    images, count_boxes = valid.shape
+    assigned = torch.empty(images, count_boxes, dtype=torch.int64, device=boxes.device)
+    if not assigned.numel():
+        return assigned
+    best = torch.zeros(images, objects.shape[1], dtype=torch.float32, device=boxes.device)
+    boxes_apart = 4 * count_boxes if len(boxes) > 1 else 0
+    sizes = boxes_apart, count_boxes, objects.shape[1]
+    grid = triton.cdiv(count_boxes, BLOCK), images
+    # multiplications and additions apart, as PyTorch rounds them: overlaps are compared for equality
+    options = {'BLOCK': BLOCK, 'enable_fp_fusion': False}
+    with on_device_of(boxes):
+        if rule.best is not None and best.numel():
+            best_overlap_kernel[grid](boxes, valid, objects, counts, best.view(torch.int32), *sizes, **options)
+        assign_kernel[grid](
+            boxes, valid, objects, counts, best, assigned, *sizes, float(rule.positive), float(rule.negative),
+            float(rule.lowest_negative), float(rule.best or 0.0), WITH_BEST=rule.best is not None, **options,
+        )  # fmt: skip
+    return assigned

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-POINTERS = {torch.float32: '*fp32', torch.bfloat16: '*bf16'}
+POINTERS = {torch.float32: '*fp32', torch.bfloat16: '*bf16', torch.int64: '*i64', torch.uint8: '*u8'}
 
 
 class CompiledOnly:
@@ -24,7 +24,7 @@ class CompiledOnly:
     def __getitem__(self, grid):
         return self.compile
 
-    def compile(self, *args, num_warps=4, num_stages=3, **constants) -> None:
+    def compile(self, *args, num_warps=4, num_stages=3, enable_fp_fusion=True, **constants) -> None:
         import triton
         from triton.backends.compiler import GPUTarget
         from triton.compiler import ASTSource
@@ -37,7 +37,7 @@ class CompiledOnly:
         names = self.kernel.arg_names
         signature = {name: kind(value) for name, value in zip(names, args)} | dict.fromkeys(constants, 'constexpr')
         source = ASTSource(self.kernel, signature, {(names.index(name),): x for name, x in constants.items()})
-        options = {'num_warps': num_warps, 'num_stages': num_stages}
+        options = {'num_warps': num_warps, 'num_stages': num_stages, 'enable_fp_fusion': enable_fp_fusion}
         compiled = triton.compile(source, target=GPUTarget('cuda', 90, 32), options=options)
         print(self.kernel.__name__, compiled.metadata.shared)
 
@@ -71,12 +71,19 @@ def compile_branches(dtype: torch.dtype) -> None:
     launch.gelu_backward(values, numbers, values)
 
 
+def compile_nms(count: int) -> None:
+    from swin_mmdet.ops.triton_batched_nms import triton_batched_nms
+
+    triton_batched_nms(torch.empty(1, count, 4), torch.empty(1, count, dtype=torch.bool), 0.5)
+
+
 def main() -> None:
+    import swin_mmdet.ops.triton_batched_nms as nms
     import swin_mmdet.ops.triton_column_sums as column_sums
     from swin_mmdet.ops.residual_branch import triton_launch as residual
     from swin_mmdet.ops.shifted_window_attention import triton_launch as attention
 
-    for module in (attention, residual, column_sums):
+    for module in (attention, residual, column_sums, nms):
         for name in [name for name in vars(module) if name.endswith('_kernel')]:
             setattr(module, name, CompiledOnly(getattr(module, name).function))
     for window_size, dtype, cosine in (
@@ -87,6 +94,8 @@ def main() -> None:
     ):
         compile_attention(window_size, dtype, cosine)
     compile_branches(torch.bfloat16)
+    compile_nms(65)
+    compile_nms(2000)
 
 
 @pytest.mark.slow
@@ -97,7 +106,7 @@ def test_the_kernels_compile():
     done = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     shared = [int(line.split()[1]) for line in done.stdout.splitlines()]
-    assert len(shared) == 3 + 3 + 5 + 5 + 15
+    assert len(shared) == 3 + 3 + 5 + 5 + 15 + 2 + 2
     # what the smallest GPUs of those that the kernels are for have
     assert max(shared) <= 99 * 1024, done.stdout
 

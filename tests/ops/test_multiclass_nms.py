@@ -1,0 +1,77 @@
+"""Detections of a batch against mmdet's `multiclass_nms` of each image."""
+
+import pytest
+import torch
+
+import swin_mmdet.compat  # noqa: F401
+
+pytest.importorskip('mmdet')
+from mmdet.models.layers import multiclass_nms as mmdet_nms
+
+from swin_mmdet.ops.multiclass_nms import multiclass_nms
+
+BATCH, PROPOSALS, CLASSES = 3, 150, 5
+
+
+def predictions(shared_boxes, scale=1.0, ties=False, proposals=PROPOSALS, seed=0):
+    """Boxes [B, P, K or 1, 4], scores [B, P, K]: overlapping boxes, most scores low."""
+    generator = torch.Generator().manual_seed(seed)
+    middle = torch.randint(8, (BATCH, proposals, 1, 1), generator=generator) * 60.0 + 40
+    shape = BATCH, proposals, 1 if shared_boxes else CLASSES, 2
+    corner = middle + torch.rand(shape, generator=generator) * 20
+    boxes = torch.cat((corner, corner + 40 + 15 * torch.rand(shape, generator=generator)), dim=-1) * scale
+    scores = (torch.randn(BATCH, proposals, CLASSES + 1, generator=generator) * 3).softmax(-1)[..., :-1]
+    return boxes, (scores * 16).round() / 16 if ties else scores
+
+
+def of_image(boxes, scores, valid, score_threshold, iou_threshold, max_per_image):
+    background = torch.zeros(len(scores), 1)
+    dets, labels = mmdet_nms(
+        boxes[valid].flatten(1), torch.cat((scores, background), 1)[valid], score_threshold,
+        dict(type='nms', iou_threshold=iou_threshold), max_per_image,
+    )
+    return dets[:, :4], dets[:, 4], labels
+
+
+def assert_equals_mmdet(boxes, scores, valid, *thresholds):
+    found = multiclass_nms(boxes, scores, valid, *thresholds)
+    counts = found.counts.tolist()
+    for image, count in enumerate(counts):
+        expected = of_image(boxes[image], scores[image], valid[image], *thresholds)
+        assert count == len(expected[0])
+        for ours, theirs in zip((found.boxes, found.scores, found.labels), expected):
+            assert torch.equal(ours[image, :count], theirs)
+    return counts
+
+
+@pytest.mark.parametrize('max_per_image', [10, 10000])
+@pytest.mark.parametrize('shared_boxes', [False, True], ids=['boxes of classes', 'shared boxes'])
+# large coordinates: those of classes far apart are rounded
+@pytest.mark.parametrize('scale', [1.0, 37.3])
+def test_detections_are_mmdets(shared_boxes, scale, max_per_image):
+    boxes, scores = predictions(shared_boxes, scale)
+    valid = torch.arange(PROPOSALS) < torch.tensor([PROPOSALS, 7, 40])[:, None]
+    counts = assert_equals_mmdet(boxes, scores, valid, 0.05, 0.5, max_per_image)
+    assert max(counts) == 10 if max_per_image == 10 else 10 < max(counts) < 500
+
+
+def test_equal_scores_come_in_mmdets_order():
+    boxes, scores = predictions(shared_boxes=False, ties=True)
+    assert_equals_mmdet(boxes, scores, torch.ones(BATCH, PROPOSALS, dtype=torch.bool), 0.05, 0.5, 30)
+
+
+def test_images_without_candidates_have_no_detections():
+    boxes, scores = predictions(shared_boxes=True)
+    scores[0] = 0.04
+    valid = torch.ones(BATCH, PROPOSALS, dtype=torch.bool)
+    valid[1] = False
+    counts = assert_equals_mmdet(boxes, scores, valid, 0.05, 0.5, 30)
+    assert counts[:2] == [0, 0]
+    assert counts[2]
+
+
+def test_no_proposals():
+    boxes, scores = predictions(shared_boxes=False, proposals=0)
+    found = multiclass_nms(boxes, scores, torch.ones(BATCH, 0, dtype=torch.bool), 0.05, 0.5, 30)
+    assert found.boxes.shape == (BATCH, 0, 4)
+    assert found.counts.tolist() == [0] * BATCH

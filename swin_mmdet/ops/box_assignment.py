@@ -1,10 +1,11 @@
 """Which object each box is for, by overlap: all images of a batch at once, and no question to the GPU."""
 
-from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from swin_mmdet.ops.shifted_window_attention.triton_op import why_not_kernels
 
 # of mmdet's overlaps: the least union
 EPSILON = 1e-6
@@ -34,7 +35,7 @@ def assign_boxes(boxes: Tensor, valid: Tensor, objects: Tensor, counts: Tensor, 
         counts: [B] int64.
         rule: the overlaps that decide.
     """
-    if boxes.is_cuda and find_spec('triton') is not None:
+    if boxes.is_cuda and why_not_kernels(boxes.device, boxes.dtype) is None:
         from swin_mmdet.ops.triton_box_assignment import triton_assign_boxes
 
         return triton_assign_boxes(boxes, valid, objects, counts, rule)

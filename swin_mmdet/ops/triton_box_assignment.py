@@ -9,6 +9,8 @@ from swin_mmdet.ops.box_assignment import EPSILON, AssignmentRule
 from swin_mmdet.ops.triton_fast_launch import fast_launch, on_device_of
 
 BLOCK = 512
+# sizes that change with every batch
+DYNAMIC = ['boxes_apart', 'count_boxes', 'count_objects']
 SMALLEST_UNION: tl.constexpr = tl.constexpr(EPSILON)
 
 
@@ -36,25 +38,25 @@ def _overlap(x1, y1, x2, y2, at):
 
 
 @fast_launch
-@triton.jit(do_not_specialize=['boxes_apart', 'count_boxes', 'count_objects'])
+@triton.jit(do_not_specialize=DYNAMIC)
 def best_overlap_kernel(
     boxes, valid, objects, counts, best, boxes_apart, count_boxes, count_objects, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """best [B, G], of zeros -> the largest overlap of every object, as the bits of a float32 (which order as it does)."""
+    """best [B, G], of zeros -> the largest overlap of every object: the bits of a float32, which order as it does."""
     image = tl.program_id(1).to(tl.int64)
     box = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = box < count_boxes
     x1, y1, x2, y2 = _load_box(boxes + image * boxes_apart + box * 4, inside)
     exists = tl.load(valid + image * count_boxes + box, mask=inside, other=0) != 0
     count = tl.load(counts + image).to(tl.int32)
-    for i in range(0, count):
+    for i in range(count):
         at = image * count_objects + i
         highest = tl.max(tl.where(exists, _overlap(x1, y1, x2, y2, objects + at * 4), 0.0))
         tl.atomic_max(best + at, highest.to(tl.int32, bitcast=True))
 
 
 @fast_launch
-@triton.jit(do_not_specialize=['boxes_apart', 'count_boxes', 'count_objects', 'positive', 'negative', 'lowest', 'least'])
+@triton.jit(do_not_specialize=DYNAMIC + ['positive', 'negative', 'lowest', 'least'])
 def assign_kernel(
     boxes, valid, objects, counts, best, assigned, boxes_apart, count_boxes, count_objects, positive, negative, lowest,
     least, WITH_BEST: tl.constexpr, BLOCK: tl.constexpr,
@@ -69,7 +71,7 @@ def assign_kernel(
     highest = tl.zeros((BLOCK,), dtype=tl.float32) - 1
     which = tl.zeros((BLOCK,), dtype=tl.int32)
     last = tl.zeros((BLOCK,), dtype=tl.int32)
-    for i in range(0, count):
+    for i in range(count):
         at = image * count_objects + i
         overlap = _overlap(x1, y1, x2, y2, objects + at * 4)
         which = tl.where(overlap > highest, i + 1, which)

@@ -1,0 +1,63 @@
+"""The anchors of a batch, kept for the sizes of maps that come again."""
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.task_modules.prior_generators import AnchorGenerator, anchor_inside_flags
+from torch import Tensor
+
+Sizes = Sequence[tuple[int, int]]
+# multi-scale training comes with hundreds of sizes: the last that were used are kept, some megabytes each
+MOST_KEPT = 16
+MOST_FLAGS_KEPT = 128
+
+
+class AnchorCache:
+    """Anchors of a generator for maps of `sizes`, level after level."""
+
+    def __init__(self, generator: AnchorGenerator) -> None:
+        self.generator = generator
+        self._boxes: dict[tuple, Tensor] = {}
+        self._inside: dict[tuple, Tensor] = {}
+
+    def boxes(self, sizes: Sizes, device: torch.device) -> Tensor:
+        """[N, 4] float32."""
+
+        def make() -> Tensor:
+            return torch.cat(self.generator.grid_priors(sizes, device=device))
+
+        return _recall(self._boxes, (tuple(sizes), device), make, MOST_KEPT)
+
+    def inside(self, sizes: Sizes, device: torch.device, metas: Sequence[dict], border: int) -> Tensor:
+        """Which of them the images have: [B, N] bool, by `pad_shape`, and `img_shape` where `border` is not negative.
+
+        Raises:
+            ValueError: an image without any.
+        """
+        return torch.stack([self._inside_one(sizes, device, meta, border) for meta in metas])
+
+    def _inside_one(self, sizes: Sizes, device: torch.device, meta: dict, border: int) -> Tensor:
+        def make() -> Tensor:
+            valid = torch.cat(self.generator.valid_flags(sizes, meta['pad_shape'], device))
+            inside = anchor_inside_flags(self.boxes(sizes, device), valid, meta['img_shape'][:2], border)
+            if not inside.any():
+                raise ValueError(
+                    f'no anchor lies inside an image of {meta["img_shape"][:2]} with allowed_border={border}: '
+                    'set allowed_border=-1 in train_cfg.rpn, or smaller anchors'
+                )
+            return inside
+
+        shapes = tuple(meta['pad_shape'][:2]), tuple(meta['img_shape'][:2])
+        return _recall(self._inside, (tuple(sizes), device, border, *shapes), make, MOST_FLAGS_KEPT)
+
+
+def _recall(kept: dict[tuple, Tensor], key: tuple, make, most: int) -> Tensor:
+    """What is kept under `key`, made where it is not; what was not used for longest makes room."""
+    if key not in kept:
+        while len(kept) >= most:
+            del kept[next(iter(kept))]
+        # made under inference it could not be used in training
+        with torch.inference_mode(False), torch.no_grad():
+            kept[key] = make()
+    kept[key] = kept.pop(key)
+    return kept[key]

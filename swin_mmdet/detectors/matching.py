@@ -1,0 +1,102 @@
+"""What an R-CNN's assigner, sampler and box coder are set to, for functions that take a whole batch."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from mmdet.models.task_modules import BboxOverlaps2D, DeltaXYWHBBoxCoder, MaxIoUAssigner, RandomSampler
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from swin_mmdet.ops.box_assignment import AssignmentRule
+from swin_mmdet.ops.box_deltas import constant, decode_boxes, encode_boxes
+
+
+def why_not_matched(assigner: object, sampler: object, ignored: Sequence[InstanceData] | None) -> str | None:
+    """None when boxes of all images can be assigned and sampled together as these two do it, else why in words.
+
+    `ignored` are the images' `gt_instances_ignore`.
+    """
+    if type(assigner) is not MaxIoUAssigner:
+        return f'the assigner is {type(assigner).__name__}, not MaxIoUAssigner'
+    if type(sampler) is not RandomSampler:
+        return f'the sampler is {type(sampler).__name__}, not RandomSampler'
+    calculator = assigner.iou_calculator
+    if type(calculator) is not BboxOverlaps2D or calculator.scale != 1 or calculator.dtype is not None:
+        return f'the assigner has iou_calculator={calculator}'
+    if assigner.perm_repeat_gt_cfg is not None:
+        return 'the assigner has perm_repeat_gt_cfg'
+    if assigner.match_low_quality and not assigner.gt_max_assign_all:
+        return 'the assigner has gt_max_assign_all=False'
+    if assigner.ignore_iof_thr > 0 and any(len(image.bboxes) for image in ignored or () if image is not None):
+        return f'the assigner has ignore_iof_thr={assigner.ignore_iof_thr} and there are regions to ignore'
+    return None
+
+
+def rule_of(assigner: MaxIoUAssigner) -> AssignmentRule:
+    """The overlaps that decide."""
+    lowest, negative = (
+        assigner.neg_iou_thr if isinstance(assigner.neg_iou_thr, tuple) else (0.0, assigner.neg_iou_thr)
+    )
+    return AssignmentRule(
+        assigner.pos_iou_thr, negative, lowest, assigner.min_pos_iou if assigner.match_low_quality else None
+    )
+
+
+def sampling_of(sampler: RandomSampler) -> dict:
+    """Arguments of `sample_boxes`."""
+    return {
+        'number': sampler.num,
+        'most_positive': int(sampler.num * sampler.pos_fraction),
+        'negatives_per_positive': sampler.neg_pos_ub if sampler.neg_pos_ub >= 0 else None,
+    }
+
+
+class Coding(NamedTuple):
+    """The constants of a box coder."""
+
+    means: tuple[float, ...]
+    stds: tuple[float, ...]
+    most: float | None
+    clip: bool
+
+
+def why_not_coded(coder: object) -> str | None:
+    """None when `coding_of` has all of the coder, else why in words."""
+    return None if type(coder) is DeltaXYWHBBoxCoder else f'the box coder is {type(coder).__name__}'
+
+
+def coding_of(coder: DeltaXYWHBBoxCoder) -> Coding:
+    """The constants of mmdet's coder."""
+    most = float(coder.ctr_clamp) if coder.add_ctr_clamp else None
+    return Coding(tuple(coder.means), tuple(coder.stds), most, coder.clip_border)
+
+
+def regression(
+    boxes: Tensor, deltas: Tensor, objects: Tensor, assigned: Tensor, coder: DeltaXYWHBBoxCoder, is_decoded: bool
+) -> tuple[Tensor, Tensor]:
+    """What a box loss compares, prediction and target, each [B, K, 4]; both constant where there is no object.
+
+    boxes [B, K, 4], their predicted deltas [B, K, 4], objects [B, G, 4], assigned [B, K] as `assign_boxes` returns it;
+    with `is_decoded` the loss is of boxes, else of deltas.
+    """
+    coding = coding_of(coder)
+    has_object = (assigned > 0)[..., None]
+    own = objects.gather(1, (assigned - 1).clamp(min=0)[..., None].expand(-1, -1, 4))
+    # the boxes and objects of the others may have no size
+    unit = constant((0.0, 0.0, 1.0, 1.0), boxes.device)
+    boxes, own = torch.where(has_object, boxes, unit), torch.where(has_object, own, unit)
+    deltas = torch.where(has_object, deltas, 0)
+    if is_decoded:
+        return decode_boxes(boxes, deltas, coding.means, coding.stds, coding.most), own
+    return deltas, encode_boxes(boxes, own, coding.means, coding.stds)
+
+
+def weighted_loss(loss: nn.Module, predicted: Tensor, target: Tensor, weight: Tensor, count: Tensor) -> Tensor:
+    """The sum of weight [n] times the loss of each of n samples, over `count` []: what mmdet's losses do.
+
+    They themselves would ask the GPU whether any weight is not zero.
+    """
+    found = loss(predicted, target, reduction_override='none')
+    found = found.reshape(len(weight), -1) * weight[:, None]
+    return found.sum() / (count + torch.finfo(torch.float32).eps)

@@ -1,0 +1,157 @@
+"""mmdet's region proposal head for a batch at once: no loop over images, no question to the GPU."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmdet.models.dense_heads import RPNHead as MMDetRPNHead
+from mmdet.models.losses import CrossEntropyLoss
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from swin_mmdet.detectors.anchors import AnchorCache
+from swin_mmdet.detectors.batch import BatchedProposals, gather_objects
+from swin_mmdet.detectors.matching import (
+    coding_of,
+    regression,
+    rule_of,
+    sampling_of,
+    weighted_loss,
+    why_not_coded,
+    why_not_matched,
+)
+from swin_mmdet.ops.batched_nms import batched_nms
+from swin_mmdet.ops.box_assignment import assign_boxes
+from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes, to_device
+from swin_mmdet.ops.box_sampling import sample_boxes
+from swin_mmdet.ops.shifted_window_attention.backends import log_once
+from swin_mmdet.registry import MODELS
+
+
+@MODELS.register_module()
+class RPNHead(MMDetRPNHead):
+    """mmdet's `RPNHead`: same parameters, arguments, losses and proposals.
+
+    Anchors are sampled first, and the losses are made of the sampled ones alone; each is one number, not one a level.
+    What is set otherwise than in an R-CNN (another assigner, sampler, coder or NMS) runs as in mmdet; the log says so.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._anchors = AnchorCache(self.prior_generator)
+
+    def loss_by_feat(
+        self,
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
+        batch_gt_instances: Sequence[InstanceData],
+        batch_img_metas: Sequence[dict],
+        batch_gt_instances_ignore: Sequence[InstanceData] | None = None,
+    ) -> dict[str, Tensor]:
+        """`loss_rpn_cls` and `loss_rpn_bbox`, each []; arguments as in mmdet."""
+        reason = self._why_not_batched()
+        reason = reason or why_not_matched(self.assigner, self.sampler, batch_gt_instances_ignore)
+        if reason is None and type(self.loss_cls) is not CrossEntropyLoss:
+            reason = f'loss_cls is {type(self.loss_cls).__name__}'
+        if reason is not None:
+            log_once(f'RPNHead: training as in mmdet: {reason}')
+            return super().loss_by_feat(
+                cls_scores, bbox_preds, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore
+            )
+        sizes, device = _sizes(cls_scores), cls_scores[0].device
+        anchors = self._anchors.boxes(sizes, device)
+        inside = self._anchors.inside(sizes, device, batch_img_metas, self.train_cfg['allowed_border'])
+        objects = gather_objects(batch_gt_instances)
+        assigned = assign_boxes(anchors[None], inside, objects.boxes, objects.counts, rule_of(self.assigner))
+        sampling = sampling_of(self.sampler)
+        places, assigned = sample_boxes(assigned, **sampling)
+        positive, used = assigned > 0, assigned >= 0
+        # as mmdet counts them: none of a kind is one
+        count = sum(kind.sum(1).clamp(min=1).sum() for kind in (positive, used & ~positive))
+
+        weight = used.float()
+        if self.train_cfg['pos_weight'] > 0:
+            weight = torch.where(positive, self.train_cfg['pos_weight'], weight)
+        scores = _flatten(cls_scores, 1).gather(1, places[..., None])
+        target = positive.long()[..., None]  # the one class is the object, of which mmdet makes this itself
+        loss_cls = weighted_loss(self.loss_cls, scores.flatten(0, 1), target.flatten(0, 1), weight.flatten(), count)
+
+        # those of objects stand first
+        places, assigned = (x[:, : sampling['most_positive']] for x in (places, assigned))
+        deltas = _flatten(bbox_preds, 4).gather(1, places[..., None].expand(-1, -1, 4))
+        found, target = regression(
+            anchors[places], deltas, objects.boxes, assigned, self.bbox_coder, self.reg_decoded_bbox
+        )
+        weight = (assigned > 0).float().flatten()
+        loss_bbox = weighted_loss(self.loss_bbox, found.flatten(0, 1), target.flatten(0, 1), weight, count)
+        return {'loss_rpn_cls': loss_cls, 'loss_rpn_bbox': loss_bbox}
+
+    def predict_by_feat(
+        self,
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
+        score_factors: list[Tensor] | None = None,
+        batch_img_metas: Sequence[dict] | None = None,
+        cfg: ConfigDict | None = None,
+        rescale: bool = False,
+        with_nms: bool = True,
+    ) -> Sequence[InstanceData]:
+        """Proposals of the images, best first: `BatchedProposals`, or as in mmdet; arguments as there."""
+        cfg = self.test_cfg if cfg is None else cfg
+        reason = self._why_not_batched()
+        if set(cfg.nms) != {'type', 'iou_threshold'} or cfg.nms.type != 'nms':
+            reason = f'nms={dict(cfg.nms)}'
+        if rescale or not with_nms or reason is not None:
+            if reason is not None:
+                log_once(f'RPNHead: proposals as in mmdet: {reason}')
+            return super().predict_by_feat(
+                cls_scores, bbox_preds, score_factors, batch_img_metas, cfg, rescale, with_nms
+            )
+        sizes, device = _sizes(cls_scores), cls_scores[0].device
+        anchors = self._anchors.boxes(sizes, device).split([scores[0].numel() for scores in cls_scores])
+        coding, most = coding_of(self.bbox_coder), cfg.get('nms_pre', -1)
+        shapes = to_device([meta['img_shape'][:2] for meta in batch_img_metas], torch.float32, device)
+        levels = []
+        for one_scores, one_deltas, boxes in zip(cls_scores, bbox_preds, anchors, strict=True):
+            scores, deltas = _flatten([one_scores], 1)[..., 0].sigmoid(), _flatten([one_deltas], 4)
+            count = scores.shape[1]
+            scores, places = scores.topk(min(most, count) if most > 0 else count)
+            deltas = deltas.gather(1, places[..., None].expand(-1, -1, 4))
+            levels.append((decode_boxes(boxes[places], deltas, coding.means, coding.stds, coding.most), scores))
+        return _suppress(levels, shapes if coding.clip else None, cfg)
+
+    def _why_not_batched(self) -> str | None:
+        """None when this head is an R-CNN's, else why in words."""
+        if not self.use_sigmoid_cls:
+            return 'classification without sigmoid'
+        return why_not_coded(self.bbox_coder)
+
+
+def _suppress(levels: list[tuple[Tensor, Tensor]], shapes: Tensor | None, cfg: ConfigDict) -> BatchedProposals:
+    """Of boxes [B, K, 4] and falling scores [B, K] of each level those that NMS within a level keeps, best first."""
+    longest = max(scores.shape[1] for _, scores in levels)
+    # levels with fewer: no score is less than 0
+    scores = torch.stack([F.pad(scores.float(), (0, longest - scores.shape[1]), value=-1) for _, scores in levels], 1)
+    boxes = torch.stack([F.pad(boxes, (0, 0, 0, longest - boxes.shape[1])) for boxes, _ in levels], 1)
+    if shapes is not None:
+        boxes = clip_boxes(boxes, shapes)
+    valid = scores >= 0
+    smallest = cfg.get('min_bbox_size', -1)
+    if smallest >= 0:
+        valid &= ((boxes[..., 2:] - boxes[..., :2]) > smallest).all(-1)
+    keep = batched_nms(boxes.flatten(0, 1), valid.flatten(0, 1), cfg.nms.iou_threshold).view_as(valid)
+    scores = scores.masked_fill(~keep, -1).flatten(1)
+    scores, places = scores.topk(min(cfg.max_per_img, scores.shape[1]))
+    boxes = boxes.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, 4))
+    valid = scores >= 0
+    return BatchedProposals(boxes.masked_fill(~valid[..., None], 0), scores.clamp(min=0), valid)
+
+
+def _sizes(maps: list[Tensor]) -> tuple[tuple[int, int], ...]:
+    return tuple(tuple(one.shape[-2:]) for one in maps)
+
+
+def _flatten(maps: list[Tensor], channels: int) -> Tensor:
+    """Of every anchor: maps [B, anchors * channels, H, W] of some levels -> [B, N, channels]."""
+    return torch.cat([one.permute(0, 2, 3, 1).reshape(len(one), -1, channels) for one in maps], 1)

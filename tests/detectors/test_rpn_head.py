@@ -1,0 +1,200 @@
+"""The proposal head against mmdet's, with the same weights and the same sampled anchors."""
+
+import copy
+
+import pytest
+import torch
+
+import swin_mmdet.compat  # noqa: F401
+
+# isort: split
+from mmdet.models.dense_heads import RPNHead as MMDetRPNHead
+from mmdet.models.task_modules import RandomSampler
+from mmengine.config import ConfigDict
+
+from swin_mmdet.detectors import RPNHead
+from swin_mmdet.detectors import rpn_head as module_of_head
+from tests.detectors.cases import COUNTS, DEVICE, images
+
+STRIDES = [4, 8, 16, 32]
+TRAIN = {
+    'assigner': {'type': 'MaxIoUAssigner', 'pos_iou_thr': 0.7, 'neg_iou_thr': 0.3, 'min_pos_iou': 0.3},
+    'sampler': {
+        'type': 'RandomSampler', 'num': 64, 'pos_fraction': 0.5, 'neg_pos_ub': -1, 'add_gt_as_proposals': False,
+    },
+    'allowed_border': -1,
+    'pos_weight': -1,
+}  # fmt: skip
+TEST = {'nms_pre': 300, 'max_per_img': 100, 'nms': {'type': 'nms', 'iou_threshold': 0.7}, 'min_bbox_size': 0}
+L1 = {'type': 'L1Loss', 'loss_weight': 0.7}
+GIOU = {'type': 'GIoULoss', 'loss_weight': 2.0}
+
+
+def make(train=(), loss_bbox=L1, test=()):
+    """Ours and mmdet's, of the same weights."""
+    torch.manual_seed(0)
+    options = {
+        'in_channels': 8,
+        'feat_channels': 8,
+        'anchor_generator': {'type': 'AnchorGenerator', 'scales': [4], 'ratios': [0.5, 1.0, 2.0], 'strides': STRIDES},
+        'bbox_coder': {'type': 'DeltaXYWHBBoxCoder', 'target_stds': (0.5, 0.5, 0.4, 0.4)},
+        'loss_cls': {'type': 'CrossEntropyLoss', 'use_sigmoid': True, 'loss_weight': 1.3},
+        'loss_bbox': loss_bbox,
+        'reg_decoded_bbox': loss_bbox is GIOU,
+        'train_cfg': ConfigDict(copy.deepcopy(TRAIN | dict(train))),
+        'test_cfg': ConfigDict(copy.deepcopy(TEST | dict(test))),
+    }
+    ours = RPNHead(**copy.deepcopy(options)).to(DEVICE)
+    theirs = MMDetRPNHead(**copy.deepcopy(options)).to(DEVICE)
+    for parameter in ours.parameters():
+        torch.nn.init.normal_(parameter, std=0.15)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs
+
+
+def features(size, images=2):
+    generator = torch.Generator().manual_seed(1)
+    return tuple(
+        torch.randn(images, 8, -(-size[0] // stride), -(-size[1] // stride), generator=generator).to(DEVICE)
+        for stride in STRIDES
+    )
+
+
+class SameSampler(RandomSampler):
+    """Takes what was sampled before: the indices of an image after another."""
+
+    def __init__(self, sampler, drawn):
+        super().__init__(sampler.num, sampler.pos_fraction, sampler.neg_pos_ub, sampler.add_gt_as_proposals)
+        self.drawn = drawn
+
+    def _sample_pos(self, assign_result, num_expected, **kwargs):
+        del assign_result, num_expected, kwargs
+        return self.drawn[0][0]
+
+    def _sample_neg(self, assign_result, num_expected, **kwargs):
+        del assign_result, num_expected, kwargs
+        return self.drawn.pop(0)[1]
+
+
+def record(module, monkeypatch):
+    """What `sample_boxes` draws from now on: of every image the places of its positives and negatives."""
+    drawn, sample = [], module.sample_boxes
+
+    def sample_and_keep(assigned, **options):
+        places, found = sample(assigned, **options)
+        for boxes, image, kind in zip(assigned, places, found, strict=True):
+            # mmdet numbers the boxes that an image has
+            number = (boxes >= -1).long().cumsum(0) - 1 if inside is None else inside.pop(0).long().cumsum(0) - 1
+            drawn.append((number[image[kind > 0]], number[image[kind == 0]]))
+        return places, found
+
+    inside = None
+    monkeypatch.setattr(module, 'sample_boxes', sample_and_keep)
+
+    def set_inside(flags):
+        nonlocal inside
+        inside = list(flags)
+
+    return drawn, set_inside
+
+
+def losses_and_gradients(head, instances, metas, size):
+    maps = [x.clone().requires_grad_() for x in features(size)]
+    head.zero_grad()
+    losses = head.loss_by_feat(*head(maps), instances, metas)
+    losses = {name: sum(x) if isinstance(x, (list, tuple)) else x for name, x in losses.items()}
+    sum(losses.values()).backward()
+    return [*losses.values(), *(x.grad for x in maps), *(x.grad for x in head.parameters())]
+
+
+@pytest.mark.parametrize('kind', COUNTS)
+@pytest.mark.parametrize('shapes', [((96, 128), (96, 128)), ((61, 200), (90, 33))], ids=['equal', 'different'])
+@pytest.mark.parametrize(
+    ('train', 'loss_bbox'),
+    [({}, L1), ({'pos_weight': 3.0}, GIOU), ({'allowed_border': 0}, L1), ({'sampler': TRAIN['sampler'] | {'num': 999}}, L1)],
+    ids=['as in R-CNN', 'decoded', 'border', 'many'],
+)  # fmt: skip
+def test_losses_and_gradients_are_those_of_mmdet(train, loss_bbox, shapes, kind, monkeypatch):
+    ours, theirs = make(train, loss_bbox)
+    instances, metas, size = images(kind, shapes, classes=1)
+    drawn, set_inside = record(module_of_head, monkeypatch)
+    sizes = [tuple(x.shape[-2:]) for x in features(size)]
+    set_inside(ours._anchors.inside(sizes, torch.device(DEVICE), metas, ours.train_cfg['allowed_border']))
+    found = losses_and_gradients(ours, instances, metas, size)
+    assert len(drawn) == 2
+    theirs.sampler = SameSampler(theirs.sampler, drawn)
+    expected = losses_and_gradients(theirs, instances, metas, size)
+    assert not drawn
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * max(1, other.abs().max().item()))
+
+
+@pytest.mark.parametrize('shapes', [((96, 128), (96, 128)), ((61, 200), (90, 33))], ids=['equal', 'different'])
+@pytest.mark.parametrize(
+    'test', [{}, {'nms_pre': -1}, {'min_bbox_size': 12}, {'max_per_img': 7}, {'max_per_img': 9999}], ids=str
+)
+def test_proposals_are_those_of_mmdet(test, shapes):
+    ours, theirs = make(test=test)
+    _, metas, size = images('some', shapes)
+    with torch.no_grad():
+        maps = ours(features(size))
+        found = ours.predict_by_feat(*maps, batch_img_metas=metas)
+        expected = theirs.predict_by_feat(*maps, batch_img_metas=metas)
+    assert len(found) == 2
+    for one, other in zip(found, expected, strict=True):
+        assert 0 < len(one) == len(other)
+        torch.testing.assert_close(one.scores, other.scores)
+        torch.testing.assert_close(one.bboxes, other.bboxes, rtol=1e-5, atol=1e-4)
+        assert torch.equal(one.labels, other.labels)
+
+
+def test_small_boxes_alone_give_no_proposals():
+    ours, _ = make(test={'min_bbox_size': 10000})
+    _, metas, size = images('some', ((96, 128), (96, 128)))
+    found = ours.predict_by_feat(*ours(features(size)), batch_img_metas=metas)
+    assert [len(image) for image in found] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        ({'sampler': {'type': 'PseudoSampler'}}, 'PseudoSampler'),
+        ({'assigner': TRAIN['assigner'] | {'gt_max_assign_all': False}}, 'gt_max_assign_all'),
+        ({'assigner': TRAIN['assigner'] | {'type': 'ApproxMaxIoUAssigner'}}, 'ApproxMaxIoUAssigner'),
+    ],
+)
+def test_what_it_cannot_do_is_mmdet_s_and_said(change, reason, monkeypatch):
+    said = []
+    monkeypatch.setattr(module_of_head, 'log_once', said.append)
+    ours, _ = make(change)
+    instances, metas, size = images('some', ((96, 128), (96, 128)))
+    with monkeypatch.context() as patch:
+        called = []
+        patch.setattr(MMDetRPNHead, 'loss_by_feat', lambda *args: called.append(args) or {})
+        ours.loss_by_feat(*ours(features(size)), instances, metas)
+    assert len(called) == 1
+    assert reason in said[0]
+
+
+def test_regions_to_ignore_are_mmdet_s_only_where_there_are_any():
+    ours, _ = make({'assigner': TRAIN['assigner'] | {'ignore_iof_thr': 0.5}})
+    instances, _, _ = images('some', ((96, 128), (96, 128)))
+    empty = [image[:0] for image in instances]
+    assert module_of_head.why_not_matched(ours.assigner, ours.sampler, empty) is None
+    assert 'ignore' in module_of_head.why_not_matched(ours.assigner, ours.sampler, instances)
+
+
+def test_an_image_without_anchors_is_named():
+    ours, _ = make({'allowed_border': 0})
+    instances, metas, size = images('some', ((4, 4), (96, 128)))
+    with pytest.raises(ValueError, match=r'no anchor lies inside an image of \(4, 4\)'):
+        ours.loss_by_feat(*ours(features(size)), instances, metas)
+
+
+def test_a_copy_of_the_head_has_its_own_anchors():
+    ours, _ = make()
+    instances, metas, size = images('some', ((96, 128), (96, 128)))
+    before = losses_and_gradients(ours, instances, metas, size)
+    assert before[0] > 0
+    twin = copy.deepcopy(ours)
+    assert twin._anchors.generator is twin.prior_generator

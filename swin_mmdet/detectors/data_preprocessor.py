@@ -1,0 +1,39 @@
+"""Batches for the detector, of images that reach the GPU as bytes."""
+
+import torch
+from mmdet.models.data_preprocessors import DetDataPreprocessor as MMDetDataPreprocessor
+from mmengine.model import ImgDataPreprocessor
+from torch import Tensor
+
+from swin_mmdet.ops.normalize_images import normalize_images
+from swin_mmdet.registry import MODELS
+
+
+class _BytesToBatch(ImgDataPreprocessor):
+    """mmengine's part of the work, between mmdet's, for lists of uint8 images of 3 channels."""
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        images = data['inputs']
+        if not isinstance(images, (list, tuple)) or not all(map(_is_byte_image, images)):
+            return super().forward(data, training)
+        data = self.cast_data(data)
+        divisor = self.pad_size_divisor
+        size = tuple(-(-max(image.shape[axis] for image in images) // divisor) * divisor for axis in (1, 2))
+        mean, std = (self.mean, self.std) if self._enable_normalize else (None, None)
+        batch = normalize_images(data['inputs'], mean, std, size, self.pad_value, self._channel_conversion)
+        return data | {'inputs': batch, 'data_samples': data.get('data_samples')}
+
+
+def _is_byte_image(image: Tensor) -> bool:
+    return isinstance(image, Tensor) and image.dtype == torch.uint8 and image.ndim == 3 and len(image) == 3
+
+
+@MODELS.register_module()
+class DetDataPreprocessor(MMDetDataPreprocessor, _BytesToBatch):
+    """mmdet's preprocessor, of the same arguments and results, faster for uint8 images of 3 channels.
+
+    Copies to the GPU do not wait for it, unless `non_blocking=False`.
+    """
+
+    def __init__(self, *args, non_blocking: bool = True, **kwargs) -> None:
+        super().__init__(*args, non_blocking=non_blocking, **kwargs)

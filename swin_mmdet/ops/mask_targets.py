@@ -1,0 +1,58 @@
+"""Targets of a mask head from packed masks: each object's mask in its RoI, aligned and resized to a square."""
+
+import torch
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from swin_mmdet.ops.shifted_window_attention import why_not_kernels
+
+# float32 maps of whole images that the plain version holds at once
+MAPS = 8
+
+
+def mask_targets(
+    bits: Tensor, starts: Tensor, boxes: Tensor, image_size: tuple[int, int], objects: Tensor, rois: Tensor, size: int
+) -> Tensor:
+    """Where at least half of each cell of a RoI is covered: [N, size, size] float32 of 0 and 1.
+
+    A cell is the mean of bilinear samples, one per started pixel each way, as RoIAlign takes them. On a GPU with Triton
+    nothing waits for the device.
+
+    Args:
+        bits, starts, boxes: masks of G objects as `PackedMasks` holds them: uint8 [n], int64 [G], int32 [G, 4]
+        image_size: height and width of the masks; beyond them a mask goes on as at its border
+        objects: [N] int64, which object each RoI is for
+        rois: [N, 4], x1, y1, x2, y2 in the image
+    """
+    rois = rois.float()
+    if rois.is_cuda and why_not_kernels(rois.device, rois.dtype) is None:
+        from swin_mmdet.ops.triton_mask_targets import triton_mask_targets
+
+        return triton_mask_targets(bits, starts, boxes, image_size, objects, rois, size)
+    return plain_mask_targets(bits, starts, boxes, image_size, objects, rois, size)
+
+
+def plain_mask_targets(
+    bits: Tensor, starts: Tensor, boxes: Tensor, image_size: tuple[int, int], objects: Tensor, rois: Tensor, size: int
+) -> Tensor:
+    """The same by torchvision's RoIAlign on unpacked masks, some objects at a time."""
+    covered = rois.new_zeros(len(rois), size, size)
+    for first in range(0, len(starts), MAPS):
+        chosen = slice(first, first + MAPS)
+        here = ((objects >= first) & (objects < first + MAPS)).nonzero().flatten()
+        if len(here):
+            maps = unpack_masks(bits, starts[chosen], boxes[chosen], image_size)[:, None].float()
+            place = torch.cat([(objects[here] - first)[:, None], rois[here]], dim=1)
+            covered[here] = roi_align(maps, place, size, sampling_ratio=0, aligned=True).squeeze(1)
+    return (covered >= 0.5).float()
+
+
+def unpack_masks(bits: Tensor, starts: Tensor, boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Whole masks, [G, H, W] uint8 of 0 and 1."""
+    masks = bits.new_zeros(len(starts), *image_size)
+    places = torch.arange(8, dtype=torch.uint8, device=bits.device)
+    for mask, start, (x, y, width, height) in zip(masks, starts.tolist(), boxes.tolist(), strict=True):
+        row_bytes = -(-width // 8)
+        rows = bits[start : start + height * row_bytes].view(height, row_bytes, 1)
+        mask[y : y + height, x : x + width] = (rows >> places & 1).view(height, 8 * row_bytes)[:, :width]
+    return masks

@@ -1,6 +1,11 @@
 """Ground truth and features for parts of detectors."""
 
 import torch
+
+import swin_mmdet.compat  # noqa: F401
+
+# isort: split
+from mmdet.models.task_modules import RandomSampler
 from mmengine.structures import InstanceData
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -28,3 +33,43 @@ def images(kind, shapes, classes=3, seed=0):
             'ori_shape': (high, wide), 'scale_factor': (1.0, 1.0),
         })  # fmt: skip
     return instances, metas, (height, width)
+
+
+def record(module, monkeypatch, present=None):
+    """What `sample_boxes` draws in this module from now on: of every image the places of its positives and negatives.
+
+    As mmdet numbers them: without what an image does not have, which `present` says; without it that is what is
+    assigned to nothing.
+    """
+    drawn, sample = [], module.sample_boxes
+
+    def sample_and_keep(assigned, **options):
+        places, found = sample(assigned, **options)
+        # mmdet sorts those of a kind, and a cascade's next boxes are in the order of these
+        first = options['most_positive']
+        key = places.masked_fill(found < 0, assigned.shape[1])
+        order = torch.cat([key[:, :first].argsort(1), key[:, first:].argsort(1) + min(first, assigned.shape[1])], 1)
+        places, found = places.gather(1, order), found.gather(1, order)
+        number = (assigned >= 0 if present is None else present).long().cumsum(1) - 1
+        for image, place, kind in zip(number, places, found, strict=True):
+            drawn.append((image[place[kind > 0]], image[place[kind == 0]]))
+        return places, found
+
+    monkeypatch.setattr(module, 'sample_boxes', sample_and_keep)
+    return drawn
+
+
+class SameSampler(RandomSampler):
+    """mmdet's sampler that takes what `record` has, an image after another."""
+
+    def __init__(self, sampler, drawn):
+        super().__init__(sampler.num, sampler.pos_fraction, sampler.neg_pos_ub, sampler.add_gt_as_proposals)
+        self.drawn = drawn
+
+    def _sample_pos(self, assign_result, num_expected, **kwargs):
+        del assign_result, num_expected, kwargs
+        return self.drawn[0][0]
+
+    def _sample_neg(self, assign_result, num_expected, **kwargs):
+        del assign_result, num_expected, kwargs
+        return self.drawn.pop(0)[1]

@@ -9,12 +9,11 @@ import swin_mmdet.compat  # noqa: F401
 
 # isort: split
 from mmdet.models.dense_heads import RPNHead as MMDetRPNHead
-from mmdet.models.task_modules import RandomSampler
 from mmengine.config import ConfigDict
 
 from swin_mmdet.detectors import RPNHead
 from swin_mmdet.detectors import rpn_head as module_of_head
-from tests.detectors.cases import COUNTS, DEVICE, images
+from tests.detectors.cases import COUNTS, DEVICE, SameSampler, images, record
 
 STRIDES = [4, 8, 16, 32]
 TRAIN = {
@@ -60,44 +59,6 @@ def features(size, images=2):
     )
 
 
-class SameSampler(RandomSampler):
-    """Takes what was sampled before: the indices of an image after another."""
-
-    def __init__(self, sampler, drawn):
-        super().__init__(sampler.num, sampler.pos_fraction, sampler.neg_pos_ub, sampler.add_gt_as_proposals)
-        self.drawn = drawn
-
-    def _sample_pos(self, assign_result, num_expected, **kwargs):
-        del assign_result, num_expected, kwargs
-        return self.drawn[0][0]
-
-    def _sample_neg(self, assign_result, num_expected, **kwargs):
-        del assign_result, num_expected, kwargs
-        return self.drawn.pop(0)[1]
-
-
-def record(module, monkeypatch):
-    """What `sample_boxes` draws from now on: of every image the places of its positives and negatives."""
-    drawn, sample = [], module.sample_boxes
-
-    def sample_and_keep(assigned, **options):
-        places, found = sample(assigned, **options)
-        for boxes, image, kind in zip(assigned, places, found, strict=True):
-            # mmdet numbers the boxes that an image has
-            number = (boxes >= -1).long().cumsum(0) - 1 if inside is None else inside.pop(0).long().cumsum(0) - 1
-            drawn.append((number[image[kind > 0]], number[image[kind == 0]]))
-        return places, found
-
-    inside = None
-    monkeypatch.setattr(module, 'sample_boxes', sample_and_keep)
-
-    def set_inside(flags):
-        nonlocal inside
-        inside = list(flags)
-
-    return drawn, set_inside
-
-
 def losses_and_gradients(head, instances, metas, size):
     maps = [x.clone().requires_grad_() for x in features(size)]
     head.zero_grad()
@@ -111,15 +72,20 @@ def losses_and_gradients(head, instances, metas, size):
 @pytest.mark.parametrize('shapes', [((96, 128), (96, 128)), ((61, 200), (90, 33))], ids=['equal', 'different'])
 @pytest.mark.parametrize(
     ('train', 'loss_bbox'),
-    [({}, L1), ({'pos_weight': 3.0}, GIOU), ({'allowed_border': 0}, L1), ({'sampler': TRAIN['sampler'] | {'num': 999}}, L1)],
+    [
+        ({}, L1),
+        ({'pos_weight': 3.0}, GIOU),
+        ({'allowed_border': 0}, L1),
+        ({'sampler': TRAIN['sampler'] | {'num': 999, 'neg_pos_ub': 3}}, L1),
+    ],
     ids=['as in R-CNN', 'decoded', 'border', 'many'],
-)  # fmt: skip
+)
 def test_losses_and_gradients_are_those_of_mmdet(train, loss_bbox, shapes, kind, monkeypatch):
     ours, theirs = make(train, loss_bbox)
     instances, metas, size = images(kind, shapes, classes=1)
-    drawn, set_inside = record(module_of_head, monkeypatch)
     sizes = [tuple(x.shape[-2:]) for x in features(size)]
-    set_inside(ours._anchors.inside(sizes, torch.device(DEVICE), metas, ours.train_cfg['allowed_border']))
+    inside = ours._anchors.inside(sizes, torch.device(DEVICE), metas, ours.train_cfg['allowed_border'])
+    drawn = record(module_of_head, monkeypatch, inside)
     found = losses_and_gradients(ours, instances, metas, size)
     assert len(drawn) == 2
     theirs.sampler = SameSampler(theirs.sampler, drawn)

@@ -1,0 +1,79 @@
+"""The regions of a batch that an R-CNN's heads train on."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from mmdet.models.task_modules import MaxIoUAssigner, RandomSampler
+from mmengine.structures import InstanceData
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from swin_mmdet.detectors.batch import BatchedProposals, Objects
+from swin_mmdet.detectors.matching import rule_of, sampling_of
+from swin_mmdet.ops.box_assignment import assign_boxes
+from swin_mmdet.ops.box_deltas import to_device
+from swin_mmdet.ops.box_sampling import close_ranks, sample_boxes
+
+
+class SampledRegions(NamedTuple):
+    """K regions of each of B images, those of objects first; the last may be unused, with boxes of no size."""
+
+    boxes: Tensor  # [B, K, 4] float32
+    assigned: Tensor  # [B, K]: the object plus one, 0 for background, -1 for unused
+    is_object: Tensor  # [B, K] bool: the box is one of the ground truth
+    labels: Tensor  # [B, K]: of its object, the number of classes for others
+    most_positive: int  # those of objects are among the first so many
+
+    def rois(self) -> Tensor:
+        """[B * K, 5] float32: image, x1, y1, x2, y2."""
+        images, regions = self.assigned.shape
+        number = torch.arange(images, dtype=torch.float32, device=self.boxes.device)
+        return torch.cat([number.repeat_interleave(regions)[:, None], self.boxes.flatten(0, 1)], 1)
+
+
+def boxes_of(proposals: Sequence[InstanceData] | BatchedProposals) -> tuple[Tensor, Tensor]:
+    """The proposals' boxes [B, P, 4] float32, and which of them there are [B, P]."""
+    if isinstance(proposals, BatchedProposals):
+        return proposals.boxes, proposals.valid
+    boxes = pad_sequence([image.bboxes.float() for image in proposals], batch_first=True)
+    counts = to_device([len(image.bboxes) for image in proposals], torch.int64, boxes.device)
+    return boxes, torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]
+
+
+def sample_regions(
+    boxes: Tensor, valid: Tensor, objects: Objects, assigner: MaxIoUAssigner, sampler: RandomSampler, classes: int
+) -> SampledRegions:
+    """Of proposals [B, P, 4] with `valid` [B, P], and of the objects themselves where the sampler adds them."""
+    assigned = assign_boxes(boxes, valid, objects.boxes, objects.counts, rule_of(assigner))
+    added = 0
+    if sampler.add_gt_as_proposals:
+        added = objects.boxes.shape[1]
+        number = torch.arange(1, added + 1, device=boxes.device).expand(len(boxes), -1)
+        # an object is its own, whichever overlaps it most
+        own = torch.where(number <= objects.counts[:, None], number, -1)
+        boxes, assigned = torch.cat([objects.boxes, boxes], 1), torch.cat([own, assigned], 1)
+    sampling = sampling_of(sampler)
+    places, assigned = close_ranks(*sample_boxes(assigned, **sampling), sampling['number'])
+    boxes = boxes.gather(1, places[..., None].expand(-1, -1, 4)).masked_fill((assigned < 0)[..., None], 0)
+    labels = objects.labels.gather(1, (assigned - 1).clamp(min=0)).masked_fill(assigned <= 0, classes)
+    return SampledRegions(boxes, assigned, (places < added) & (assigned > 0), labels, sampling['most_positive'])
+
+
+class CountsOnTheWay:
+    """How many regions of each image have objects: on the way to the host while the GPU has other work."""
+
+    def __init__(self, regions: SampledRegions) -> None:
+        counts = (regions.assigned > 0).sum(1)
+        self._counts, self._arrived = counts, None
+        if counts.is_cuda:
+            self._counts = torch.empty(counts.shape, dtype=counts.dtype, pin_memory=True)
+            self._counts.copy_(counts, non_blocking=True)
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    def wait(self) -> list[int]:
+        """Of every image."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return self._counts.tolist()

@@ -1,0 +1,67 @@
+"""mmdet's R-CNN head for a batch at once: training asks the GPU one thing, how many regions have objects."""
+
+from collections.abc import Sequence
+
+from mmdet.models.roi_heads import StandardRoIHead as MMDetStandardRoIHead
+from mmdet.models.utils import unpack_gt_instances
+from mmdet.structures import SampleList
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from swin_mmdet.detectors.batch import gather_objects
+from swin_mmdet.detectors.matching import why_not_matched
+from swin_mmdet.detectors.region_losses import (
+    box_loss,
+    mask_loss,
+    positive_regions,
+    why_not_box_loss,
+    why_not_mask_loss,
+)
+from swin_mmdet.detectors.sampled_regions import CountsOnTheWay, boxes_of, sample_regions
+from swin_mmdet.ops.shifted_window_attention.backends import log_once
+from swin_mmdet.registry import MODELS
+
+
+@MODELS.register_module()
+class StandardRoIHead(MMDetStandardRoIHead):
+    """mmdet's `StandardRoIHead`, of Faster and Mask R-CNN: same parameters, arguments and losses.
+
+    What is set otherwise (another assigner, sampler, loss or head) trains as in mmdet; the log says so.
+    """
+
+    def loss(
+        self, x: Sequence[Tensor], rpn_results_list: Sequence[InstanceData], batch_data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        """`loss_cls`, `acc`, `loss_bbox` and `loss_mask`; arguments as in mmdet."""
+        instances, ignored, _ = unpack_gt_instances(batch_data_samples)
+        reason = self._why_not_batched(ignored)
+        if reason is not None:
+            log_once(f'StandardRoIHead: training as in mmdet: {reason}')
+            return super().loss(x, list(rpn_results_list), batch_data_samples)
+        objects = gather_objects(instances)
+        regions = sample_regions(
+            *boxes_of(rpn_results_list), objects, self.bbox_assigner, self.bbox_sampler, self.bbox_head.num_classes
+        )
+        counts = CountsOnTheWay(regions)
+        rois = regions.rois()
+        found = self._bbox_forward(x, rois)
+        losses = box_loss(
+            self.bbox_head, found['cls_score'], found['bbox_pred'], regions, objects, self.train_cfg.pos_weight
+        )
+        if self.with_mask:
+            counts = counts.wait()
+            positive = positive_regions(regions, counts)
+            predicted = self._mask_forward(x, rois[positive])['mask_preds']
+            losses |= mask_loss(self.mask_head, predicted, regions, positive, counts, instances, self.train_cfg)
+        return losses
+
+    def _why_not_batched(self, ignored: Sequence[InstanceData]) -> str | None:
+        """None when training is that of Faster or Mask R-CNN, else why in words."""
+        if not self.with_bbox:
+            return 'there is no box head'
+        reason = why_not_matched(self.bbox_assigner, self.bbox_sampler, ignored) or why_not_box_loss(self.bbox_head)
+        if reason is None and self.with_mask:
+            reason = why_not_mask_loss(self.mask_head, self.train_cfg)
+            if self.share_roi_extractor:
+                reason = 'the mask head shares the regions of the box head'
+        return reason

@@ -127,8 +127,10 @@ class LazyMasks(CompactMasks):
     def _encode(self, annotation: list | dict) -> dict:
         """The RLE of an object, in pycocotools' compressed form."""
         if isinstance(annotation, list):
-            rles = rle_codec.frPyObjects(annotation, *self.original_shape)
-            return rle_codec.merge(rles)
+            height, width = self.original_shape
+            # pycocotools decodes every column of an image; polygons do not depend on those to the right of them
+            right = max(np.max(polygon[::2]) for polygon in annotation)
+            return rle_codec.merge(rle_codec.frPyObjects(annotation, height, min(width, max(int(right), 0) + 3)))
         if tuple(annotation['size']) != self.original_shape:
             raise ValueError(f'an RLE of size {annotation["size"]} in an image of {self.original_shape}')
         if isinstance(annotation['counts'], list):

@@ -36,6 +36,8 @@ def plain_mask_targets(
     bits: Tensor, starts: Tensor, boxes: Tensor, image_size: tuple[int, int], objects: Tensor, rois: Tensor, size: int
 ) -> Tensor:
     """The same by torchvision's RoIAlign on unpacked masks, some objects at a time."""
+    # torchvision refuses a RoI that ends before it starts, which covers nothing
+    rois = torch.cat([rois[:, :2], rois[:, 2:].maximum(rois[:, :2])], dim=1)
     covered = rois.new_zeros(len(rois), size, size)
     for first in range(0, len(starts), MAPS):
         chosen = slice(first, first + MAPS)

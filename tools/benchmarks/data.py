@@ -30,7 +30,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from swin_mmdet.registry import TRANSFORMS as OURS
+from swin_mmdet.datasets import transforms
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/swin/mask-rcnn_swin-t-p4-w7_fpn_3x_coco.py'
 WAYS = ('mmdet', 'ours')
@@ -38,14 +38,14 @@ WAYS = ('mmdet', 'ours')
 
 def of_way(step: object, way: str) -> object:
     """A pipeline of a config with mmdet's transforms, or with ours where there are any."""
-    if isinstance(step, (list, tuple)):
+    if isinstance(step, list):
         return [of_way(one, way) for one in step]
     if not isinstance(step, dict):
         return step
     step = {key: of_way(value, way) for key, value in step.items()}
     if 'type' in step:
         name = step['type'].removeprefix('swin_mmdet.')
-        step['type'] = f'swin_mmdet.{name}' if way == 'ours' and name in OURS.module_dict else name
+        step['type'] = f'swin_mmdet.{name}' if way == 'ours' and name in transforms.__all__ else name
     return step
 
 

@@ -28,9 +28,9 @@ Metas = Sequence[dict]
 class BatchedPrediction:
     """Goes before mmdet's `StandardRoIHead` in the bases of a class: the same detections and masks, found in one go.
 
-    The host waits for a GPU once for the boxes of a batch and for the masks only where their size is asked for. Masks
-    are `EncodedMasks`: bool tensors to whoever looks at them, run lengths to who writes results. Heads and settings
-    that `why_not_boxes` and `why_not_masks` name are left to mmdet.
+    The host waits for a GPU once for the boxes of a batch, to learn their number, and for its masks to fetch boxes and
+    run lengths. Masks are `EncodedMasks`: bool tensors to whoever looks at them, run lengths to who writes results.
+    What `why_not_boxes` and `why_not_masks` name is left to mmdet, and logged.
     """
 
     def predict_bbox(
@@ -82,14 +82,16 @@ class BatchedPrediction:
         counts = [len(results) for results in results_list]
         boxes = torch.cat([results.bboxes for results in results_list])
         labels = torch.cat([results.labels for results in results_list])
-        # before the boxes are rescaled: the features are those of the image as the model saw it
-        masks = self._segment(x, bbox2roi([results.bboxes for results in results_list]), labels)
+        rois = bbox2roi([results.bboxes for results in results_list])
         if rescale:
             factors = to_device([tuple(meta['scale_factor']) * 2 for meta in batch_img_metas], boxes)
             boxes = boxes / factors[_numbers(counts, boxes.device)]
+        # before the GPU has the mask head to do: where each mask goes is then found out meanwhile
+        on_host = boxes.cpu()
+        masks = self._segment(x, rois, labels)
         sizes = [_mask_size(meta, rescale) for meta in batch_img_metas]
         of_masks = torch.tensor(sizes).repeat_interleave(torch.tensor(counts), dim=0)
-        runs = paste_masks(masks, boxes, of_masks, self.test_cfg.mask_thr_binary)
+        runs = paste_masks(masks, on_host, of_masks, self.test_cfg.mask_thr_binary)
         for results, meta, size, box in zip(results_list, batch_img_metas, sizes, boxes.split(counts)):
             if len(results):
                 mine, runs = runs[: len(results)], runs[len(results) :]

@@ -15,9 +15,9 @@ PIXELS_AT_ONCE_ON_CPU = 0
 def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -> list[list[int]]:
     """The masks of N instances in their images, as lengths of runs of 0, 1, 0, ... in columns from the left.
 
-    masks [N, S, S] probabilities over boxes [N, 4] as (x1, y1, x2, y2) in pixels; sizes [N, 2] int64 on the CPU, height
-    and width of each instance's image; a pixel is 1 where the mask, sampled bilinearly at its centre and zero outside,
-    is `threshold` or more, which is at least 0.5: less would reach beyond the box.
+    masks [N, S, S] probabilities; on the CPU boxes [N, 4] float32 that they fill, as (x1, y1, x2, y2) in pixels, and
+    sizes [N, 2] int64, height and width of each instance's image. A pixel is 1 where the mask, sampled bilinearly at
+    its centre and zero outside, is `threshold` or more, which is at least 0.5: less would reach beyond the box.
 
     The bits are those of mmdet's `FCNMaskHead` on a CPU, which samples the box and a pixel around it. (On a GPU it
     samples the whole image, where only a box without width or height has anything more: lines across the image.) Only
@@ -26,7 +26,7 @@ def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -
     assert threshold >= 0.5, threshold
     if not len(masks):
         return []
-    tiles = _tiles(boxes.cpu(), sizes)
+    tiles = _tiles(boxes, sizes)
     changes = [_changes(masks, boxes, tiles, which, threshold) for which in _groups(tiles, masks.is_cuda)]
     places, instances = (torch.cat(parts) for parts in zip(*changes))
     places = places[instances.argsort(stable=True)].split(instances.bincount(minlength=len(masks)).tolist())
@@ -62,7 +62,7 @@ def _changes(masks: Tensor, boxes: Tensor, tiles: Tensor, which: Tensor, thresho
     columns, rows = int(tiles[:, 2].max()), int(tiles[:, 3].max()) + 1
     index = which.to(masks.device, non_blocking=True)
     left, top, width, height, _ = tiles.to(masks.device, non_blocking=True).unbind(1)
-    masks, boxes = masks[index].float(), boxes[index]
+    masks, boxes = masks[index].float(), boxes[which].to(masks.device, non_blocking=True)
     x, x_inside = _samples(columns, left, width, boxes[:, 0], boxes[:, 2])
     y, y_inside = _samples(rows, top, height, boxes[:, 1], boxes[:, 3])
     # columns are rows of the sampled map, for they are the order of the runs

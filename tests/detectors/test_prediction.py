@@ -13,6 +13,8 @@ from swin_mmdet.detectors.encoded_masks import EncodedMasks
 from swin_mmdet.detectors.prediction import BatchedCascadePrediction, BatchedPrediction
 from tests.detectors.two_stage import build, features, proposals, roi_head_config, samples
 
+# of mmdet's own cascade
+pytestmark = pytest.mark.filterwarnings('ignore:To copy construct')
 NAMES = ['faster', 'mask', 'cascade', 'cascade mask']
 
 
@@ -103,6 +105,16 @@ def test_some_images_have_nothing_above_the_threshold(name):
     assert_same(predict(ours, [60, 60, 60], maps=maps), expected)
     assert [len(results) > 0 for results in expected] == [True, False, True]
     assert len(expected[0]) == 3
+
+
+@pytest.mark.parametrize('name', ['mask', 'cascade mask'])
+def test_predictions_of_low_precision_are_mmdets(name, monkeypatch):
+    nothing_left_to_mmdet(monkeypatch)
+    theirs, ours = both(roi_head_config(name))
+    with torch.autocast('cpu', torch.bfloat16):
+        expected = predict(theirs, [50, 30])
+        assert_same(predict(ours, [50, 30]), expected)
+    assert len(expected[0]) > 10
 
 
 def test_masks_are_encoded():

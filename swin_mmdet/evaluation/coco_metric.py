@@ -53,6 +53,10 @@ class CocoMetric(MMDetCocoMetric):
                 f'{metric_names(self.proposal_nums)}'
             )
 
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Collect the predictions of a batch; masks that are encoded already stay so."""
+        super().process(data_batch, [_with_encoded_masks(sample) for sample in data_samples])
+
     def compute_metrics(self, results: list[tuple[dict, dict]]) -> dict[str, float]:
         """Evaluate the (ground truth, prediction) pairs that `process` collected.
 
@@ -180,3 +184,13 @@ class CocoMetric(MMDetCocoMetric):
             if len(self.metrics) > 1:
                 values[f'{metric}_{name}_precision'] = values[f'{name}_precision']
         return values
+
+
+def _with_encoded_masks(sample: dict) -> dict:
+    """The sample with a list of RLE dicts for the masks if these hold one, such as `detectors.EncodedMasks`."""
+    pred = sample['pred_instances']
+    rles = getattr(pred.get('masks'), 'rles', None)
+    if rles is None:
+        return sample
+    # copies: mmdet turns their bytes into text in place
+    return sample | {'pred_instances': pred | {'masks': [dict(rle) for rle in rles]}}

@@ -15,7 +15,7 @@ class Detections(NamedTuple):
     """
 
     boxes: Tensor  # [B, M, 4]
-    scores: Tensor  # [B, M]
+    scores: Tensor  # [B, M] float32
     labels: Tensor  # [B, M] int64
     counts: Tensor  # [B] int64
 
@@ -48,7 +48,7 @@ def multiclass_nms(
     box = (label if boxes.shape[2] == classes else torch.zeros_like(label)) + proposal * boxes.shape[2]
     found = boxes.flatten(1, 2).gather(1, box[..., None].expand(-1, -1, 4))
     counts = keep.flatten(1).sum(1).clamp(max=max_per_image)
-    return Detections(found, kept, label, counts)
+    return Detections(found, kept.to(boxes.dtype), label, counts)
 
 
 def _classes_apart(boxes: Tensor, candidate: Tensor) -> Tensor:

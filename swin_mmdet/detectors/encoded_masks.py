@@ -1,0 +1,91 @@
+"""Predicted masks that stay run lengths until somebody asks for pixels."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from pycocotools import mask as mask_utils
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
+
+class EncodedMasks(Tensor):
+    """A bool tensor [N, H, W] that holds one COCO run-length encoding for each of its N masks.
+
+    Whatever is done with it is done with the decoded pixels, so visualizers, metrics and users take it for the tensor
+    that mmdet's mask heads return. Sizes, a choice along the first axis and `cpu()` decode nothing, and who writes COCO
+    results takes `rles`. Writing into it raises `TypeError`.
+    """
+
+    rles: list[dict]
+
+    @staticmethod
+    def __new__(cls, rles: list[dict], height: int, width: int, device: torch.device | str = 'cpu') -> 'EncodedMasks':
+        """`rles` as pycocotools has them: dicts of 'size', (height, width), and 'counts', bytes."""
+        masks = Tensor._make_wrapper_subclass(cls, (len(rles), height, width), dtype=torch.bool, device=device)
+        masks.rles = rles
+        return masks
+
+    @classmethod
+    def from_runs(
+        cls, runs: Sequence[list[int]], height: int, width: int, device: torch.device | str = 'cpu'
+    ) -> 'EncodedMasks':
+        """From the run lengths of each mask, as `paste_masks` returns them."""
+        uncompressed = [dict(size=[height, width], counts=counts) for counts in runs]
+        rles = mask_utils.frPyObjects(uncompressed, height, width) if uncompressed else []
+        return cls(rles, height, width, device)
+
+    def decode(self) -> Tensor:
+        """A plain bool tensor [N, H, W] on this one's device."""
+        # one by one: given many masks, pycocotools holds them all once more
+        pixels = torch.zeros(self.shape, dtype=torch.bool)
+        for bitmap, rle in zip(pixels.numpy(), self.rles):
+            bitmap[:] = mask_utils.decode(rle)
+        return pixels.to(self.device)
+
+    def _like(self, rles: list[dict], device: torch.device | None = None) -> 'EncodedMasks':
+        return EncodedMasks(rles, *self.shape[1:], device or self.device)
+
+    def cpu(self) -> 'EncodedMasks':
+        return self._like(self.rles, torch.device('cpu'))
+
+    def detach(self) -> 'EncodedMasks':
+        return self._like(self.rles)
+
+    def __getitem__(self, index: object) -> Tensor:
+        if isinstance(index, slice):
+            return self._like(self.rles[index])
+        if isinstance(index, (list, np.ndarray, Tensor)):
+            index = torch.as_tensor(index)
+            if index.ndim == 1 and (index.dtype != torch.bool or len(index) == len(self)):
+                chosen = index.nonzero()[:, 0] if index.dtype == torch.bool else index
+                return self._like([self.rles[i] for i in chosen.tolist()])
+        if isinstance(index, int):
+            return self[index : index + 1 or None].decode()[0]
+        return self.decode()[index]
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable, types: tuple[type, ...], args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        if func in _OF_SIZE:
+            return super().__torch_function__(func, types, args, kwargs)
+        name = func.__name__
+        in_place = name == '__setitem__' or (name.endswith('_') and not name.endswith('__'))
+        if in_place and args and isinstance(args[0], EncodedMasks):
+            raise TypeError(f'{name}: encoded masks cannot be written to; write to what decode() returns')
+        return cls.__torch_dispatch__(func, types, args, kwargs)
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, func: Callable, types: tuple[type, ...], args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        args, kwargs = tree_map_only(EncodedMasks, EncodedMasks.decode, (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+
+# what a tensor without pixels answers by itself
+_OF_SIZE = {
+    Tensor.shape.__get__, Tensor.dtype.__get__, Tensor.device.__get__, Tensor.ndim.__get__, Tensor.is_cuda.__get__,
+    Tensor.requires_grad.__get__, Tensor.size, Tensor.dim, Tensor.numel, Tensor.__len__, Tensor.is_floating_point,
+}  # fmt: skip

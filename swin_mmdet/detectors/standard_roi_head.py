@@ -10,6 +10,7 @@ from torch import Tensor
 
 from swin_mmdet.detectors.batch import gather_objects
 from swin_mmdet.detectors.matching import why_not_matched
+from swin_mmdet.detectors.prediction import BatchedPrediction
 from swin_mmdet.detectors.region_losses import (
     box_loss,
     mask_loss,
@@ -23,10 +24,10 @@ from swin_mmdet.registry import MODELS
 
 
 @MODELS.register_module()
-class StandardRoIHead(MMDetStandardRoIHead):
-    """mmdet's `StandardRoIHead`, of Faster and Mask R-CNN: same parameters, arguments and losses.
+class StandardRoIHead(BatchedPrediction, MMDetStandardRoIHead):
+    """mmdet's `StandardRoIHead`, of Faster and Mask R-CNN: same parameters, arguments, losses and detections.
 
-    What is set otherwise (another assigner, sampler, loss or head) trains as in mmdet; the log says so.
+    What is set otherwise (another assigner, sampler, loss or head) trains or predicts as in mmdet; the log says so.
     """
 
     def loss(

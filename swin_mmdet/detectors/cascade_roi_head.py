@@ -1,6 +1,7 @@
 """mmdet's cascade of R-CNN heads for a batch at once: boxes are refined where they are."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from mmdet.models.roi_heads import CascadeRoIHead as MMDetCascadeRoIHead
@@ -21,7 +22,13 @@ from swin_mmdet.detectors.region_losses import (
     why_not_box_loss,
     why_not_mask_loss,
 )
-from swin_mmdet.detectors.sampled_regions import CountsOnTheWay, SampledRegions, boxes_of, sample_regions
+from swin_mmdet.detectors.sampled_regions import (
+    CountsOnTheWay,
+    SampledRegions,
+    boxes_of,
+    classify_used,
+    sample_regions,
+)
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes, to_device
 from swin_mmdet.ops.shifted_window_attention.backends import log_once
 from swin_mmdet.registry import MODELS
@@ -55,13 +62,13 @@ class CascadeRoIHead(BatchedCascadePrediction, MMDetCascadeRoIHead):
                 boxes, valid, objects, self.bbox_assigner[stage], self.bbox_sampler[stage], head.num_classes
             )
             rois = regions.rois()
-            found = self._bbox_forward(stage, x, rois)
-            own = box_loss(head, found['cls_score'], found['bbox_pred'], regions, objects, config.pos_weight)
+            found = classify_used(head, partial(self._bbox_forward, stage, x), rois, regions)
+            own = box_loss(head, *found, regions, objects, config.pos_weight)
             losses |= _of_stage(stage, own, weight)
             if self.with_mask:
                 waiting.append((stage, weight, config, regions, rois, CountsOnTheWay(regions)))
             if stage < self.num_stages - 1:
-                boxes, valid = refine(head, found['cls_score'], found['bbox_pred'], regions, shapes)
+                boxes, valid = refine(head, *found, regions, shapes)
         # last, for then their counts have arrived
         for stage, weight, config, regions, rois, on_the_way in waiting:
             counts = on_the_way.wait()

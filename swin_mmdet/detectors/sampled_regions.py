@@ -1,12 +1,13 @@
 """The regions of a batch that an R-CNN's heads train on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from mmdet.models.task_modules import MaxIoUAssigner, RandomSampler
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.rnn import pad_sequence
 
 from swin_mmdet.detectors.batch import BatchedProposals, Objects
@@ -58,6 +59,23 @@ def sample_regions(
     boxes = boxes.gather(1, places[..., None].expand(-1, -1, 4)).masked_fill((assigned < 0)[..., None], 0)
     labels = objects.labels.gather(1, (assigned - 1).clamp(min=0)).masked_fill(assigned <= 0, classes)
     return SampledRegions(boxes, assigned, (places < added) & (assigned > 0), labels, sampling['most_positive'])
+
+
+def classify_used(
+    head: nn.Module, forward: Callable[[Tensor], dict], rois: Tensor, regions: SampledRegions
+) -> tuple[Tensor, Tensor]:
+    """Scores [B * K, n] and deltas [B * K, m] of a box head, of whatever value for unused regions.
+
+    `forward` takes rois. Statistics of a batch norm are of the used ones alone, which the host must wait for.
+    """
+    if not any(isinstance(part, _BatchNorm) for part in head.modules()):
+        found = forward(rois)
+        return found['cls_score'], found['bbox_pred']
+    used = (regions.assigned >= 0).flatten().nonzero()[:, 0]
+    found = forward(rois[used])
+    return tuple(
+        one.new_zeros(len(rois), one.shape[1]).index_copy(0, used, one) for one in (found['cls_score'], found['bbox_pred'])
+    )
 
 
 class CountsOnTheWay:

@@ -1,6 +1,7 @@
 """mmdet's R-CNN head for a batch at once: training asks the GPU one thing, how many regions have objects."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from mmdet.models.roi_heads import StandardRoIHead as MMDetStandardRoIHead
 from mmdet.models.utils import unpack_gt_instances
@@ -18,7 +19,7 @@ from swin_mmdet.detectors.region_losses import (
     why_not_box_loss,
     why_not_mask_loss,
 )
-from swin_mmdet.detectors.sampled_regions import CountsOnTheWay, boxes_of, sample_regions
+from swin_mmdet.detectors.sampled_regions import CountsOnTheWay, boxes_of, classify_used, sample_regions
 from swin_mmdet.ops.shifted_window_attention.backends import log_once
 from swin_mmdet.registry import MODELS
 
@@ -45,10 +46,8 @@ class StandardRoIHead(BatchedPrediction, MMDetStandardRoIHead):
         )
         counts = CountsOnTheWay(regions)
         rois = regions.rois()
-        found = self._bbox_forward(x, rois)
-        losses = box_loss(
-            self.bbox_head, found['cls_score'], found['bbox_pred'], regions, objects, self.train_cfg.pos_weight
-        )
+        found = classify_used(self.bbox_head, partial(self._bbox_forward, x), rois, regions)
+        losses = box_loss(self.bbox_head, *found, regions, objects, self.train_cfg.pos_weight)
         if self.with_mask:
             counts = counts.wait()
             positive = positive_regions(regions, counts)

@@ -104,10 +104,10 @@ def test_augmentation_flips_then_resizes_or_crops(name: str):
     pipeline = load(name).train_dataloader.dataset.pipeline
     assert [step.type for step in pipeline] == [
         'LoadImageFromFile',
-        'LoadAnnotations',
-        'RandomFlip',
+        'swin_mmdet.LoadAnnotations',
+        'swin_mmdet.RandomFlip',
         'RandomChoice',
-        'PackDetInputs',
+        'swin_mmdet.PackDetInputs',
     ]
     assert pipeline[1].with_mask
     assert pipeline[2].prob == 0.5

@@ -41,8 +41,10 @@ def train_config(iou=0.5, number=48):
 
 
 def box_head(agnostic, loss_bbox=L1):
-    return {
-        'type': 'Shared2FCBBoxHead', 'in_channels': 8, 'fc_out_channels': 16, 'roi_feat_size': 3,
+    # where there are several stages one of them may find fewer regions than it samples
+    norm = {'num_shared_convs': 1, 'conv_out_channels': 8, 'norm_cfg': {'type': 'BN'}} if loss_bbox is GIOU else {}
+    return norm | {
+        'type': 'ConvFCBBoxHead', 'num_shared_fcs': 1, 'in_channels': 8, 'fc_out_channels': 16, 'roi_feat_size': 3,
         'num_classes': CLASSES, 'reg_class_agnostic': agnostic, 'reg_decoded_bbox': loss_bbox is GIOU,
         'bbox_coder': {'type': 'DeltaXYWHBBoxCoder', 'target_stds': [0.1, 0.1, 0.2, 0.2]},
         'loss_cls': {'type': 'CrossEntropyLoss', 'loss_weight': 1.5}, 'loss_bbox': loss_bbox,

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tests.numerics import assert_equal_to_definition
 
 from swin_mmdet.ops.normalize_images import normalize_images, plain_normalize_images
+from tests.numerics import assert_equal_to_definition
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 MEAN, STD = torch.tensor([123.675, 116.28, 103.53]), torch.tensor([58.395, 57.12, 57.375])

@@ -6,8 +6,8 @@ train_scales = [(short, 1333) for short in range(480, 801, 32)]
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='swin_mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='swin_mmdet.RandomFlip', prob=0.5),
     dict(
         type='RandomChoice',
         transforms=[
@@ -21,10 +21,19 @@ train_pipeline = [
             ],
         ],
     ),
-    dict(type='PackDetInputs'),
+    dict(type='swin_mmdet.PackDetInputs'),
+]
+
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
+    dict(type='swin_mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='swin_mmdet.PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 val_evaluator = dict(type='swin_mmdet.CocoMetric')
 test_evaluator = dict(type='swin_mmdet.CocoMetric')

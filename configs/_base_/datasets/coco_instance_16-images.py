@@ -12,11 +12,11 @@ chosen = dict(
 
 pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='swin_mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='Resize', scale=(512, 512), keep_ratio=True),
     # `instances`: the evaluator takes the ground truth from the data set, since the file has other images too
     dict(
-        type='PackDetInputs',
+        type='swin_mmdet.PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'instances'),
     ),
 ]

@@ -14,4 +14,12 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint=pretrained),
     ),
     neck=dict(in_channels=[96, 192, 384, 768]),
+    # mmdet's parts, for a whole batch at once
+    data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
+    rpn_head=dict(type='swin_mmdet.RPNHead'),
+    roi_head=dict(
+        type='swin_mmdet.StandardRoIHead',
+        bbox_roi_extractor=dict(type='swin_mmdet.SingleRoIExtractor'),
+        mask_roi_extractor=dict(type='swin_mmdet.SingleRoIExtractor'),
+    ),
 )

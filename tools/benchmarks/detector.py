@@ -1,0 +1,256 @@
+"""A training step and an inference of whole detectors, mmdet's parts beside ours, in turns in one process.
+
+    python tools/benchmarks/detector.py --out tools/benchmarks/results/detector-h100.csv
+
+A training step is the model's `train_step` from uint8 images in pinned memory, with the config's optimizer wrapper in
+mixed precision; an inference is `test_step`, with masks as they are returned. Images, boxes and masks are random. The
+parts are timed in runs of their own, each from an idle GPU to an idle GPU, so that they are more than the whole.
+"""
+
+import argparse
+import gc
+import itertools
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+import cv2
+import numpy as np
+import torch
+from harness import conditions, gpu_work, measure, rounded, write_rows
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.structures import InstanceData
+from torch import nn
+
+from swin_mmdet.datasets import PackedMasks
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+OURS = {
+    'mask-rcnn': 'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
+    'cascade-mask-rcnn': 'swin/cascade-mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
+}
+# images of a batch, height, width, objects of an image
+CASES = {'2x800x1344': (2, 800, 1344, 10), '8x512x512': (8, 512, 512, 27), '8x800x1344': (8, 800, 1344, 10)}
+PEERS = ('ours', 'mmdet', 'mmdet with our backbone')
+PARTS = ('preprocess', 'backbone', 'neck', 'rpn', 'roi', 'backward', 'optimizer')
+
+
+def model_config(name: str, peer: str) -> Config:
+    """The config of a detector with parts of ours or of mmdet."""
+    cfg = Config.fromfile(CONFIGS / OURS[name])
+    cfg.model.backbone.init_cfg = None
+    # one process: mmengine's runner does the same for a run on one GPU
+    to_plain_norms(cfg.model)
+    if peer != 'ours':
+        to_mmdet(cfg.model, with_backbone=peer == 'mmdet')
+        cfg.optim_wrapper.optimizer.pop('fused', None)
+        if 'dtype' in cfg.optim_wrapper:
+            # mmdet's recipe
+            cfg.optim_wrapper.pop('dtype')
+            cfg.optim_wrapper.loss_scale = 'dynamic'
+    return cfg
+
+
+def to_plain_norms(part: object) -> None:
+    """SyncBN needs several processes."""
+    for value in part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ():
+        if isinstance(value, dict) and value.get('type') == 'SyncBN':
+            value['type'] = 'BN'
+        to_plain_norms(value)
+
+
+def to_mmdet(part: object, with_backbone: bool) -> None:
+    """Every part of ours becomes mmdet's of the same name."""
+    if isinstance(part, dict):
+        name = part.get('type')
+        if name == 'swin_mmdet.SwinTransformer':
+            if with_backbone:
+                part.pop('arch')
+                part['type'] = 'SwinTransformer'
+        elif isinstance(name, str):
+            part['type'] = name.removeprefix('swin_mmdet.')
+    for value in part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ():
+        to_mmdet(value, with_backbone)
+
+
+def make_batch(images: int, height: int, width: int, objects: int, peer: str, classes: int = 80) -> dict:
+    """What a loader gives: uint8 images and samples with ellipses for masks."""
+    generator = np.random.default_rng(0)
+    inputs, samples = [], []
+    for _ in range(images):
+        image = torch.from_numpy(generator.integers(256, size=(height, width, 3), dtype=np.uint8)).permute(2, 0, 1)
+        inputs.append((image if peer == 'ours' else image.contiguous()).pin_memory())
+        side = np.exp(generator.uniform(np.log(16), np.log(min(height, width) / 2), (objects, 2)))
+        corner = generator.uniform(0, 1, (objects, 2)) * ((width, height) - side)
+        masks = np.zeros((objects, height, width), np.uint8)
+        for mask, (x, y), (w, h) in zip(masks, corner, side, strict=True):
+            cv2.ellipse(mask, (int(x + w / 2), int(y + h / 2)), (int(w / 2), int(h / 2)), 0, 0, 360, 1, -1)
+        masks = BitmapMasks(masks, height, width)
+        instances = InstanceData(
+            bboxes=torch.from_numpy(np.concatenate([corner, corner + side], 1)).float(),
+            labels=torch.from_numpy(generator.integers(classes, size=objects)),
+            masks=PackedMasks.from_bitmap(masks) if peer == 'ours' else masks,
+        )
+        meta = {'img_shape': (height, width), 'ori_shape': (height, width), 'scale_factor': (1.0, 1.0), 'img_id': 0}
+        samples.append(DetDataSample(gt_instances=instances, ignored_instances=instances[:0], metainfo=meta))
+    return {'inputs': inputs, 'data_samples': samples}
+
+
+class Detector:
+    """A model with its optimizer and one batch."""
+
+    def __init__(self, name: str, peer: str, case: tuple[int, ...], mode: str) -> None:
+        torch.manual_seed(0)
+        cfg = model_config(name, peer)
+        self.model: nn.Module = MODELS.build(cfg.model).cuda()
+        self.model.init_weights()
+        self.model.train(mode == 'train')
+        self.wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
+        # what is measured is a step, not what training for hours with random labels makes of the weights
+        for group in self.wrapper.optimizer.param_groups:
+            group['lr'] = 1e-6
+        self.batch = make_batch(*case, peer)
+        self.mode = mode
+
+    def __call__(self) -> object:
+        if self.mode == 'train':
+            return self.model.train_step(self.batch, self.wrapper)
+        with torch.no_grad(), torch.autocast('cuda', torch.float16):
+            return self.model.test_step(self.batch)
+
+    def parts(self) -> dict[str, tuple[object, str]]:
+        """The functions that the parts are."""
+        model, train = self.model, self.mode == 'train'
+        parts = {
+            'preprocess': (model.data_preprocessor, 'forward'),
+            'backbone': (model.backbone, 'forward'),
+            'neck': (model.neck, 'forward'),
+            'rpn': (model.rpn_head, 'loss_and_predict' if train else 'predict'),
+            'roi': (model.roi_head, 'loss' if train else 'predict'),
+        }
+        if train:
+            parts |= {'backward': (self.wrapper, 'backward'), 'optimizer': (self.wrapper, 'step')}
+        return parts
+
+
+@contextmanager
+def timed(parts: dict[str, tuple[object, str]], times: dict[str, float]) -> Iterator[None]:
+    """Adds the milliseconds of the functions to `times`, from an idle GPU to an idle GPU."""
+
+    def wrap(name: str, function: Callable) -> Callable:
+        def run(*args, **kwargs) -> object:
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            result = function(*args, **kwargs)
+            torch.cuda.synchronize()
+            times[name] = times.get(name, 0.0) + 1000 * (time.perf_counter() - start)
+            return result
+
+        return run
+
+    for name, (owner, function) in parts.items():
+        setattr(owner, function, wrap(name, getattr(owner, function)))
+    try:
+        yield
+    finally:
+        for owner, function in parts.values():
+            delattr(owner, function)
+
+
+def part_times(detector: Detector, runs: int) -> dict[str, float]:
+    """Median milliseconds of each part."""
+    found = []
+    for _ in range(runs):
+        times: dict[str, float] = {}
+        with timed(detector.parts(), times):
+            detector()
+        found.append(times)
+    return {f'{name} ms': float(np.median([times[name] for times in found])) for name in found[0]}
+
+
+def synchronisations(detector: Detector) -> int:
+    """How often the host waits for the GPU in a step, as PyTorch knows it."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter('always')
+        torch.cuda.set_sync_debug_mode('warn')
+        try:
+            detector()
+        finally:
+            torch.cuda.set_sync_debug_mode('default')
+    return sum('called a synchronizing CUDA operation' in str(one.message) for one in found)
+
+
+def measure_case(name: str, peers: list[str], case: tuple[int, ...], mode: str, repeats: int) -> Iterator[dict]:
+    """A row for each peer, mmdet's time in all of them."""
+    detectors, failed = {}, {}
+    for peer in peers:
+        try:
+            detectors[peer] = Detector(name, peer, case, mode)
+            detectors[peer]()
+        except Exception as error:
+            traceback.print_exc()
+            detectors.pop(peer, None)
+            failed[peer] = f'{type(error).__name__}: {error}'.splitlines()[0][:200]
+    results = measure(detectors, repeats)
+    theirs = results.get('mmdet', {}).get('median ms')
+    for peer in peers:
+        row = {'peer': peer, 'detector': name, 'mode': mode, 'batch': case[0], 'height': case[1], 'width': case[2]}
+        row |= {'objects': case[3]}
+        if peer in detectors:
+            work = gpu_work(detectors[peer])
+            median = results[peer]['median ms']
+            row |= results[peer] | {
+                'to mmdet': median / theirs if theirs else None,
+                'kernels': len(work),
+                'GPU busy': sum(us for _, us in work) / 1000 / median,
+                'synchronisations': synchronisations(detectors[peer]),
+            }
+            row |= part_times(detectors[peer], max(3, repeats // 3))
+        yield row | {'failed': failed.get(peer, '')}
+    del detectors
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--out', type=Path, help='CSV file to write (default: only print)')
+    parser.add_argument('--detectors', nargs='+', choices=OURS, default=['mask-rcnn'])
+    parser.add_argument('--peers', nargs='+', choices=PEERS, default=['ours', 'mmdet'])
+    parser.add_argument('--cases', nargs='+', choices=CASES, default=list(CASES))
+    parser.add_argument('--modes', nargs='+', choices=('train', 'infer'), default=['train', 'infer'])
+    parser.add_argument('--repeats', type=int, default=12)
+    parser.add_argument('--commit', help='of the code that runs (default: asks git)')
+    args = parser.parse_args(argv)
+    register_all_modules()
+    where = conditions(args.commit)
+    columns = [f'{part} ms' for part in PARTS]
+    rows = []
+    for name, case, mode in itertools.product(args.detectors, args.cases, args.modes):
+        for row in measure_case(name, args.peers, CASES[case], mode, args.repeats):
+            failed = row.pop('failed')
+            row = dict.fromkeys((*row, *MEASURED)) | row | {key: row.get(key) for key in columns} | {'failed': failed}
+            rows.append(rounded(row) | where)
+            print(*rows[-1].values(), flush=True)
+            if args.out:
+                write_rows(args.out, rows)
+
+
+MEASURED = (
+    'median ms', 'p20 ms', 'p80 ms', 'peak MiB', 'launch us', 'to mmdet', 'kernels', 'GPU busy', 'synchronisations',
+)  # fmt: skip
+
+
+if __name__ == '__main__':
+    main()

@@ -30,7 +30,8 @@ PIPELINES = {
     'resize without ratio': [LOAD, {'type': 'Resize', 'scale': (70, 31), 'keep_ratio': False}, FLIP, PACK],
     'crop alone': [LOAD, FLIP, CROP, PACK],
     'boxes from masks': [
-        LOAD, CROP | {'recompute_bbox': True}, {'type': 'FilterAnnotations', 'by_mask': True, 'keep_empty': False}, PACK,
+        LOAD, CROP | {'recompute_bbox': True}, {'type': 'FilterAnnotations', 'by_mask': True, 'keep_empty': False},
+        PACK,
     ],
     'large scale jitter': [
         LOAD, {'type': 'RandomResize', 'scale': (60, 60), 'ratio_range': (0.3, 2.0), 'keep_ratio': True},

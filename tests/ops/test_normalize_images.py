@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tests.numerics import assert_equal_to_definition
 
 from swin_mmdet.ops.normalize_images import normalize_images, plain_normalize_images
+from tests.numerics import assert_equal_to_definition
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 MEAN, STD = torch.tensor([123.675, 116.28, 103.53]), torch.tensor([58.395, 57.12, 57.375])
@@ -24,7 +24,9 @@ ways = pytest.mark.parametrize(
 
 def images(*sizes, channels_last=True):
     generator = torch.Generator().manual_seed(0)
-    made = [torch.randint(0, 256, (height, width, 3), dtype=torch.uint8, generator=generator) for height, width in sizes]
+    made = [
+        torch.randint(0, 256, (height, width, 3), dtype=torch.uint8, generator=generator) for height, width in sizes
+    ]
     views = [image.to(DEVICE).permute(2, 0, 1) for image in made]
     return views if channels_last else [view.contiguous() for view in views]
 

@@ -14,10 +14,8 @@ COLUMNS = 512
 
 @fast_launch
 @triton.jit(
-    do_not_specialize=[
-        'height', 'width', 'stride_y', 'padded_height', 'padded_width', 'pad_value'
-    ]
-)  # fmt: skip
+    do_not_specialize=['height', 'width', 'stride_channel', 'stride_y', 'padded_height', 'padded_width', 'pad_value']
+)
 def normalize_kernel(
     image, mean, std, padded, height, width, stride_channel, stride_y, stride_x, padded_height, padded_width, pad_value,
     HAS_MEAN: tl.constexpr, REVERSE: tl.constexpr, COLUMNS: tl.constexpr,

@@ -24,7 +24,9 @@ ways = pytest.mark.parametrize(
 
 def images(*sizes, channels_last=True):
     generator = torch.Generator().manual_seed(0)
-    made = [torch.randint(0, 256, (height, width, 3), dtype=torch.uint8, generator=generator) for height, width in sizes]
+    made = [
+        torch.randint(0, 256, (height, width, 3), dtype=torch.uint8, generator=generator) for height, width in sizes
+    ]
     views = [image.to(DEVICE).permute(2, 0, 1) for image in made]
     return views if channels_last else [view.contiguous() for view in views]
 

@@ -24,7 +24,7 @@ import torch
 from harness import conditions, rounded, write_rows
 from mmdet.registry import DATASETS, TRANSFORMS
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
@@ -103,7 +103,7 @@ def time_steps(samples: dict[str, Samples]) -> list[dict]:
 def time_worker(samples: dict[str, Samples]) -> Iterator[dict]:
     """A row for each way."""
     for way, one in samples.items():
-        loader = DataLoader(one, batch_size=2, num_workers=1, collate_fn=pseudo_collate, worker_init_fn=alone)
+        loader = DataLoader(one, batch_size=2, num_workers=1, collate_fn=list, worker_init_fn=alone)
         batches = iter(loader)
         next(batches)
         start = time.perf_counter()

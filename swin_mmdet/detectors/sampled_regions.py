@@ -73,9 +73,8 @@ def classify_used(
         return found['cls_score'], found['bbox_pred']
     used = (regions.assigned >= 0).flatten().nonzero()[:, 0]
     found = forward(rois[used])
-    return tuple(
-        one.new_zeros(len(rois), one.shape[1]).index_copy(0, used, one) for one in (found['cls_score'], found['bbox_pred'])
-    )
+    both = found['cls_score'], found['bbox_pred']
+    return tuple(one.new_zeros(len(rois), one.shape[1]).index_copy(0, used, one) for one in both)
 
 
 class CountsOnTheWay:

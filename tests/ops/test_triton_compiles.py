@@ -12,7 +12,10 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-POINTERS = {torch.float32: '*fp32', torch.bfloat16: '*bf16', torch.int64: '*i64', torch.uint8: '*u8'}
+POINTERS = {
+    torch.float32: '*fp32', torch.bfloat16: '*bf16', torch.int64: '*i64', torch.int32: '*i32', torch.uint8: '*u8',
+    torch.bool: '*i1',
+}  # fmt: skip
 
 
 class CompiledOnly:
@@ -77,13 +80,36 @@ def compile_nms(count: int) -> None:
     triton_batched_nms(torch.empty(1, count, 4), torch.empty(1, count, dtype=torch.bool), 0.5)
 
 
+def compile_detector_parts() -> None:
+    from swin_mmdet.ops.box_assignment import AssignmentRule
+    from swin_mmdet.ops.triton_box_assignment import triton_assign_boxes
+    from swin_mmdet.ops.triton_mask_targets import triton_mask_targets
+    from swin_mmdet.ops.triton_normalize_images import triton_normalize_images
+    from swin_mmdet.ops.triton_roi_align import triton_pyramid_roi_align
+
+    boxes, number, valid = torch.zeros(1, 9, 4), torch.zeros(9, dtype=torch.int64), torch.ones(1, 9, dtype=torch.bool)
+    for best in (None, 0.3):
+        triton_assign_boxes(boxes, valid, boxes, number[:1], AssignmentRule(0.7, 0.3, best=best))
+    byte = torch.zeros(9, dtype=torch.uint8)
+    triton_mask_targets(byte, number, boxes[0].int(), (8, 8), number, boxes[0], 28)
+    image = torch.zeros(9, 9, 3, dtype=torch.uint8).permute(2, 0, 1)
+    triton_normalize_images([image], torch.zeros(3), torch.ones(3), (32, 32), 0, True)
+    maps = [torch.zeros(1, 256, 8, 8, dtype=torch.bfloat16, requires_grad=True)]
+    found = triton_pyramid_roi_align(maps, boxes[0], number, number, (0.25,), 7, 0)
+    found.sum().backward()
+
+
 def main() -> None:
     import swin_mmdet.ops.triton_batched_nms as nms
+    import swin_mmdet.ops.triton_box_assignment as assignment
     import swin_mmdet.ops.triton_column_sums as column_sums
+    import swin_mmdet.ops.triton_mask_targets as masks
+    import swin_mmdet.ops.triton_normalize_images as images
+    import swin_mmdet.ops.triton_roi_align as align
     from swin_mmdet.ops.residual_branch import triton_launch as residual
     from swin_mmdet.ops.shifted_window_attention import triton_launch as attention
 
-    for module in (attention, residual, column_sums, nms):
+    for module in (attention, residual, column_sums, nms, assignment, masks, images, align):
         for name in [name for name in vars(module) if name.endswith('_kernel')]:
             setattr(module, name, CompiledOnly(getattr(module, name).function))
     for window_size, dtype, cosine in (
@@ -96,6 +122,7 @@ def main() -> None:
     compile_branches(torch.bfloat16)
     compile_nms(65)
     compile_nms(2000)
+    compile_detector_parts()
 
 
 @pytest.mark.slow
@@ -106,7 +133,7 @@ def test_the_kernels_compile():
     done = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     shared = [int(line.split()[1]) for line in done.stdout.splitlines()]
-    assert len(shared) == 3 + 3 + 5 + 5 + 15 + 2 + 2
+    assert len(shared) == 3 + 3 + 5 + 5 + 15 + 2 + 2 + 3 + 1 + 1 + 2
     # what the smallest GPUs of those that the kernels are for have
     assert max(shared) <= 99 * 1024, done.stdout
 

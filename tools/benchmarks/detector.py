@@ -29,6 +29,7 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
 from torch import nn
@@ -234,6 +235,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--commit', help='of the code that runs (default: asks git)')
     args = parser.parse_args(argv)
     register_all_modules()
+    # it says every parameter's learning rate
+    MMLogger.get_current_instance().setLevel('WARNING')
     where = conditions(args.commit)
     columns = [f'{part} ms' for part in PARTS]
     rows = []

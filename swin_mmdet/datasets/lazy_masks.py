@@ -35,6 +35,11 @@ class LazyMasks(CompactMasks):
         self.original_shape = height, width
         self.rows, self.columns = np.arange(height), np.arange(width)
 
+    @classmethod
+    def from_bitmap(cls, bitmap: BitmapMasks) -> 'LazyMasks':
+        rles = [rle_codec.encode(np.asfortranarray(mask != 0, np.uint8)) for mask in bitmap.masks]
+        return cls(rles, bitmap.height, bitmap.width)
+
     @property
     def height(self) -> int:
         return len(self.rows)

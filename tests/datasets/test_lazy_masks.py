@@ -141,6 +141,13 @@ def test_steps_leave_their_source_as_it_was():
     assert_equal(theirs, ours)
 
 
+def test_assigned_bitmaps_replace_the_masks():
+    theirs, ours = both(np.random.default_rng(8), (30, 40))
+    theirs, ours = theirs.flip().resize((20, 50)), ours.flip().resize((20, 50))
+    theirs.masks = ours.masks = np.where(np.tri(20, 50), 0, theirs.masks)
+    assert_equal(theirs.flip('vertical').resize((33, 21)), ours.flip('vertical').resize((33, 21)))
+
+
 def test_packing_gives_tight_boxes():
     square = [[10.0, 4.0, 20.0, 4.0, 20.0, 12.0, 10.0, 12.0]]
     packed = LazyMasks([square], 30, 40).flip().resize((60, 120)).pack()

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pycocotools.mask as rle_codec
 import pytest
 import torch
 from mmdet.datasets.transforms import LoadAnnotations as MMDetLoadAnnotations
@@ -65,6 +66,20 @@ def test_chains_of_steps_give_mmdets_masks(seed):
         theirs, ours = getattr(theirs, name)(*arguments), getattr(ours, name)(*arguments)
         assert isinstance(ours, LazyMasks), name
         assert_equal(theirs, ours)
+
+
+@pytest.mark.parametrize('digits', [0, 1, 15])
+def test_polygons_within_and_beyond_the_image_are_pycocotools(digits):
+    rng = np.random.default_rng(digits)
+    for _ in range(300):
+        height, width = rng.integers(1, 60, 2).tolist()
+        centre = rng.uniform(-0.3, 1.3, 2) * (width, height)
+        parts = [
+            (centre + rng.uniform(-30, 30, (corners, 2))).round(digits).ravel()
+            for corners in rng.integers(3, 9, rng.integers(1, 4))
+        ]
+        expected = rle_codec.decode(rle_codec.merge(rle_codec.frPyObjects(parts, height, width)))
+        np.testing.assert_array_equal(LazyMasks([parts], height, width).to_ndarray()[0], expected)
 
 
 @pytest.mark.parametrize('old', [1, 7, 427, 640])

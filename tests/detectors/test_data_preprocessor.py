@@ -20,6 +20,7 @@ from mmengine.structures import InstanceData, PixelData
 from swin_mmdet.datasets import PackedMasks
 from swin_mmdet.detectors import DetDataPreprocessor
 
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 RECIPE = dict(
     mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True, pad_mask=True, pad_size_divisor=32
 )
@@ -43,8 +44,8 @@ def batch(*sizes, dtype=torch.uint8, channels=3, channels_last=True, pack=Packed
 
 def run_both(data, training=True, **options):
     options = RECIPE | options
-    expected = MMDetDataPreprocessor(**options)(copy.deepcopy(data), training)
-    result = DetDataPreprocessor(**options)(copy.deepcopy(data), training)
+    expected = MMDetDataPreprocessor(**options).to(DEVICE)(copy.deepcopy(data), training)
+    result = DetDataPreprocessor(**options).to(DEVICE)(copy.deepcopy(data), training)
     assert result.keys() == expected.keys()
     assert result['inputs'].dtype == torch.float32
     torch.testing.assert_close(result['inputs'], expected['inputs'], rtol=1e-6, atol=0)

@@ -122,4 +122,4 @@ class PackedMasks(CompactMasks):
 
 
 def _as_array(tensor: Tensor) -> np.ndarray | Tensor:
-    return tensor if tensor.is_cuda else tensor.numpy()
+    return tensor.numpy() if tensor.device.type == 'cpu' else tensor

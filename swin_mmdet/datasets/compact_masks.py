@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
+from mmdet.structures.mask import BitmapMasks
 
 
 def _by_bitmap(name: str) -> Callable:
@@ -16,8 +16,8 @@ def _by_bitmap(name: str) -> Callable:
     return method
 
 
-class CompactMasks(BaseInstanceMasks):
-    """Masks of G objects in an image of `height` x `width` that are not kept as bitmaps."""
+class CompactMasks(BitmapMasks):
+    """Masks of G objects in an image of `height` x `width` that pass for mmdet's bitmaps, and are not kept as such."""
 
     height: int
     width: int
@@ -25,6 +25,11 @@ class CompactMasks(BaseInstanceMasks):
     @abstractmethod
     def to_bitmap(self) -> BitmapMasks:
         """The same as mmdet's bitmaps, on the CPU."""
+
+    @classmethod
+    @abstractmethod
+    def from_bitmap(cls, bitmap: BitmapMasks) -> 'CompactMasks':
+        """The same masks; values other than 0 become 1."""
 
     rescale = _by_bitmap('rescale')
     resize = _by_bitmap('resize')
@@ -40,8 +45,12 @@ class CompactMasks(BaseInstanceMasks):
 
     @property
     def masks(self) -> np.ndarray:
-        """uint8 [G, H, W], as an attribute of mmdet's bitmaps."""
+        """uint8 [G, H, W], made anew each time: what is written into it is lost, what is assigned is kept."""
         return self.to_ndarray()
+
+    @masks.setter
+    def masks(self, masks: np.ndarray) -> None:
+        vars(self).update(vars(self.from_bitmap(BitmapMasks(masks, self.height, self.width))))
 
     @property
     def areas(self) -> np.ndarray:

@@ -17,6 +17,8 @@ from swin_mmdet.datasets.packed_masks import NOTHING, Box, PackedMasks, pack_bit
 FLIPS = {'horizontal': (1, -1), 'vertical': (-1, 1), 'diagonal': (-1, -1)}
 # a pixel that is none of the original
 OUTSIDE = np.array([-1])
+# pixels beyond the last corner of a polygon: one is what its edge is rounded to, one more is where its last run ends
+MARGIN = 3
 
 
 class LazyMasks(CompactMasks):
@@ -34,6 +36,11 @@ class LazyMasks(CompactMasks):
         self.annotations = list(annotations)
         self.original_shape = height, width
         self.rows, self.columns = np.arange(height), np.arange(width)
+
+    @classmethod
+    def from_bitmap(cls, bitmap: BitmapMasks) -> 'LazyMasks':
+        rles = [rle_codec.encode(np.asfortranarray(mask != 0, np.uint8)) for mask in bitmap.masks]
+        return cls(rles, bitmap.height, bitmap.width)
 
     @property
     def height(self) -> int:
@@ -127,10 +134,11 @@ class LazyMasks(CompactMasks):
     def _encode(self, annotation: list | dict) -> dict:
         """The RLE of an object, in pycocotools' compressed form."""
         if isinstance(annotation, list):
+            # pycocotools decodes whole images; a polygon's pixels do not depend on how far the image goes on beyond it
+            right, bottom = np.concatenate(annotation).reshape(-1, 2).max(axis=0).clip(0).astype(int).tolist()
             height, width = self.original_shape
-            # pycocotools decodes every column of an image; polygons do not depend on those to the right of them
-            right = max(np.max(polygon[::2]) for polygon in annotation)
-            return rle_codec.merge(rle_codec.frPyObjects(annotation, height, min(width, max(int(right), 0) + 3)))
+            rles = rle_codec.frPyObjects(annotation, min(height, bottom + MARGIN), min(width, right + MARGIN))
+            return rles[0] if len(rles) == 1 else rle_codec.merge(rles)
         if tuple(annotation['size']) != self.original_shape:
             raise ValueError(f'an RLE of size {annotation["size"]} in an image of {self.original_shape}')
         if isinstance(annotation['counts'], list):

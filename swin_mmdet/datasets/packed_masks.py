@@ -55,7 +55,6 @@ class PackedMasks(CompactMasks):
 
     @classmethod
     def from_bitmap(cls, bitmap: BitmapMasks) -> 'PackedMasks':
-        """The same masks; values other than 0 become 1."""
         return cls.from_crops([pack_bitmap(mask) for mask in bitmap.masks], bitmap.height, bitmap.width)
 
     @classmethod
@@ -123,4 +122,4 @@ class PackedMasks(CompactMasks):
 
 
 def _as_array(tensor: Tensor) -> np.ndarray | Tensor:
-    return tensor if tensor.is_cuda else tensor.numpy()
+    return tensor.numpy() if tensor.device.type == 'cpu' else tensor

@@ -11,7 +11,7 @@ MAPS = 8
 
 
 def mask_targets(
-    bits: Tensor, starts: Tensor, boxes: Tensor, image_size: tuple[int, int], objects: Tensor, rois: Tensor, size: int
+    bits: Tensor, starts: Tensor, boxes: Tensor, objects: Tensor, rois: Tensor, size: int, image_size: tuple[int, int]
 ) -> Tensor:
     """Where at least half of each cell of a RoI is covered: [N, size, size] float32 of 0 and 1.
 
@@ -20,20 +20,20 @@ def mask_targets(
 
     Args:
         bits, starts, boxes: masks of G objects as `PackedMasks` holds them: uint8 [n], int64 [G], int32 [G, 4]
-        image_size: height and width of the masks; beyond them a mask goes on as at its border
         objects: [N] int64, which object each RoI is for
         rois: [N, 4], x1, y1, x2, y2 in the image
+        image_size: height and width of the masks; up to a pixel beyond them a mask goes on as at its border
     """
     rois = rois.float()
     if rois.is_cuda and why_not_kernels(rois.device, rois.dtype) is None:
         from swin_mmdet.ops.triton_mask_targets import triton_mask_targets
 
-        return triton_mask_targets(bits, starts, boxes, image_size, objects, rois, size)
-    return plain_mask_targets(bits, starts, boxes, image_size, objects, rois, size)
+        return triton_mask_targets(bits, starts, boxes, objects, rois, size, image_size)
+    return plain_mask_targets(bits, starts, boxes, objects, rois, size, image_size)
 
 
 def plain_mask_targets(
-    bits: Tensor, starts: Tensor, boxes: Tensor, image_size: tuple[int, int], objects: Tensor, rois: Tensor, size: int
+    bits: Tensor, starts: Tensor, boxes: Tensor, objects: Tensor, rois: Tensor, size: int, image_size: tuple[int, int]
 ) -> Tensor:
     """The same by torchvision's RoIAlign on unpacked masks, some objects at a time."""
     # torchvision refuses a RoI that ends before it starts, which covers nothing

@@ -74,7 +74,7 @@ def mask_targets_kernel(
 
 
 def triton_mask_targets(
-    bits: Tensor, starts: Tensor, boxes: Tensor, image_size: tuple[int, int], objects: Tensor, rois: Tensor, size: int
+    bits: Tensor, starts: Tensor, boxes: Tensor, objects: Tensor, rois: Tensor, size: int, image_size: tuple[int, int]
 ) -> Tensor:
     """As `mask_targets`; rois are float32."""
     targets = torch.empty(len(rois), size, size, dtype=torch.float32, device=rois.device)

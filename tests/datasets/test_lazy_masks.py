@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pycocotools.mask as rle_codec
 import pytest
 import torch
 from mmdet.datasets.transforms import LoadAnnotations as MMDetLoadAnnotations
@@ -65,6 +66,20 @@ def test_chains_of_steps_give_mmdets_masks(seed):
         theirs, ours = getattr(theirs, name)(*arguments), getattr(ours, name)(*arguments)
         assert isinstance(ours, LazyMasks), name
         assert_equal(theirs, ours)
+
+
+@pytest.mark.parametrize('digits', [0, 1, 15])
+def test_polygons_within_and_beyond_the_image_are_pycocotools(digits):
+    rng = np.random.default_rng(digits)
+    for _ in range(300):
+        height, width = rng.integers(1, 60, 2).tolist()
+        centre = rng.uniform(-0.3, 1.3, 2) * (width, height)
+        parts = [
+            (centre + rng.uniform(-30, 30, (corners, 2))).round(digits).ravel()
+            for corners in rng.integers(3, 9, rng.integers(1, 4))
+        ]
+        expected = rle_codec.decode(rle_codec.merge(rle_codec.frPyObjects(parts, height, width)))
+        np.testing.assert_array_equal(LazyMasks([parts], height, width).to_ndarray()[0], expected)
 
 
 @pytest.mark.parametrize('old', [1, 7, 427, 640])
@@ -139,6 +154,13 @@ def test_steps_leave_their_source_as_it_was():
     theirs, ours = both(np.random.default_rng(6), (30, 40))
     ours.flip().crop(np.array([1, 1, 5, 5])).pad((9, 9)).resize((3, 3))
     assert_equal(theirs, ours)
+
+
+def test_assigned_bitmaps_replace_the_masks():
+    theirs, ours = both(np.random.default_rng(8), (30, 40))
+    theirs, ours = theirs.flip().resize((20, 50)), ours.flip().resize((20, 50))
+    theirs.masks = ours.masks = np.where(np.tri(20, 50), 0, theirs.masks)
+    assert_equal(theirs.flip('vertical').resize((33, 21)), ours.flip('vertical').resize((33, 21)))
 
 
 def test_packing_gives_tight_boxes():

@@ -6,7 +6,9 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from mmdet.models.utils.misc import mask2ndarray
 from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
@@ -120,6 +122,22 @@ def test_mmdets_methods_work(name, arguments):
     bitmap = bitmaps()
     packed = PackedMasks.from_bitmap(bitmap)
     np.testing.assert_array_equal(getattr(packed, name)(*arguments).masks, getattr(bitmap, name)(*arguments).masks)
+
+
+def test_assigned_bitmaps_replace_the_masks():
+    packed = PackedMasks.from_bitmap(bitmaps())
+    masks = packed.masks
+    masks[1:, 7:] = 0
+    packed.masks = masks[1:]
+    np.testing.assert_array_equal(packed.to_ndarray(), masks[1:])
+
+
+def test_what_asks_for_bitmaps_takes_them():
+    bitmap = bitmaps()
+    packed = PackedMasks.from_bitmap(bitmap)
+    np.testing.assert_array_equal(mask2ndarray(packed), bitmap.masks)
+    boxes = HorizontalBoxes.from_instance_masks(packed)
+    assert torch.equal(boxes.tensor, HorizontalBoxes.from_instance_masks(bitmap).tensor)
 
 
 def test_samples_move_and_select_their_masks():

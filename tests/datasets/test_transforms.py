@@ -102,6 +102,19 @@ def test_results_are_mmdets(name, seed):
             assert isinstance(instances.masks, PolygonMasks)
 
 
+def test_copy_paste_takes_lazy_masks():
+    found = []
+    for steps in ([LOAD], in_our_scope([LOAD])):
+        target, source = run(steps, 0), run(steps, 1)
+        np.random.seed(0)
+        mixed = TRANSFORMS.build({'type': 'CopyPaste', 'mask_occluded_thr': 10})(target | {'mix_results': [source]})
+        found.append(mixed)
+    theirs, ours = found
+    np.testing.assert_array_equal(ours['gt_masks'].masks, theirs['gt_masks'].masks)
+    np.testing.assert_array_equal(ours['img'], theirs['img'])
+    assert theirs['gt_masks'].masks.any()
+
+
 def test_masks_stay_lazy_between():
     results = run(in_our_scope([LOAD, FLIP, CHOICE]), 3)
     assert isinstance(results['gt_masks'], LazyMasks)

@@ -1,6 +1,8 @@
 """The preprocessor gives what mmdet's gives for the same batch."""
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,13 +15,12 @@ from mmdet.models.data_preprocessors import DetDataPreprocessor as MMDetDataPrep
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
-from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData, PixelData
 
 from swin_mmdet.datasets import PackedMasks
-from swin_mmdet.detectors.data_preprocessor import DetDataPreprocessor
-from swin_mmdet.registry import MODELS
+from swin_mmdet.detectors import DetDataPreprocessor
 
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 RECIPE = dict(
     mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True, pad_mask=True, pad_size_divisor=32
 )
@@ -43,8 +44,8 @@ def batch(*sizes, dtype=torch.uint8, channels=3, channels_last=True, pack=Packed
 
 def run_both(data, training=True, **options):
     options = RECIPE | options
-    expected = MMDetDataPreprocessor(**options)(copy.deepcopy(data), training)
-    result = DetDataPreprocessor(**options)(copy.deepcopy(data), training)
+    expected = MMDetDataPreprocessor(**options).to(DEVICE)(copy.deepcopy(data), training)
+    result = DetDataPreprocessor(**options).to(DEVICE)(copy.deepcopy(data), training)
     assert result.keys() == expected.keys()
     assert result['inputs'].dtype == torch.float32
     torch.testing.assert_close(result['inputs'], expected['inputs'], rtol=1e-6, atol=0)
@@ -107,5 +108,18 @@ def test_inputs_without_samples():
     assert result is None
 
 
-def test_configs_name_it():
-    assert isinstance(MODELS.build(ConfigDict(RECIPE, type='swin_mmdet.DetDataPreprocessor')), DetDataPreprocessor)
+def test_configs_name_it_and_the_transforms_in_a_fresh_process():
+    code = """
+import swin_mmdet.compat
+from mmdet.registry import MODELS, TRANSFORMS
+built = [
+    MODELS.build(dict(type='swin_mmdet.DetDataPreprocessor', mean=[0], std=[1])),
+    TRANSFORMS.build(dict(type='swin_mmdet.LoadAnnotations', with_mask=True)),
+    TRANSFORMS.build(dict(type='swin_mmdet.RandomFlip', prob=0.5)),
+    TRANSFORMS.build(dict(type='swin_mmdet.PackDetInputs')),
+]
+print(*{type(one).__module__.split('.')[0] for one in built})
+"""
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == 'swin_mmdet'

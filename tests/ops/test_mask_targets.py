@@ -81,7 +81,7 @@ def assert_like_mmdet(way, bitmap, objects, rois, size):
     packed = PackedMasks.from_bitmap(bitmap).to(DEVICE)
     objects, rois = objects.to(DEVICE), rois.to(DEVICE)
     expected = bitmap.crop_and_resize(rois, (size, size), objects, DEVICE).masks
-    result = way(packed.bits, packed.starts, packed.boxes, (bitmap.height, bitmap.width), objects, rois, size)
+    result = way(packed.bits, packed.starts, packed.boxes, objects, rois, size, (bitmap.height, bitmap.width))
     assert result.dtype == torch.float32
     assert result.shape == (len(rois), size, size)
     differing = result.cpu() != torch.from_numpy(expected)
@@ -108,7 +108,7 @@ def test_rois_that_end_before_they_start_cover_nothing(way):
     # torchvision refuses the first two on a CPU
     rois = torch.tensor([[30.0, 5, 10, 30], [5, 30, 30, 10], [30, 30, 10, 5], [5, 5, 30, 30]], device=DEVICE)
     objects = torch.ones(4, dtype=torch.int64, device=DEVICE)
-    result = way(packed.bits, packed.starts, packed.boxes, (HEIGHT, WIDTH), objects, rois, 14)
+    result = way(packed.bits, packed.starts, packed.boxes, objects, rois, 14, (HEIGHT, WIDTH))
     assert result.sum((1, 2)).tolist() == [0, 0, 0, 14 * 14]
 
 
@@ -146,16 +146,18 @@ def test_no_rois_and_no_objects(way):
     packed = PackedMasks.from_bitmap(bitmaps())
     for masks in (packed, packed[:0]):
         empty = torch.empty(0, dtype=torch.int64, device=DEVICE), torch.empty(0, 4, device=DEVICE)
-        result = way(*(x.to(DEVICE) for x in (masks.bits, masks.starts, masks.boxes)), (HEIGHT, WIDTH), *empty, 28)
+        result = way(*(x.to(DEVICE) for x in (masks.bits, masks.starts, masks.boxes)), *empty, 28, (HEIGHT, WIDTH))
         assert result.shape == (0, 28, 28)
 
 
 def test_rois_of_half_precision_are_taken():
     packed = PackedMasks.from_bitmap(bitmaps())
-    masks = packed.bits, packed.starts, packed.boxes, (HEIGHT, WIDTH)
     rois = torch.tensor([[3.0, 4.5, 20.0, 31.0]])
-    objects = torch.tensor([2])
-    assert torch.equal(mask_targets(*masks, objects, rois.half(), 28), mask_targets(*masks, objects, rois, 28))
+    half, single = (
+        mask_targets(packed.bits, packed.starts, packed.boxes, torch.tensor([2]), boxes, 28, (HEIGHT, WIDTH))
+        for boxes in (rois.half(), rois)
+    )
+    assert torch.equal(half, single)
 
 
 def test_unpacking_gives_the_bitmaps():

@@ -47,9 +47,11 @@ class EncodedMasks(Tensor):
         return EncodedMasks(rles, *self.shape[1:], device or self.device)
 
     def cpu(self) -> 'EncodedMasks':
+        """The same masks, still encoded; their pixels will be on the CPU."""
         return self._like(self.rles, torch.device('cpu'))
 
     def detach(self) -> 'EncodedMasks':
+        """The same masks, still encoded."""
         return self._like(self.rles)
 
     def __getitem__(self, index: object) -> Tensor:

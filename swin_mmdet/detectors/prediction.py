@@ -59,7 +59,7 @@ class BatchedPrediction:
         boxes, scores = (pad_sequence(every.split(counts), batch_first=True) for every in (boxes, scores))
         valid = torch.arange(max(counts), device=boxes.device) < to_device(counts, boxes)[:, None]
         found = multiclass_nms(
-            boxes, scores[..., :-1], valid, rcnn_test_cfg.score_thr, rcnn_test_cfg.nms.iou_threshold,
+            boxes, scores[..., :-1], valid, rcnn_test_cfg.score_thr, rcnn_test_cfg.nms['iou_threshold'],
             rcnn_test_cfg.max_per_img,
         )
         return [

@@ -14,6 +14,19 @@ from swin_mmdet.ops import paste_masks as module
 from swin_mmdet.ops.paste_masks import paste_masks
 
 HEIGHT, WIDTH = 61, 83
+ODD_BOXES = [
+    (0, 0, WIDTH, HEIGHT),
+    (10, 0, 30, HEIGHT),  # columns end where the next begin
+    (10, -20, 30, HEIGHT + 20),
+    (WIDTH - 5, HEIGHT - 7, WIDTH, HEIGHT),
+    (-30, -30, 200, 200),
+    (3.2, 4.7, 3.9, 5.1),  # inside one pixel
+    (3.5, 4.0, 3.5, 30.0),  # no width, on a pixel's centre
+    (8.0, 4.0, 8.0, 30.0),
+    (8.0, 6.0, 40.0, 6.0),
+    (WIDTH, 5, WIDTH, 20),
+    (100.0, 5, 120.0, 20),  # not in the image
+]
 
 
 def mmdet_bitmap(mask, box, height, width, threshold, on_gpu):
@@ -67,26 +80,17 @@ def test_mmdet_finds_no_more_in_the_whole_image():
 
 
 @pytest.mark.parametrize('threshold', [0.5, 0.7])
-@pytest.mark.parametrize(
-    'box',
-    [
-        (0, 0, WIDTH, HEIGHT),
-        (10, 0, 30, HEIGHT),  # columns end where the next begin
-        (10, -20, 30, HEIGHT + 20),
-        (WIDTH - 5, HEIGHT - 7, WIDTH, HEIGHT),
-        (-30, -30, 200, 200),
-        (3.2, 4.7, 3.9, 5.1),  # inside one pixel
-        (3.5, 4.0, 3.5, 30.0),  # no width, on a pixel's centre
-        (8.0, 4.0, 8.0, 30.0),
-        (8.0, 6.0, 40.0, 6.0),
-        (WIDTH, 5, WIDTH, 20),
-        (100.0, 5, 120.0, 20),  # not in the image
-    ],
-)
+@pytest.mark.parametrize('box', ODD_BOXES)
 @pytest.mark.parametrize('filling', ['full', 'empty', 'blob'])
 def test_odd_boxes(box, filling, threshold):
     masks = {'full': torch.ones(1, 28, 28), 'empty': torch.zeros(1, 28, 28), 'blob': some_masks(1, 28)}[filling]
     assert_pasted_as_mmdet(masks, torch.tensor([box]).float(), torch.tensor([[HEIGHT, WIDTH]]), threshold)
+
+
+def test_odd_boxes_share_a_batch(monkeypatch):
+    monkeypatch.setattr(module, 'PIXELS_AT_ONCE_ON_CPU', 10**9)
+    boxes = torch.tensor(ODD_BOXES).float()
+    assert_pasted_as_mmdet(torch.ones(len(boxes), 28, 28), boxes, torch.tensor([[HEIGHT, WIDTH]]).expand(len(boxes), 2))
 
 
 def test_images_of_different_sizes_share_a_batch(monkeypatch):

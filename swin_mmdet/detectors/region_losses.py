@@ -116,4 +116,4 @@ def _packed_targets(
     image_size = all_masks.height, all_masks.width
     # objects may reach beyond the image
     boxes = clip_boxes(boxes[None], to_device([image_size], boxes.dtype, boxes.device))[0]
-    return mask_targets(all_masks.bits, all_masks.starts, all_masks.boxes, image_size, objects, boxes, size)
+    return mask_targets(all_masks.bits, all_masks.starts, all_masks.boxes, objects, boxes, size, image_size)

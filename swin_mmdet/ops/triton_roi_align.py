@@ -107,10 +107,9 @@ class _PyramidRoIAlign(torch.autograd.Function):
         ctx.regions, ctx.geometry = regions, geometry
         ctx.shapes, ctx.dtype = [one.shape for one in maps], maps[0].dtype
         size = geometry[1]
-        out = torch.empty(
-            len(regions[0]), maps[0].shape[1], size, size, dtype=ctx.dtype, device=maps[0].device,
-            memory_format=torch.channels_last,
-        )  # fmt: skip
+        # zeros, for a region whose level is none of them
+        out = torch.zeros(len(regions[0]), size, size, maps[0].shape[1], dtype=ctx.dtype, device=maps[0].device)
+        out = out.permute(0, 3, 1, 2)
         _launch([one.contiguous(memory_format=torch.channels_last) for one in maps], out, regions, geometry, False)
         return out
 

@@ -33,6 +33,11 @@ def _scope():
     register_all_modules()
 
 
+@pytest.fixture(autouse=True)
+def _exact(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+
+
 def train_config(iou=0.5, number=48):
     thresholds = dict.fromkeys(('pos_iou_thr', 'neg_iou_thr', 'min_pos_iou'), iou)
     assigner = {'type': 'MaxIoUAssigner', 'match_low_quality': False, **thresholds}

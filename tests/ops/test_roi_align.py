@@ -67,6 +67,15 @@ def test_values_and_gradients_are_those_of_torchvision(channels, size, sampling_
 
 
 @pytest.mark.parametrize('align', ways())
+def test_a_level_that_is_none_gives_zeros(align):
+    maps, boxes, images, levels = make(4)
+    levels[2] = torch.iinfo(torch.int64).min  # of the logarithm of what is no number
+    found = align(maps, boxes, images, levels, SCALES, 3, 0)
+    assert not found[2].any()
+    assert found[3].any()
+
+
+@pytest.mark.parametrize('align', ways())
 def test_no_regions(align):
     maps, boxes, images, levels = make(4, regions=4)
     maps = [x.requires_grad_() for x in maps]

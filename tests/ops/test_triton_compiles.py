@@ -91,7 +91,7 @@ def compile_detector_parts() -> None:
     for best in (None, 0.3):
         triton_assign_boxes(boxes, valid, boxes, number[:1], AssignmentRule(0.7, 0.3, best=best))
     byte = torch.zeros(9, dtype=torch.uint8)
-    triton_mask_targets(byte, number, boxes[0].int(), (8, 8), number, boxes[0], 28)
+    triton_mask_targets(byte, number, boxes[0].int(), number, boxes[0], 28, (8, 8))
     image = torch.zeros(9, 9, 3, dtype=torch.uint8).permute(2, 0, 1)
     triton_normalize_images([image], torch.zeros(3), torch.ones(3), (32, 32), 0, True)
     maps = [torch.zeros(1, 256, 8, 8, dtype=torch.bfloat16, requires_grad=True)]

@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from swin_mmdet.ops.box_deltas import to_device
+from swin_mmdet.ops.to_device import to_device
 
 
 class Objects(NamedTuple):
@@ -27,7 +27,7 @@ def gather_objects(instances: Sequence[InstanceData]) -> Objects:
     labels = pad_sequence([image.labels for image in instances], batch_first=True)
     if not boxes.shape[1]:
         boxes, labels = F.pad(boxes, (0, 0, 0, 1)), F.pad(labels, (0, 1))
-    return Objects(boxes, labels, to_device([len(image.bboxes) for image in instances], torch.int64, boxes.device))
+    return Objects(boxes, labels, to_device([len(image.bboxes) for image in instances], boxes, torch.int64))
 
 
 class BatchedProposals(Sequence):

@@ -65,7 +65,7 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
         help='use the COCO-format data set in this folder: its images, annotations, classes and number of classes',
     )
     parser.add_argument(
-        '--drop-in', action='store_true', help="make `SwinTransformer` of mmdet's configs the one of swin_mmdet"
+        '--drop-in', action='store_true', help="use swin_mmdet's parts for those of the same name in mmdet's configs"
     )
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='how the processes were started')
     # torchrun sets LOCAL_RANK; the older torch.distributed.launch passes the argument

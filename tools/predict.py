@@ -36,7 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--ann-file', help='COCO annotations: take image and category ids from there by name')
     parser.add_argument('--limit', type=int, default=None, help='at most this many images')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
-    parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's Swin for mmdet's `SwinTransformer`")
+    parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's parts in mmdet's configs")
     return parser.parse_args(argv)
 
 

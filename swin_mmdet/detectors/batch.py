@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from swin_mmdet.ops.box_deltas import to_device
+from swin_mmdet.ops.to_device import to_device
 
 
 class Objects(NamedTuple):
@@ -27,17 +27,18 @@ def gather_objects(instances: Sequence[InstanceData]) -> Objects:
     labels = pad_sequence([image.labels for image in instances], batch_first=True)
     if not boxes.shape[1]:
         boxes, labels = F.pad(boxes, (0, 0, 0, 1)), F.pad(labels, (0, 1))
-    return Objects(boxes, labels, to_device([len(image.bboxes) for image in instances], torch.int64, boxes.device))
+    return Objects(boxes, labels, to_device([len(image.bboxes) for image in instances], boxes, torch.int64))
 
 
 class BatchedProposals(Sequence):
     """The proposals of a batch's images, best first; to mmdet's parts a sequence of one `InstanceData` an image.
 
-    Only that use waits for the GPU: how many an image has is not known before.
+    Only that use waits for the GPU: how many an image has is not known before. What is trained on them is not
+    differentiated to where they come from.
     """
 
     def __init__(self, boxes: Tensor, scores: Tensor, valid: Tensor) -> None:
-        self.boxes, self.scores, self.valid = boxes, scores, valid  # [B, P, 4], [B, P], [B, P]
+        self.boxes, self.scores, self.valid = boxes.detach(), scores.detach(), valid  # [B, P, 4], [B, P], [B, P]
 
     @cached_property
     def _images(self) -> list[InstanceData]:

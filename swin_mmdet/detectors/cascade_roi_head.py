@@ -29,8 +29,9 @@ from swin_mmdet.detectors.sampled_regions import (
     classify_used,
     sample_regions,
 )
-from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes, to_device
+from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
 from swin_mmdet.ops.shifted_window_attention.backends import log_once
+from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.registry import MODELS
 
 
@@ -52,7 +53,7 @@ class CascadeRoIHead(BatchedCascadePrediction, MMDetCascadeRoIHead):
             return super().loss(x, list(rpn_results_list), batch_data_samples)
         objects = gather_objects(instances)
         boxes, valid = boxes_of(rpn_results_list)
-        shapes = to_device([meta['img_shape'][:2] for meta in metas], torch.float32, boxes.device)
+        shapes = to_device([meta['img_shape'][:2] for meta in metas], boxes)
         losses, waiting = {}, []
         for stage, (weight, head, config) in enumerate(
             zip(self.stage_loss_weights, self.bbox_head, self.train_cfg, strict=True)

@@ -9,7 +9,8 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from swin_mmdet.ops.box_assignment import AssignmentRule
-from swin_mmdet.ops.box_deltas import constant, decode_boxes, encode_boxes
+from swin_mmdet.ops.box_deltas import decode_boxes, encode_boxes
+from swin_mmdet.ops.to_device import constant
 
 
 def why_not_matched(assigner: object, sampler: object, ignored: Sequence[InstanceData] | None) -> str | None:

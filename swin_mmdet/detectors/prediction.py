@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from swin_mmdet.detectors.encoded_masks import EncodedMasks
-from swin_mmdet.ops.decode_boxes import decode_boxes
+from swin_mmdet.detectors.matching import coding_of
+from swin_mmdet.ops.box_deltas import decode_boxes
 from swin_mmdet.ops.multiclass_nms import multiclass_nms
 from swin_mmdet.ops.paste_masks import paste_masks
 from swin_mmdet.ops.shifted_window_attention.backends import log_once
@@ -192,7 +193,8 @@ def _overrides(head: nn.Module, base: type, *methods: str) -> bool:
 
 def _regress(head: BBoxHead, boxes: Tensor, deltas: Tensor, bounds: Tensor) -> Tensor:
     """Boxes [..., 4] moved by deltas [..., 4] that the head predicts, within bounds [..., 4]."""
-    return decode_boxes(boxes, deltas, head.bbox_coder.means, head.bbox_coder.stds).clamp(min=0).minimum(bounds)
+    coding = coding_of(head.bbox_coder)
+    return decode_boxes(boxes, deltas, coding.means, coding.stds).clamp(min=0).minimum(bounds)
 
 
 def _of_label(every: Tensor, labels: Tensor) -> Tensor:

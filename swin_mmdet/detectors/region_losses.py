@@ -15,8 +15,9 @@ from swin_mmdet.datasets import PackedMasks
 from swin_mmdet.detectors.batch import Objects
 from swin_mmdet.detectors.matching import regression, weighted_loss, why_not_coded
 from swin_mmdet.detectors.sampled_regions import SampledRegions
-from swin_mmdet.ops.box_deltas import clip_boxes, to_device
+from swin_mmdet.ops.box_deltas import clip_boxes
 from swin_mmdet.ops.mask_targets import mask_targets
+from swin_mmdet.ops.to_device import to_device
 
 
 def why_not_box_loss(head: BBoxHead) -> str | None:
@@ -75,7 +76,7 @@ def positive_regions(regions: SampledRegions, counts: Sequence[int]) -> Tensor:
     """The places of those with objects among the B * K, of which image b has counts[b]: [N] int64."""
     size = regions.assigned.shape[1]
     places = [image * size + place for image, count in enumerate(counts) for place in range(count)]
-    return to_device(places, torch.int64, regions.boxes.device)
+    return to_device(places, regions.assigned)
 
 
 def mask_loss(
@@ -112,8 +113,8 @@ def _packed_targets(
         starts += [before] * count
         before += len(one)
     all_masks = PackedMasks.cat(masks)
-    objects = objects + to_device(starts, torch.int64, objects.device)
+    objects = objects + to_device(starts, objects)
     image_size = all_masks.height, all_masks.width
     # objects may reach beyond the image
-    boxes = clip_boxes(boxes[None], to_device([image_size], boxes.dtype, boxes.device))[0]
+    boxes = clip_boxes(boxes[None], to_device([image_size], boxes))[0]
     return mask_targets(all_masks.bits, all_masks.starts, all_masks.boxes, objects, boxes, size, image_size)

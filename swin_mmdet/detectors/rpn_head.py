@@ -23,9 +23,10 @@ from swin_mmdet.detectors.matching import (
 )
 from swin_mmdet.ops.batched_nms import batched_nms
 from swin_mmdet.ops.box_assignment import assign_boxes
-from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes, to_device
+from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
 from swin_mmdet.ops.box_sampling import sample_boxes
 from swin_mmdet.ops.shifted_window_attention.backends import log_once
+from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.registry import MODELS
 
 
@@ -111,7 +112,7 @@ class RPNHead(MMDetRPNHead):
         sizes, device = _sizes(cls_scores), cls_scores[0].device
         anchors = self._anchors.boxes(sizes, device).split([scores[0].numel() for scores in cls_scores])
         coding, most = coding_of(self.bbox_coder), cfg.get('nms_pre', -1)
-        shapes = to_device([meta['img_shape'][:2] for meta in batch_img_metas], torch.float32, device)
+        shapes = to_device([meta['img_shape'][:2] for meta in batch_img_metas], cls_scores[0], torch.float32)
         levels = []
         for one_scores, one_deltas, boxes in zip(cls_scores, bbox_preds, anchors, strict=True):
             scores, deltas = _flatten([one_scores], 1)[..., 0].sigmoid(), _flatten([one_deltas], 4)

@@ -13,8 +13,8 @@ from torch.nn.utils.rnn import pad_sequence
 from swin_mmdet.detectors.batch import BatchedProposals, Objects
 from swin_mmdet.detectors.matching import rule_of, sampling_of
 from swin_mmdet.ops.box_assignment import assign_boxes
-from swin_mmdet.ops.box_deltas import to_device
 from swin_mmdet.ops.box_sampling import close_ranks, sample_boxes
+from swin_mmdet.ops.to_device import to_device
 
 
 class SampledRegions(NamedTuple):
@@ -38,7 +38,7 @@ def boxes_of(proposals: Sequence[InstanceData] | BatchedProposals) -> tuple[Tens
     if isinstance(proposals, BatchedProposals):
         return proposals.boxes, proposals.valid
     boxes = pad_sequence([image.bboxes.float() for image in proposals], batch_first=True)
-    counts = to_device([len(image.bboxes) for image in proposals], torch.int64, boxes.device)
+    counts = to_device([len(image.bboxes) for image in proposals], boxes, torch.int64)
     return boxes, torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]
 
 

@@ -1,14 +1,15 @@
-"""Boxes as changes of other boxes, and back, without constants that must be copied to the GPU at each call.
+"""Boxes as changes of other boxes, and back.
 
 The formula is that of R-CNN (arXiv 1311.2524, appendix C); clamping follows the public behaviour of mmdet's
 `DeltaXYWHBBoxCoder`.
 """
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from swin_mmdet.ops.to_device import constant
 
 # the most that a decoded side is longer or shorter
 MAX_LOG_RATIO = abs(math.log(16 / 1000))
@@ -25,7 +26,10 @@ def encode_boxes(boxes: Tensor, objects: Tensor, means: Numbers, stds: Numbers) 
 
 
 def decode_boxes(boxes: Tensor, deltas: Tensor, means: Numbers, stds: Numbers, most: float | None = None) -> Tensor:
-    """[..., 4], [..., 4] -> [..., 4] float32; with `most`, centers move at most so many pixels and sides may shrink."""
+    """Boxes moved and scaled by deltas, computed in float32, not clipped: [..., 4], [..., 4] -> [..., 4].
+
+    With `most`, centers move at most so many pixels and sides may shrink.
+    """
     boxes = boxes.float()
     deltas = deltas.float() * constant(stds, boxes.device) + constant(means, boxes.device)
     center, size = _center_and_size(boxes)
@@ -42,20 +46,6 @@ def clip_boxes(boxes: Tensor, shapes: Tensor) -> Tensor:
     limits = shapes.flip(-1).repeat(1, 2).to(boxes.dtype)
     limits = limits.view(len(boxes), *[1] * (boxes.dim() - 2), 4)
     return torch.minimum(boxes.clamp(min=0), limits)
-
-
-@lru_cache(maxsize=64)
-def constant(values: Numbers, device: torch.device) -> Tensor:
-    """float32 on the device; made once, for copying waits for the GPU."""
-    # a cached tensor must not be an inference tensor
-    with torch.inference_mode(False):
-        return torch.tensor(values, dtype=torch.float32, device=device)
-
-
-def to_device(values: list, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A tensor of numbers that the host has, without waiting for what the GPU does."""
-    made = torch.tensor(values, dtype=dtype)
-    return made.pin_memory().to(device, non_blocking=True) if device.type == 'cuda' else made.to(device)
 
 
 def _center_and_size(boxes: Tensor) -> tuple[Tensor, Tensor]:

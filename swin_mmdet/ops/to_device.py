@@ -1,14 +1,22 @@
-"""Numbers of the host on a GPU, without waiting for it."""
+"""Numbers of the host on a GPU, without waiting for what it does."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 
 def to_device(values: Sequence, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """A tensor of `values` on the device of `like` and of its type, or of `dtype`.
+    """A tensor of `values`, which may be nested, on the device of `like` and of its type, or of `dtype`."""
+    made = torch.tensor(values, dtype=dtype or like.dtype)
+    # a copy from memory that is not pinned, as that of `like.new_tensor`, may wait for the GPU
+    return made.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else made.to(like.device)
 
-    `like.new_tensor(values)` would wait until the GPU has done all it was given.
-    """
-    return torch.tensor(values, dtype=dtype or like.dtype).to(like.device, non_blocking=True)
+
+@lru_cache(maxsize=64)
+def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """float32 [n] on the device, made once and shared: not to be written into."""
+    # a cached tensor must not be an inference tensor
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=torch.float32, device=device)

@@ -203,3 +203,21 @@ def test_guards_against_lost_and_spoiled_runs(name: str):
     assert (checkpoint.save_best, checkpoint.max_keep_ckpts, checkpoint.interval) == ('coco/segm_mAP', 3, 1)
     assert {hook.type for hook in cfg.custom_hooks} == {'NumClassCheckHook', 'CheckInvalidLossHook'}
     assert 'swin_mmdet.compat' in cfg.custom_imports.imports
+
+
+@pytest.mark.parametrize(
+    ('part', 'name'),
+    [('rpn_head', 'RPNHead'), ('roi_head', 'StandardRoIHead'), ('data_preprocessor', 'DetDataPreprocessor')],
+)
+def test_an_option_takes_mmdets_part_for_ours(part: str, name: str):
+    from mmdet.registry import MODELS
+    from mmdet.utils import register_all_modules
+
+    register_all_modules()
+    cfg = load(T1X).copy()
+    cfg.merge_from_dict({f'model.{part}.type': name, 'model.backbone.init_cfg': None})
+    model = MODELS.build(cfg.model)
+    parts = {key: type(getattr(model, key)) for key in ('backbone', 'rpn_head', 'roi_head', 'data_preprocessor')}
+    theirs = [key for key, cls in parts.items() if not cls.__module__.startswith('swin_mmdet.')]
+    assert theirs == [part]
+    assert parts[part].__name__ == name

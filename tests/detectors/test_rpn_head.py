@@ -164,3 +164,11 @@ def test_a_copy_of_the_head_has_its_own_anchors():
     assert before[0] > 0
     twin = copy.deepcopy(ours)
     assert twin._anchors.generator is twin.prior_generator
+
+
+def test_losses_on_proposals_have_no_gradient_to_the_head():
+    ours, theirs = make()
+    _, metas, size = images('some', ((96, 128), (96, 128)))
+    batch, expected = (head.predict_by_feat(*head(features(size)), batch_img_metas=metas) for head in (ours, theirs))
+    assert not any(x.requires_grad for x in (batch.boxes, batch.scores))
+    assert [one.bboxes.requires_grad for one in batch] == [one.bboxes.requires_grad for one in expected]

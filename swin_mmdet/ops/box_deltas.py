@@ -45,11 +45,11 @@ def clip_boxes(boxes: Tensor, shapes: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def constant(values: Numbers, device: torch.device) -> Tensor:
-    """float32 on the device; made once, for copying waits for the GPU."""
+def constant(values: Numbers, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """A tensor on the device; made once, for copying waits for the GPU."""
     # a cached tensor must not be an inference tensor
     with torch.inference_mode(False):
-        return torch.tensor(values, dtype=torch.float32, device=device)
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def to_device(values: list, dtype: torch.dtype, device: torch.device) -> Tensor:

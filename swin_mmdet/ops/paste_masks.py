@@ -37,9 +37,9 @@ def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -
     start = F.pad(sizes.prod(1).cumsum(0), (1, 0))
     origin = start[:-1] + first[:, 0] * sizes[:, 0] + first[:, 1]
     groups, longest = _groups(length, masks.is_cuda), int(length.max())
-    boxes, first, length, height, start, origin, index = (
-        x.to(masks.device, non_blocking=True) for x in (boxes, first, length, sizes[:, 0], start, origin, order)
-    )
+    numbers = torch.cat((first, length, sizes[:, :1], origin[:, None], order[:, None]), dim=1)
+    boxes, start, numbers = (x.to(masks.device, non_blocking=True) for x in (boxes, start, numbers))
+    first, length, height, origin, index = numbers[:, :2], numbers[:, 2:4], *numbers[:, 4:].unbind(1)
     masks, where, changes = masks[index].float(), _samples(boxes, first, length, longest + 1), []
     for group, columns, rows in groups:
         # a row more, so that the last pixel of a column is followed by a zero

@@ -48,12 +48,12 @@ class BatchedPrediction:
             return super().predict_bbox(x, batch_img_metas, rpn_results_list, rcnn_test_cfg, rescale, **kwargs)
         boxes, valid = boxes_of(rpn_results_list)
         if not boxes.shape[1]:
-            return [_nothing(boxes) for _ in batch_img_metas]
+            return _nothing(boxes)
         bounds = to_device([[meta['img_shape'][1::-1] * 2] for meta in batch_img_metas], boxes.dtype, boxes.device)
         boxes, scores, deltas = self._classify(x, boxes, bounds, **kwargs)
         candidates = find_candidates(scores.unflatten(0, valid.shape)[..., :-1], valid, rcnn_test_cfg.score_thr)
         if candidates is None:
-            return [_nothing(boxes) for _ in batch_img_metas]
+            return _nothing(boxes)
         deltas = _of_candidates(deltas.view(*valid.shape, -1, 4), candidates)
         boxes = _of_candidates(boxes[:, :, None], candidates)
         boxes = _regress(self._bbox_heads()[-1], boxes, deltas, bounds[:, None])
@@ -210,10 +210,11 @@ def _of_candidates(every: Tensor, candidates: Candidates) -> Tensor:
     return every.expand(-1, -1, place.shape[1], -1).transpose(1, 2).gather(2, place)
 
 
-def _nothing(like: Tensor) -> InstanceData:
-    """No detections."""
-    none = like.new_empty(0)
-    return InstanceData(bboxes=none.view(0, 4), scores=none, labels=none.long())
+def _nothing(boxes: Tensor) -> list[InstanceData]:
+    """No detections in any of the images of boxes [B, P, 4]."""
+    none = boxes.new_empty(0)
+    labels = none.long()
+    return [InstanceData(bboxes=none.view(0, 4), scores=none, labels=labels) for _ in range(len(boxes))]
 
 
 def _of_label(every: Tensor, labels: Tensor) -> Tensor:

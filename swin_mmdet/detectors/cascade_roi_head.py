@@ -30,6 +30,7 @@ from swin_mmdet.detectors.sampled_regions import (
     sample_regions,
 )
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
+from swin_mmdet.ops.roi_align import channels_innermost
 from swin_mmdet.ops.shifted_window_attention.backends import log_once
 from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.registry import MODELS
@@ -52,6 +53,7 @@ class CascadeRoIHead(BatchedCascadePrediction, MMDetCascadeRoIHead):
             log_once(f'CascadeRoIHead: training as in mmdet: {reason}')
             return super().loss(x, list(rpn_results_list), batch_data_samples)
         objects = gather_objects(instances)
+        x = channels_innermost(x)
         boxes, valid = boxes_of(rpn_results_list)
         shapes = to_device([meta['img_shape'][:2] for meta in metas], boxes)
         losses, waiting = {}, []

@@ -28,7 +28,7 @@ class EncodedMasks(Tensor):
 
     @classmethod
     def from_runs(
-        cls, runs: Sequence[list[int]], height: int, width: int, device: torch.device | str = 'cpu'
+        cls, runs: Sequence[Sequence[int]], height: int, width: int, device: torch.device | str = 'cpu'
     ) -> 'EncodedMasks':
         """From the run lengths of each mask, as `paste_masks` returns them."""
         uncompressed = [dict(size=[height, width], counts=counts) for counts in runs]

@@ -29,9 +29,10 @@ Metas = Sequence[dict]
 class BatchedPrediction:
     """Goes before mmdet's `StandardRoIHead` in the bases of a class: the same detections and masks, found in one go.
 
-    The host waits for a GPU once for the boxes of a batch, to learn their number, and for its masks to fetch boxes and
-    run lengths. Masks are `EncodedMasks`: bool tensors to whoever looks at them, run lengths to who writes results.
-    What `why_not_boxes` and `why_not_masks` name is left to mmdet, and logged.
+    The host waits for a GPU twice for the boxes of a batch, to learn how many candidates there are and how many
+    detections, and for its masks to fetch boxes and run lengths; after no candidates there is nothing left to do.
+    Masks are `EncodedMasks`: bool tensors to whoever looks at them, run lengths to who writes results. What
+    `why_not_boxes` and `why_not_masks` name is left to mmdet, and logged.
     """
 
     def predict_bbox(
@@ -48,12 +49,12 @@ class BatchedPrediction:
             return super().predict_bbox(x, batch_img_metas, rpn_results_list, rcnn_test_cfg, rescale, **kwargs)
         boxes, valid = boxes_of(rpn_results_list)
         if not boxes.shape[1]:
-            return super().predict_bbox(x, batch_img_metas, rpn_results_list, rcnn_test_cfg, rescale, **kwargs)
+            return _nothing(boxes)
         bounds = to_device([[meta['img_shape'][1::-1] * 2] for meta in batch_img_metas], boxes)
         boxes, scores, deltas = self._classify(x, boxes, bounds, **kwargs)
         candidates = find_candidates(scores.unflatten(0, valid.shape)[..., :-1], valid, rcnn_test_cfg.score_thr)
         if candidates is None:
-            return [_nothing(boxes) for _ in batch_img_metas]
+            return _nothing(boxes)
         deltas = _of_candidates(deltas.view(*valid.shape, -1, 4), candidates)
         boxes = _of_candidates(boxes[:, :, None], candidates)
         boxes = _regress(self._bbox_heads()[-1], boxes, deltas, bounds[:, None])
@@ -88,13 +89,12 @@ class BatchedPrediction:
         labels = torch.cat([results.labels for _, results in found])
         sizes = [_mask_size(batch_img_metas[image], rescale) for image, _ in found]
         factors = [tuple(batch_img_metas[image]['scale_factor']) * 2 for image, _ in found]
-        # image, factors and size of each
         known = [(image, *factor, *size) for (image, _), factor, size in zip(found, factors, sizes)]
         known = torch.tensor(known, dtype=boxes.dtype).repeat_interleave(torch.tensor(counts), dim=0)
-        of_box = known.to(boxes.device, non_blocking=True)
-        rois = torch.cat((of_box[:, :1], boxes), dim=1)
+        image, factor, _ = known.to(boxes.device, non_blocking=True).split((1, 4, 2), dim=1)
+        rois = torch.cat((image, boxes), dim=1)
         if rescale:
-            boxes = boxes / of_box[:, 1:5]
+            boxes = boxes / factor
         # before the GPU has the mask head to do: where each mask goes is then found out meanwhile
         on_host = boxes.cpu()
         masks = self._segment(x, rois, labels)
@@ -211,10 +211,11 @@ def _of_candidates(every: Tensor, candidates: Candidates) -> Tensor:
     return every.expand(-1, -1, place.shape[1], -1).transpose(1, 2).gather(2, place)
 
 
-def _nothing(like: Tensor) -> InstanceData:
-    """No detections."""
-    none = like.new_empty(0)
-    return InstanceData(bboxes=none.view(0, 4), scores=none, labels=none.long())
+def _nothing(boxes: Tensor) -> list[InstanceData]:
+    """No detections in any of the images of boxes [B, P, 4]."""
+    none = boxes.new_empty(0)
+    labels = none.long()
+    return [InstanceData(bboxes=none.view(0, 4), scores=none, labels=labels) for _ in range(len(boxes))]
 
 
 def _of_label(every: Tensor, labels: Tensor) -> Tensor:

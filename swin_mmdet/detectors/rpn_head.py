@@ -1,6 +1,7 @@
 """mmdet's region proposal head for a batch at once: no loop over images, no question to the GPU."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -88,6 +89,7 @@ class RPNHead(MMDetRPNHead):
         loss_bbox = weighted_loss(self.loss_bbox, found.flatten(0, 1), target.flatten(0, 1), weight, count)
         return {'loss_rpn_cls': loss_cls, 'loss_rpn_bbox': loss_bbox}
 
+    @torch.no_grad()
     def predict_by_feat(
         self,
         cls_scores: list[Tensor],
@@ -110,17 +112,15 @@ class RPNHead(MMDetRPNHead):
                 cls_scores, bbox_preds, score_factors, batch_img_metas, cfg, rescale, with_nms
             )
         sizes, device = _sizes(cls_scores), cls_scores[0].device
-        anchors = self._anchors.boxes(sizes, device).split([scores[0].numel() for scores in cls_scores])
-        coding, most = coding_of(self.bbox_coder), cfg.get('nms_pre', -1)
-        shapes = to_device([meta['img_shape'][:2] for meta in batch_img_metas], cls_scores[0], torch.float32)
-        levels = []
-        for one_scores, one_deltas, boxes in zip(cls_scores, bbox_preds, anchors, strict=True):
-            scores, deltas = _flatten([one_scores], 1)[..., 0].sigmoid(), _flatten([one_deltas], 4)
-            count = scores.shape[1]
-            scores, places = scores.topk(min(most, count) if most > 0 else count)
-            deltas = deltas.gather(1, places[..., None].expand(-1, -1, 4))
-            levels.append((decode_boxes(boxes[places], deltas, coding.means, coding.stds, coding.most), scores))
-        return _suppress(levels, shapes if coding.clip else None, cfg)
+        counts = [scores[0].numel() for scores in cls_scores]
+        scores, places = _best(_flatten(cls_scores, 1)[..., 0].sigmoid().float(), counts, cfg.get('nms_pre', -1))
+        deltas = _flatten(bbox_preds, 4).gather(1, places.flatten(1)[..., None].expand(-1, -1, 4))
+        coding, anchors = coding_of(self.bbox_coder), self._anchors.boxes(sizes, device)[places]
+        boxes = decode_boxes(anchors, deltas.view_as(anchors), coding.means, coding.stds, coding.most)
+        if coding.clip:
+            shapes = to_device([meta['img_shape'][:2] for meta in batch_img_metas], boxes)
+            boxes = clip_boxes(boxes, shapes)
+        return _suppress(boxes, scores, cfg)
 
     def _why_not_batched(self) -> str | None:
         """None when this head is an R-CNN's, else why in words."""
@@ -129,14 +129,27 @@ class RPNHead(MMDetRPNHead):
         return why_not_coded(self.bbox_coder)
 
 
-def _suppress(levels: list[tuple[Tensor, Tensor]], shapes: Tensor | None, cfg: ConfigDict) -> BatchedProposals:
-    """Of boxes [B, K, 4] and falling scores [B, K] of each level those that NMS within a level keeps, best first."""
-    longest = max(scores.shape[1] for _, scores in levels)
-    # levels with fewer: no score is less than 0
-    scores = torch.stack([F.pad(scores.float(), (0, longest - scores.shape[1]), value=-1) for _, scores in levels], 1)
-    boxes = torch.stack([F.pad(boxes, (0, 0, 0, longest - boxes.shape[1])) for boxes, _ in levels], 1)
-    if shapes is not None:
-        boxes = clip_boxes(boxes, shapes)
+def _best(scores: Tensor, counts: Sequence[int], most: int) -> tuple[Tensor, Tensor]:
+    """Of scores [B, N] of levels of `counts` anchors, one after the other, the best of each level and where they are.
+
+    Both [B, levels, K], falling, K being `most` or, for -1, the most there are. A level with fewer is filled with
+    scores of -1: none is less than 0.
+    """
+    longest = min(most, max(counts)) if most > 0 else max(counts)
+    best = [level.topk(min(longest, level.shape[1])) for level in scores.split(counts, 1)]
+    scores = torch.stack([_filled(scores, longest, -1) for scores, _ in best], 1)
+    places = torch.stack([_filled(places, longest, 0) for _, places in best], 1)
+    first = [0, *accumulate(counts[:-1])]
+    return scores, places + to_device(first, places)[:, None]
+
+
+def _filled(x: Tensor, length: int, value: float) -> Tensor:
+    """[B, n] -> [B, length]."""
+    return x if x.shape[1] == length else F.pad(x, (0, length - x.shape[1]), value=value)
+
+
+def _suppress(boxes: Tensor, scores: Tensor, cfg: ConfigDict) -> BatchedProposals:
+    """Of boxes [B, levels, K, 4] with falling scores those that NMS within a level keeps, best first."""
     valid = scores >= 0
     smallest = cfg.get('min_bbox_size', -1)
     if smallest >= 0:
@@ -155,4 +168,5 @@ def _sizes(maps: list[Tensor]) -> tuple[tuple[int, int], ...]:
 
 def _flatten(maps: list[Tensor], channels: int) -> Tensor:
     """Of every anchor: maps [B, anchors * channels, H, W] of some levels -> [B, N, channels]."""
-    return torch.cat([one.permute(0, 2, 3, 1).reshape(len(one), -1, channels) for one in maps], 1)
+    # whatever their strides, `cat` is who copies them
+    return torch.cat([one.flatten(2).mT for one in maps], 1).view(len(maps[0]), -1, channels)

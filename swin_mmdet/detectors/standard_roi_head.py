@@ -20,6 +20,7 @@ from swin_mmdet.detectors.region_losses import (
     why_not_mask_loss,
 )
 from swin_mmdet.detectors.sampled_regions import CountsOnTheWay, boxes_of, classify_used, sample_regions
+from swin_mmdet.ops.roi_align import channels_innermost
 from swin_mmdet.ops.shifted_window_attention.backends import log_once
 from swin_mmdet.registry import MODELS
 
@@ -41,6 +42,7 @@ class StandardRoIHead(BatchedPrediction, MMDetStandardRoIHead):
             log_once(f'StandardRoIHead: training as in mmdet: {reason}')
             return super().loss(x, list(rpn_results_list), batch_data_samples)
         objects = gather_objects(instances)
+        x = channels_innermost(x)
         regions = sample_regions(
             *boxes_of(rpn_results_list), objects, self.bbox_assigner, self.bbox_sampler, self.bbox_head.num_classes
         )

@@ -1,6 +1,7 @@
 """Masks of boxes in their images as run lengths, without a bitmap of an image."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -14,17 +15,17 @@ PIXELS_AT_ONCE_ON_CPU = 0
 OUTSIDE = 3.0
 
 
-def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -> list[Tensor]:
+def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -> list[Sequence[int]]:
     """The masks of N instances in their images, as lengths of runs of 0, 1, 0, ... in columns from the left.
 
     masks [N, S, S] probabilities; on the CPU boxes [N, 4] float32 that they fill, as (x1, y1, x2, y2) in pixels, and
     sizes [N, 2] int64, height and width of each instance's image. A pixel is 1 where the mask, sampled bilinearly at
     its centre and zero outside, is `threshold` or more, which is at least 0.5: less would reach beyond the box. The
-    lengths are int64 on the CPU.
+    lengths are arrays of int32.
 
     The bits are those of mmdet's `FCNMaskHead` on a CPU, which samples the box and a pixel around it. (On a GPU it
     samples the whole image, where only a box without width or height has anything more: lines across the image.) Only
-    the places of changes leave the GPU.
+    the lengths leave the GPU.
     """
     assert threshold >= 0.5, threshold
     if not len(masks):
@@ -32,18 +33,22 @@ def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -
     first, length = _tiles(boxes, sizes)
     order = length[:, 1].argsort()
     boxes, sizes, first, length = boxes[order], sizes[order], first[order], length[order]
-    where = _samples(*(x.to(masks.device, non_blocking=True) for x in (boxes, first, length)), int(length.max()) + 1)
-    masks = masks[order.to(masks.device, non_blocking=True)].float()
-    changes = []
-    for group in _groups(length, masks.is_cuda):
-        columns, rows = length[group].amax(0).tolist()
+    # pixels are numbered through all images, one for each instance
+    start = F.pad(sizes.prod(1).cumsum(0), (1, 0))
+    origin = start[:-1] + first[:, 0] * sizes[:, 0] + first[:, 1]
+    groups, longest = _groups(length, masks.is_cuda), int(length.max())
+    numbers = torch.cat((first, length, sizes[:, :1], origin[:, None], order[:, None]), dim=1)
+    boxes, start, numbers = (x.to(masks.device, non_blocking=True) for x in (boxes, start, numbers))
+    first, length, height, origin, index = numbers[:, :2], numbers[:, 2:4], *numbers[:, 4:].unbind(1)
+    masks, where, changes = masks[index].float(), _samples(boxes, first, length, longest + 1), []
+    for group, columns, rows in groups:
         # a row more, so that the last pixel of a column is followed by a zero
         x, y = where[group, 0, :columns], where[group, 1, : rows + 1]
         instance, column, row = _changes(masks[group], x, y, threshold)
-        left, top = first[group][instance].unbind(1)
-        changes.append((group.start + instance, (left + column) * sizes[group][instance, 0] + top + row))
-    runs = _runs(*(torch.cat(parts) for parts in zip(*changes)), sizes.prod(1))
-    return [runs[place] for place in order.argsort().tolist()]
+        instance = instance + group.start
+        changes.append((instance, origin[instance] + column * height[instance] + row))
+    runs = _runs(*(torch.cat(parts) for parts in zip(*changes)), start)
+    return [runs[rank] for rank in order.argsort().tolist()]
 
 
 def _tiles(boxes: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,42 +67,43 @@ def _samples(boxes: Tensor, first: Tensor, length: Tensor, count: int) -> Tensor
     return place.where(step < length[..., None], OUTSIDE)
 
 
-def _groups(length: Tensor, on_gpu: bool) -> Iterator[slice]:
-    """Of instances ordered by height as many as may be sampled at once."""
+def _groups(length: Tensor, on_gpu: bool) -> list[tuple[slice, int, int]]:
+    """Of instances ordered by height as many as may be sampled at once, with the most columns and rows."""
     most = PIXELS_AT_ONCE if on_gpu else PIXELS_AT_ONCE_ON_CPU
-    start, widest = 0, 0
+    groups, start, columns, rows = [], 0, 0, 0
     for index, (width, height) in enumerate(length.tolist()):
-        widest = max(widest, width)
-        if index > start and (index + 1 - start) * widest * height > most:
-            yield slice(start, index)
-            start, widest = index, width
-    yield slice(start, len(length))
+        if index > start and (index + 1 - start) * max(columns, width) * height > most:
+            groups.append((slice(start, index), columns, rows))
+            start, columns = index, 0
+        columns, rows = max(columns, width), height
+    return [*groups, (slice(start, len(length)), columns, rows)]
 
 
-def _changes(masks: Tensor, x: Tensor, y: Tensor, threshold: float) -> Iterator[Tensor]:
+def _changes(masks: Tensor, x: Tensor, y: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     """Which pixels differ from the one above, or from the last of the column before: instances, columns and rows.
 
-    masks [n, S, S] at places x [n, W] and y [n, H], of which the last is outside; the three on the CPU.
+    masks [n, S, S] at places x [n, W] and y [n, H], of which the last is outside.
     """
     # columns are rows of the sampled map, for they are the order of the runs
     grid = torch.stack(torch.broadcast_tensors(x[:, :, None], y[:, None, :]), dim=3)
     bits = (F.grid_sample(masks[:, None], grid, align_corners=False) >= threshold).flatten()
     # rolled, a zero comes first: the last row is outside
-    place = (bits ^ bits.roll(1)).nonzero()[:, 0].cpu()
+    place = (bits ^ bits.roll(1)).nonzero()[:, 0]
     columns, rows = x.shape[1], y.shape[1]
     return place // (columns * rows), place // rows % columns, place % rows
 
 
-def _runs(instance: Tensor, place: Tensor, pixels: Tensor) -> Sequence[Tensor]:
-    """Lengths of runs among the `pixels` [N] of each instance; places of changes ascend, instance after instance."""
-    # all instances are one after the other
-    start = F.pad(pixels.cumsum(0), (1, 0))
-    inside = place < pixels[instance]
-    instance, place = instance[inside], (start[instance] + place)[inside]
-    # a column that ends at the last row and the next that begins at the first are one run: both places go
-    framed = F.pad(place, (1, 1), value=-1)
-    once = (place != framed[:-2]) & (place != framed[2:])
-    instance, place = instance[once], place[once]
+def _runs(instance: Tensor, place: Tensor, start: Tensor) -> list[Sequence[int]]:
+    """Lengths of runs from the places [T] of changes, ascending; pixels of instance i begin at `start` [N + 1] of i."""
+    # a column that ends at the last row and the next that begins at the first are one run: both places go, while the
+    # end of an instance and the begin of the next are apart
+    framed = F.pad(place + instance, (1, 1), value=-1)
+    once = (framed[1:-1] != framed[:-2]) & (framed[1:-1] != framed[2:])
+    place = place[once & (place < start[instance + 1])]
     # a first pixel of 1 is after a run of no 0
     lengths = torch.cat((start, place)).sort().values.diff()
-    return lengths.split((instance.bincount(minlength=len(pixels)) + 1).tolist())
+    ends = torch.searchsorted(place, start) + torch.arange(len(start), device=start.device)
+    # slices of an array cost less than those of a tensor
+    found = torch.cat((ends, lengths)).int().cpu().numpy()
+    ends, lengths = found[: len(start)].tolist(), found[len(start) :]
+    return [lengths[begin:end] for begin, end in pairwise(ends)]

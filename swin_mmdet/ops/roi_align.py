@@ -9,6 +9,11 @@ from torch import Tensor
 from swin_mmdet.ops.shifted_window_attention.triton_op import why_not_kernels
 
 
+def channels_innermost(maps: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Maps as the kernels take them: copied once for all heads and stages that cut regions from them."""
+    return [one.contiguous(memory_format=torch.channels_last) if one.is_cuda else one for one in maps]
+
+
 def pyramid_roi_align(
     maps: Sequence[Tensor],
     boxes: Tensor,

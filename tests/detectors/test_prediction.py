@@ -10,8 +10,10 @@ from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 
 from swin_mmdet.detectors import prediction
+from swin_mmdet.detectors.batch import BatchedProposals
 from swin_mmdet.detectors.encoded_masks import EncodedMasks
 from swin_mmdet.detectors.prediction import BatchedCascadePrediction, BatchedPrediction
+from swin_mmdet.detectors.sampled_regions import boxes_of
 from tests.detectors.two_stage import build, features, proposals, roi_head_config, samples
 
 # of mmdet's own cascade
@@ -72,6 +74,20 @@ def test_predictions_are_mmdets(name, counts, rescale, monkeypatch):
         assert 'mask' not in name or 0.01 < expected[0].masks.float().mean() < 0.9
 
 
+@pytest.mark.parametrize('counts', [[100, 7, 60], [0, 30, 1]], ids=str)
+@pytest.mark.parametrize('name', NAMES)
+def test_batched_proposals_are_not_taken_apart(name, counts, monkeypatch):
+    nothing_left_to_mmdet(monkeypatch)
+    theirs, ours = both(roi_head_config(name))
+    boxes, valid = boxes_of(proposals(counts))
+    batched = BatchedProposals(boxes, valid.float(), valid)
+    with torch.no_grad():
+        found = ours.predict(features(3), batched, samples(3), rescale=True)
+    assert '_images' not in vars(batched)
+    assert_same(found, predict(theirs, counts))
+    assert any(map(len, found))
+
+
 @pytest.mark.parametrize('name', ['mask', 'cascade mask'])
 @pytest.mark.parametrize('agnostic', [False, True], ids=['boxes of classes', 'class-agnostic'])
 def test_boxes_of_classes_or_of_all(name, agnostic, monkeypatch):
@@ -90,6 +106,8 @@ def test_nothing_above_the_threshold(name):
     config.test_cfg.score_thr = 1.1
     theirs, ours = both(config)
     expected = predict(theirs, [50, 20])
+    # there is nothing to find masks of
+    ours._mask_forward = None
     assert_same(predict(ours, [50, 20]), expected)
     assert not any(map(len, expected))
 
@@ -125,9 +143,10 @@ def test_predictions_of_low_precision_are_mmdets(name, monkeypatch):
 
 def test_masks_are_encoded():
     _, ours = both(roi_head_config('mask'))
-    masks = predict(ours, [50, 20])[0].masks
-    assert isinstance(masks, EncodedMasks)
-    assert masks.shape[1:] == (60, 80)
+    found = predict(ours, [50, 0])
+    assert all(isinstance(results.masks, EncodedMasks) for results in found)
+    assert [results.masks.shape[1:] for results in found] == [(60, 80), (241, 180)]
+    assert len(found[0].masks) > 0 == len(found[1].masks)
 
 
 def soft_nms(config):

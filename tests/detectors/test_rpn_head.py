@@ -114,6 +114,18 @@ def test_proposals_are_those_of_mmdet(test, shapes):
         assert torch.equal(one.labels, other.labels)
 
 
+def test_the_layout_of_maps_is_no_matter():
+    ours, _ = make()
+    _, metas, size = images('some', ((96, 128), (96, 128)))
+    with torch.no_grad():
+        maps = ours(features(size))
+        other = [[x.contiguous(memory_format=torch.channels_last) for x in kind] for kind in maps]
+        found, expected = (ours.predict_by_feat(*each, batch_img_metas=metas) for each in (other, maps))
+    assert found.valid.any()
+    for name in ('boxes', 'scores', 'valid'):
+        assert torch.equal(getattr(found, name), getattr(expected, name))
+
+
 def test_small_boxes_alone_give_no_proposals():
     ours, _ = make(test={'min_bbox_size': 10000})
     _, metas, size = images('some', ((96, 128), (96, 128)))

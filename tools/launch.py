@@ -145,7 +145,7 @@ def is_main_process() -> bool:
 
 
 def fit_to_device(cfg: Config) -> None:
-    """Take out of the config what the machine at hand cannot do, and say so."""
+    """Take out of the config what the machine at hand cannot do, and say so; images for a GPU are in pinned memory."""
     if cfg.launcher != 'none' and torch.cuda.is_available():
         local_rank, count = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
         if cfg.launcher == 'pytorch' and local_rank >= count:
@@ -154,6 +154,10 @@ def fit_to_device(cfg: Config) -> None:
     if device in ('cpu', 'mps') and cfg.optim_wrapper.type == 'AmpOptimWrapper':
         use_full_precision(cfg)
         say(f'mixed precision needs a GPU: running in float32 on {device}')
+    if device == 'cuda':
+        for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            if isinstance(cfg.get(name), dict):
+                cfg[name].setdefault('pin_memory', True)
     if device != 'cpu':
         return
     norms = [node for node in nodes(cfg.model) if node.get('type') == 'SyncBN']

@@ -4,5 +4,8 @@ _base_ = 'mmdet::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
 
-default_hooks = dict(checkpoint=dict(save_best='coco/segm_mAP', rule='greater', max_keep_ckpts=3))
+default_hooks = dict(
+    runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'),
+    checkpoint=dict(save_best='coco/segm_mAP', rule='greater', max_keep_ckpts=3),
+)
 custom_hooks = [dict(type='NumClassCheckHook'), dict(type='CheckInvalidLossHook', interval=50)]

@@ -6,17 +6,17 @@ import torch
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
-from mmdet.models.utils import empty_instances
-from mmdet.structures.bbox import bbox2roi, get_box_tensor
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
+from swin_mmdet.detectors.batch import BatchedProposals
 from swin_mmdet.detectors.encoded_masks import EncodedMasks
 from swin_mmdet.detectors.matching import coding_of
+from swin_mmdet.detectors.region_losses import own_deltas
+from swin_mmdet.detectors.sampled_regions import boxes_of, rois_of
 from swin_mmdet.ops.box_deltas import decode_boxes
-from swin_mmdet.ops.multiclass_nms import multiclass_nms
+from swin_mmdet.ops.multiclass_nms import Candidates, find_candidates, multiclass_nms
 from swin_mmdet.ops.paste_masks import paste_masks
 from swin_mmdet.ops.shifted_window_attention.backends import log_once
 from swin_mmdet.ops.to_device import to_device
@@ -42,27 +42,25 @@ class BatchedPrediction:
 
         With `rescale` in pixels of the original image.
         """
-        proposals = [get_box_tensor(results.bboxes) for results in rpn_results_list]
-        reason = why_not_boxes(self._bbox_heads(), proposals, rcnn_test_cfg)
+        reason = why_not_boxes(self._bbox_heads(), rpn_results_list, rcnn_test_cfg)
         if reason is not None:
             log_once(f'boxes are predicted image by image: {reason}')
-        if reason is not None or not any(map(len, proposals)):
             return super().predict_bbox(x, batch_img_metas, rpn_results_list, rcnn_test_cfg, rescale, **kwargs)
-        counts = [len(boxes) for boxes in proposals]
-        of_image = _numbers(counts, proposals[0].device)
-        bounds = to_device([meta['img_shape'][1::-1] * 2 for meta in batch_img_metas], proposals[0])[of_image]
-        rois, scores, deltas = self._classify(x, bbox2roi(proposals), bounds, **kwargs)
-        deltas = deltas.view(len(rois), -1, 4)
-        boxes = _regress(self._bbox_heads()[-1], rois[:, None, 1:], deltas, bounds[:, None])
+        boxes, valid = boxes_of(rpn_results_list)
+        if not boxes.shape[1]:
+            return super().predict_bbox(x, batch_img_metas, rpn_results_list, rcnn_test_cfg, rescale, **kwargs)
+        bounds = to_device([[meta['img_shape'][1::-1] * 2] for meta in batch_img_metas], boxes)
+        boxes, scores, deltas = self._classify(x, boxes, bounds, **kwargs)
+        candidates = find_candidates(scores.unflatten(0, valid.shape)[..., :-1], valid, rcnn_test_cfg.score_thr)
+        if candidates is None:
+            return [_nothing(boxes) for _ in batch_img_metas]
+        deltas = _of_candidates(deltas.view(*valid.shape, -1, 4), candidates)
+        boxes = _of_candidates(boxes[:, :, None], candidates)
+        boxes = _regress(self._bbox_heads()[-1], boxes, deltas, bounds[:, None])
         if rescale:
             factors = [[1 / factor for factor in meta['scale_factor']] * 2 for meta in batch_img_metas]
-            boxes = boxes * to_device(factors, boxes)[of_image, None]
-        boxes, scores = (pad_sequence(every.split(counts), batch_first=True) for every in (boxes, scores))
-        valid = torch.arange(max(counts), device=boxes.device) < to_device(counts, boxes)[:, None]
-        found = multiclass_nms(
-            boxes, scores[..., :-1], valid, rcnn_test_cfg.score_thr, rcnn_test_cfg.nms['iou_threshold'],
-            rcnn_test_cfg.max_per_img,
-        )
+            boxes = boxes * to_device(factors, boxes)[:, None, None]
+        found = multiclass_nms(boxes, candidates, rcnn_test_cfg.nms['iou_threshold'], rcnn_test_cfg.max_per_img)
         return [
             InstanceData(bboxes=boxes[:count], scores=scores[:count], labels=labels[:count])
             for boxes, scores, labels, count in zip(*found[:3], found.counts.tolist())
@@ -78,27 +76,32 @@ class BatchedPrediction:
         reason = why_not_masks(self._mask_heads(), results_list, batch_img_metas, self.test_cfg)
         if reason is not None:
             log_once(f'masks are predicted image by image: {reason}')
-        if reason is not None or not any(map(len, results_list)):
             return super().predict_mask(x, batch_img_metas, results_list, rescale)
-        counts = [len(results) for results in results_list]
-        boxes = torch.cat([results.bboxes for results in results_list])
-        labels = torch.cat([results.labels for results in results_list])
-        rois = bbox2roi([results.bboxes for results in results_list])
+        for results, meta in zip(results_list, batch_img_metas):
+            if not len(results):
+                results.masks = EncodedMasks([], *meta['ori_shape'][:2], results.bboxes.device)
+        found = [(image, results) for image, results in enumerate(results_list) if len(results)]
+        if not found:
+            return results_list
+        counts = [len(results) for _, results in found]
+        boxes = torch.cat([results.bboxes for _, results in found])
+        labels = torch.cat([results.labels for _, results in found])
+        sizes = [_mask_size(batch_img_metas[image], rescale) for image, _ in found]
+        factors = [tuple(batch_img_metas[image]['scale_factor']) * 2 for image, _ in found]
+        # image, factors and size of each
+        known = [(image, *factor, *size) for (image, _), factor, size in zip(found, factors, sizes)]
+        known = torch.tensor(known, dtype=boxes.dtype).repeat_interleave(torch.tensor(counts), dim=0)
+        of_box = known.to(boxes.device, non_blocking=True)
+        rois = torch.cat((of_box[:, :1], boxes), dim=1)
         if rescale:
-            factors = to_device([tuple(meta['scale_factor']) * 2 for meta in batch_img_metas], boxes)
-            boxes = boxes / factors[_numbers(counts, boxes.device)]
+            boxes = boxes / of_box[:, 1:5]
         # before the GPU has the mask head to do: where each mask goes is then found out meanwhile
         on_host = boxes.cpu()
         masks = self._segment(x, rois, labels)
-        sizes = [_mask_size(meta, rescale) for meta in batch_img_metas]
-        of_masks = torch.tensor(sizes).repeat_interleave(torch.tensor(counts), dim=0)
-        runs = paste_masks(masks, on_host, of_masks, self.test_cfg.mask_thr_binary)
-        for results, meta, size, box in zip(results_list, batch_img_metas, sizes, boxes.split(counts)):
-            if len(results):
-                mine, runs = runs[: len(results)], runs[len(results) :]
-                results.bboxes, results.masks = box, EncodedMasks.from_runs(mine, *size, device=box.device)
-            else:
-                empty_instances([meta], box.device, 'mask', [results], self.test_cfg.mask_thr_binary)
+        runs = paste_masks(masks, on_host, known[:, 5:].long(), self.test_cfg.mask_thr_binary)
+        for (_, results), size, box in zip(found, sizes, boxes.split(counts)):
+            mine, runs = runs[: len(results)], runs[len(results) :]
+            results.bboxes, results.masks = box, EncodedMasks.from_runs(mine, *size, device=box.device)
         return results_list
 
     def _bbox_heads(self) -> Sequence[nn.Module]:
@@ -107,10 +110,10 @@ class BatchedPrediction:
     def _mask_heads(self) -> Sequence[nn.Module]:
         return [self.mask_head]
 
-    def _classify(self, x: tuple[Tensor, ...], rois: Tensor, _bounds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rois [R, 5] on images of bounds [R, 4]: rois, class probabilities [R, K + 1], deltas of these rois."""
-        results = self._bbox_forward(x, rois)
-        return rois, results['cls_score'].softmax(-1), results['bbox_pred']
+    def _classify(self, x: tuple[Tensor, ...], boxes: Tensor, _bounds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes [B, P, 4] on images of bounds [B, 1, 4]: boxes, class probabilities [B * P, K + 1], deltas of these."""
+        results = self._bbox_forward(x, rois_of(boxes))
+        return boxes, results['cls_score'].softmax(-1), results['bbox_pred']
 
     def _segment(self, x: tuple[Tensor, ...], rois: Tensor, labels: Tensor) -> Tensor:
         """Probabilities [R, S, S] of the masks in rois [R, 5] for labels [R]."""
@@ -126,24 +129,28 @@ class BatchedCascadePrediction(BatchedPrediction):
     def _mask_heads(self) -> Sequence[nn.Module]:
         return self.mask_head
 
-    def _classify(self, x: tuple[Tensor, ...], rois: Tensor, bounds: Tensor, **kwargs) -> tuple[Tensor, Tensor, Tensor]:
-        """The same, where every stage but the last moves the rois, and scores are means over stages."""
-        score = 0
+    def _classify(
+        self, x: tuple[Tensor, ...], boxes: Tensor, bounds: Tensor, **kwargs
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, where every stage but the last moves the boxes, and scores are means over stages."""
+        scores = []
         for stage, head in enumerate(self.bbox_head):
-            results = self._bbox_forward(stage, x, rois, **kwargs)
-            score, deltas = score + results['cls_score'], results['bbox_pred']
+            results = self._bbox_forward(stage, x, rois_of(boxes), **kwargs)
+            scores.append(results['cls_score'])
+            deltas = results['bbox_pred']
             if stage + 1 < self.num_stages:
-                label = results['cls_score'][:, :-1].argmax(1)
-                delta = _of_label(deltas.view(len(rois), -1, 4), label)
-                rois = torch.cat((rois[:, :1], _regress(head, rois[:, 1:], delta, bounds)), dim=1)
-        return rois, (score / float(self.num_stages)).softmax(-1), deltas
+                labels = scores[-1][:, :-1].argmax(1).view(boxes.shape[:2])
+                boxes = _regress(head, boxes, own_deltas(head, deltas, labels), bounds)
+        return boxes, (sum(scores[1:], scores[0]) / float(self.num_stages)).softmax(-1), deltas
 
     def _segment(self, x: tuple[Tensor, ...], rois: Tensor, labels: Tensor) -> Tensor:
         stages = (self._mask_forward(stage, x, rois)['mask_preds'] for stage in range(self.num_stages))
         return torch.stack([_of_label(masks, labels).sigmoid() for masks in stages]).mean(0)
 
 
-def why_not_boxes(heads: Sequence[nn.Module], proposals: Sequence[Tensor], test_cfg: ConfigDict | None) -> str | None:
+def why_not_boxes(
+    heads: Sequence[nn.Module], proposals: Sequence[InstanceData], test_cfg: ConfigDict | None
+) -> str | None:
     """None when the boxes of such a batch are predicted at once, else the reason in words."""
     for head in heads:
         name = type(head).__name__
@@ -157,8 +164,9 @@ def why_not_boxes(heads: Sequence[nn.Module], proposals: Sequence[Tensor], test_
             return f'the box coder of {name} is another than DeltaXYWHBBoxCoder'
         if not head.bbox_coder.clip_border:
             return f'the box coder of {name} does not clip boxes to the image'
-    if proposals[0].dtype != torch.float32:
-        return f'proposals are {proposals[0].dtype}'
+    # of ours, to look at one would be to wait for the GPU
+    if not isinstance(proposals, BatchedProposals) and proposals[0].bboxes.dtype != torch.float32:
+        return f'proposals are {proposals[0].bboxes.dtype}'
     if test_cfg is None:
         return 'boxes are wanted before NMS'
     nms = test_cfg.nms
@@ -197,14 +205,21 @@ def _regress(head: BBoxHead, boxes: Tensor, deltas: Tensor, bounds: Tensor) -> T
     return decode_boxes(boxes, deltas, coding.means, coding.stds).clamp(min=0).minimum(bounds)
 
 
+def _of_candidates(every: Tensor, candidates: Candidates) -> Tensor:
+    """[B, P, K or 1, 4] -> [B, K, N, 4]: of a candidate's proposal and class."""
+    place = candidates.proposals[..., None].expand(-1, -1, -1, 4)
+    return every.expand(-1, -1, place.shape[1], -1).transpose(1, 2).gather(2, place)
+
+
+def _nothing(like: Tensor) -> InstanceData:
+    """No detections."""
+    none = like.new_empty(0)
+    return InstanceData(bboxes=none.view(0, 4), scores=none, labels=none.long())
+
+
 def _of_label(every: Tensor, labels: Tensor) -> Tensor:
     """[R, K, ...] -> [R, ...]: what is predicted for labels [R], or for all classes where K is 1."""
     return every[:, 0] if every.shape[1] == 1 else every[torch.arange(len(every), device=every.device), labels]
-
-
-def _numbers(counts: Sequence[int], device: torch.device) -> Tensor:
-    """[sum(counts)]: counts[0] times 0, counts[1] times 1 and so on."""
-    return torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(device, non_blocking=True)
 
 
 def _mask_size(meta: dict, rescale: bool) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from mmdet.models.task_modules import MaxIoUAssigner, RandomSampler
+from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -28,16 +29,20 @@ class SampledRegions(NamedTuple):
 
     def rois(self) -> Tensor:
         """[B * K, 5] float32: image, x1, y1, x2, y2."""
-        images, regions = self.assigned.shape
-        number = torch.arange(images, dtype=torch.float32, device=self.boxes.device)
-        return torch.cat([number.repeat_interleave(regions)[:, None], self.boxes.flatten(0, 1)], 1)
+        return rois_of(self.boxes)
+
+
+def rois_of(boxes: Tensor) -> Tensor:
+    """Boxes [B, K, 4] with the numbers of their images before: [B * K, 5]."""
+    number = torch.arange(len(boxes), dtype=boxes.dtype, device=boxes.device)
+    return torch.cat([number[:, None, None].expand(-1, boxes.shape[1], 1), boxes], 2).flatten(0, 1)
 
 
 def boxes_of(proposals: Sequence[InstanceData] | BatchedProposals) -> tuple[Tensor, Tensor]:
     """The proposals' boxes [B, P, 4] float32, and which of them there are [B, P]."""
     if isinstance(proposals, BatchedProposals):
         return proposals.boxes, proposals.valid
-    boxes = pad_sequence([image.bboxes.float() for image in proposals], batch_first=True)
+    boxes = pad_sequence([get_box_tensor(image.bboxes).float() for image in proposals], batch_first=True)
     counts = to_device([len(image.bboxes) for image in proposals], boxes, torch.int64)
     return boxes, torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]
 

@@ -7,11 +7,22 @@ from torch import Tensor
 
 from swin_mmdet.ops.batched_nms import batched_nms
 
+# of a key: the bits of a score that is not negative order as the score does
+SCORE_SHIFT = 32
+
+
+class Candidates(NamedTuple):
+    """Those of each class that score high enough, best first; N is the most that a class of an image has."""
+
+    # [B, K, N] int64: score, then earlier proposal, then earlier class, all in one number; -1 where there is none
+    keys: Tensor
+    proposals: Tensor  # [B, K, N] int64
+
 
 class Detections(NamedTuple):
     """The best M of each image, best first; of image b the first `counts[b]` are detections, the rest means nothing.
 
-    M is the most there can be: `max_per_image`, or fewer proposals times classes.
+    M is the most there can be: `max_per_image`, or fewer candidates.
     """
 
     boxes: Tensor  # [B, M, 4]
@@ -20,46 +31,42 @@ class Detections(NamedTuple):
     counts: Tensor  # [B] int64
 
 
-def multiclass_nms(
-    boxes: Tensor, scores: Tensor, valid: Tensor, score_threshold: float, iou_threshold: float, max_per_image: int
-) -> Detections:
+def find_candidates(scores: Tensor, valid: Tensor, score_threshold: float) -> Candidates | None:
+    """Of probabilities [B, P, K] of proposals of which there are `valid` [B, P]; None when no image has any.
+
+    Waits for a GPU, once: all that follows is then of N candidates a class, not of P.
+    """
+    proposals, classes = scores.shape[1:]
+    above = (scores > score_threshold) & valid[..., None]
+    most = int(above.sum(1).amax())
+    if not most:
+        return None
+    rank = torch.arange(proposals * classes - 1, -1, -1, device=scores.device).view(proposals, classes)
+    keys = (scores.float().view(torch.int32).long() << SCORE_SHIFT | rank).masked_fill(~above, -1)
+    return Candidates(*keys.mT.topk(most))
+
+
+def multiclass_nms(boxes: Tensor, candidates: Candidates, iou_threshold: float, max_per_image: int) -> Detections:
     """The detections that mmdet's `multiclass_nms` finds in each image, in its order, without waiting for a GPU.
 
-    boxes [B, P, K, 4] or, shared by the classes, [B, P, 1, 4], float32; scores [B, P, K] of the K classes without the
-    background; valid [B, P]: which proposals there are. Of those that score above `score_threshold`, NMS within each
-    class leaves some, of which the best `max_per_image` are kept.
-
-    The number of candidates is known to the GPU alone, so each class of each image is a segment of all its proposals:
-    that takes P * P / 8 bytes a class for NMS (10 MB an image for 1000 proposals and 80 classes), of which only the
-    parts that hold candidates are touched.
+    NMS among the candidates of each class, of boxes [B, K, N, 4] float32, leaves some, of which the best
+    `max_per_image` are kept.
     """
-    classes = scores.shape[2]
-    candidate = (scores > score_threshold) & valid[..., None]
-    apart = _classes_apart(boxes.expand(-1, -1, classes, -1), candidate)
-    # [B, K, P], the candidates of a class first and best first
-    order = scores.where(candidate, -torch.inf).mT.argsort(dim=-1, descending=True, stable=True)
-    apart = apart.transpose(1, 2).gather(2, order[..., None].expand(-1, -1, -1, 4))
-    keep = batched_nms(apart.flatten(0, 1), candidate.mT.gather(2, order).flatten(0, 1), iou_threshold)
-    keep = torch.zeros_like(candidate.mT).scatter(2, order, keep.view_as(order)).mT
-    # stable in the order of proposals, then classes: mmdet's order of equal scores
-    kept, place = scores.where(keep, -torch.inf).flatten(1).sort(dim=1, descending=True, stable=True)
-    kept, place = kept[:, :max_per_image], place[:, :max_per_image]
-    proposal, label = place // classes, place % classes
-    box = (label if boxes.shape[2] == classes else torch.zeros_like(label)) + proposal * boxes.shape[2]
-    found = boxes.flatten(1, 2).gather(1, box[..., None].expand(-1, -1, 4))
-    counts = keep.flatten(1).sum(1).clamp(max=max_per_image)
-    return Detections(found, kept.to(boxes.dtype), label, counts)
+    exists = candidates.keys >= 0
+    keep = batched_nms(_classes_apart(boxes, exists).flatten(0, 1), exists.flatten(0, 1), iou_threshold)
+    keys = candidates.keys.where(keep.view_as(exists), -1).flatten(1)
+    keys, place = keys.topk(min(max_per_image, keys.shape[1]))
+    found = boxes.flatten(1, 2).gather(1, place[..., None].expand(-1, -1, 4))
+    scores = (keys >> SCORE_SHIFT).int().view(torch.float32)
+    return Detections(found, scores, place // boxes.shape[2], (keys >= 0).sum(1))
 
 
-def _classes_apart(boxes: Tensor, candidate: Tensor) -> Tensor:
-    """[B, P, K, 4] moved by class, as mmcv moves the candidates of an image to suppress all classes in one call.
+def _classes_apart(boxes: Tensor, exists: Tensor) -> Tensor:
+    """[B, K, N, 4] moved by class, as mmcv moves the candidates of an image to suppress all classes in one call.
 
     Segments need no such distance, but the sums are rounded (to 1/128 pixel for 80 classes of large images), and an IoU
     near the threshold depends on it.
     """
-    classes = boxes.shape[2]
-    if not boxes.numel():
-        return boxes
-    farthest = boxes.where(candidate[..., None], -torch.inf).flatten(1).amax(1)
-    label = torch.arange(classes, dtype=boxes.dtype, device=boxes.device)
-    return boxes + (label * (farthest + 1)[:, None])[:, None, :, None]
+    farthest = boxes.where(exists[..., None], -torch.inf).flatten(1).amax(1)
+    label = torch.arange(boxes.shape[1], dtype=boxes.dtype, device=boxes.device)
+    return boxes + (label * (farthest + 1)[:, None])[..., None, None]

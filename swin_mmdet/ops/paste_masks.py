@@ -1,6 +1,6 @@
 """Masks of boxes in their images as run lengths, without a bitmap of an image."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,14 +10,17 @@ from torch import Tensor
 PIXELS_AT_ONCE = 2**23
 # a CPU gains nothing from instances side by side, which cost it the pixels that fill up the smaller ones
 PIXELS_AT_ONCE_ON_CPU = 0
+# a place in [-1, 1] of the mask, far enough outside to be sampled as zero
+OUTSIDE = 3.0
 
 
-def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -> list[list[int]]:
+def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -> list[Tensor]:
     """The masks of N instances in their images, as lengths of runs of 0, 1, 0, ... in columns from the left.
 
     masks [N, S, S] probabilities; on the CPU boxes [N, 4] float32 that they fill, as (x1, y1, x2, y2) in pixels, and
     sizes [N, 2] int64, height and width of each instance's image. A pixel is 1 where the mask, sampled bilinearly at
-    its centre and zero outside, is `threshold` or more, which is at least 0.5: less would reach beyond the box.
+    its centre and zero outside, is `threshold` or more, which is at least 0.5: less would reach beyond the box. The
+    lengths are int64 on the CPU.
 
     The bits are those of mmdet's `FCNMaskHead` on a CPU, which samples the box and a pixel around it. (On a GPU it
     samples the whole image, where only a box without width or height has anything more: lines across the image.) Only
@@ -26,67 +29,75 @@ def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -
     assert threshold >= 0.5, threshold
     if not len(masks):
         return []
-    tiles = _tiles(boxes, sizes)
-    changes = [_changes(masks, boxes, tiles, which, threshold) for which in _groups(tiles, masks.is_cuda)]
-    places, instances = (torch.cat(parts) for parts in zip(*changes))
-    places = places[instances.argsort(stable=True)].split(instances.bincount(minlength=len(masks)).tolist())
-    return [_runs(place, size) for place, size in zip(places, sizes.prod(1).tolist())]
+    first, length = _tiles(boxes, sizes)
+    order = length[:, 1].argsort()
+    boxes, sizes, first, length = boxes[order], sizes[order], first[order], length[order]
+    where = _samples(*(x.to(masks.device, non_blocking=True) for x in (boxes, first, length)), int(length.max()) + 1)
+    masks = masks[order.to(masks.device, non_blocking=True)].float()
+    changes = []
+    for group in _groups(length, masks.is_cuda):
+        columns, rows = length[group].amax(0).tolist()
+        # a row more, so that the last pixel of a column is followed by a zero
+        x, y = where[group, 0, :columns], where[group, 1, : rows + 1]
+        instance, column, row = _changes(masks[group], x, y, threshold)
+        left, top = first[group][instance].unbind(1)
+        changes.append((group.start + instance, (left + column) * sizes[group][instance, 0] + top + row))
+    runs = _runs(*(torch.cat(parts) for parts in zip(*changes)), sizes.prod(1))
+    return [runs[place] for place in order.argsort().tolist()]
 
 
-def _tiles(boxes: Tensor, sizes: Tensor) -> Tensor:
-    """[N, 5] int64: left, top, width and height of what is sampled, and the height of the image."""
-    height, width = sizes.unbind(1)
+def _tiles(boxes: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """What is sampled: left and top, width and height, each [N, 2] int64."""
     first = (boxes[:, :2].floor() - 1).clamp(min=0).long()
-    last = (boxes[:, 2:].ceil() + 1).long().minimum(torch.stack((width, height), dim=1))
-    return torch.cat((first, (last - first).clamp(min=0), height[:, None]), dim=1)
+    last = (boxes[:, 2:].ceil() + 1).long().minimum(sizes.flip(1))
+    return first, (last - first).clamp(min=0)
 
 
-def _groups(tiles: Tensor, on_gpu: bool) -> Iterator[Tensor]:
-    """Instances of similar height, as many as may be sampled at once."""
-    order = tiles[:, 3].argsort()
-    widths, heights = tiles[order, 2].tolist(), tiles[order, 3].tolist()
+def _samples(boxes: Tensor, first: Tensor, length: Tensor, count: int) -> Tensor:
+    """Of `length` [N, 2] pixels from `first` [N, 2] on the places in their boxes, [-1, 1]: [N, 2, count], x and y."""
+    step = torch.arange(count, device=boxes.device) + 0.5
+    low, high = boxes[:, :2, None], boxes[:, 2:, None]
+    place = (first[..., None] + step - low) / (high - low) * 2 - 1
+    place = place.nan_to_num(nan=torch.nan, posinf=0.0, neginf=0.0)
+    return place.where(step < length[..., None], OUTSIDE)
+
+
+def _groups(length: Tensor, on_gpu: bool) -> Iterator[slice]:
+    """Of instances ordered by height as many as may be sampled at once."""
     most = PIXELS_AT_ONCE if on_gpu else PIXELS_AT_ONCE_ON_CPU
     start, widest = 0, 0
-    for index, (width, height) in enumerate(zip(widths, heights)):
+    for index, (width, height) in enumerate(length.tolist()):
         widest = max(widest, width)
         if index > start and (index + 1 - start) * widest * height > most:
-            yield order[start:index]
+            yield slice(start, index)
             start, widest = index, width
-    yield order[start:]
+    yield slice(start, len(length))
 
 
-def _changes(masks: Tensor, boxes: Tensor, tiles: Tensor, which: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-    """Where pixels differ from the one before, [T] in the columns of its image, and of which instance, on the CPU."""
-    tiles = tiles[which]
-    # a row more, so that the last pixel of a column is followed by a zero
-    columns, rows = int(tiles[:, 2].max()), int(tiles[:, 3].max()) + 1
-    index = which.to(masks.device, non_blocking=True)
-    left, top, width, height, _ = tiles.to(masks.device, non_blocking=True).unbind(1)
-    masks, boxes = masks[index].float(), boxes[which].to(masks.device, non_blocking=True)
-    x, x_inside = _samples(columns, left, width, boxes[:, 0], boxes[:, 2])
-    y, y_inside = _samples(rows, top, height, boxes[:, 1], boxes[:, 3])
+def _changes(masks: Tensor, x: Tensor, y: Tensor, threshold: float) -> Iterator[Tensor]:
+    """Which pixels differ from the one above, or from the last of the column before: instances, columns and rows.
+
+    masks [n, S, S] at places x [n, W] and y [n, H], of which the last is outside; the three on the CPU.
+    """
     # columns are rows of the sampled map, for they are the order of the runs
     grid = torch.stack(torch.broadcast_tensors(x[:, :, None], y[:, None, :]), dim=3)
-    bits = F.grid_sample(masks[:, None], grid, align_corners=False)[:, 0] >= threshold
-    bits = (bits & x_inside[:, :, None] & y_inside[:, None, :]).flatten(1)
-    instance, place = (bits ^ F.pad(bits[:, :-1], (1, 0))).nonzero().cpu().unbind(1)
-    left, top, _, _, image_height = tiles[instance].unbind(1)
-    column, row = place // rows, place % rows
-    return (left + column) * image_height + top + row, which[instance]
+    bits = (F.grid_sample(masks[:, None], grid, align_corners=False) >= threshold).flatten()
+    # rolled, a zero comes first: the last row is outside
+    place = (bits ^ bits.roll(1)).nonzero()[:, 0].cpu()
+    columns, rows = x.shape[1], y.shape[1]
+    return place // (columns * rows), place // rows % columns, place % rows
 
 
-def _samples(count: int, first: Tensor, length: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Centres of `count` pixels from `first` [n] on, as [n, count] in [-1, 1] from low to high, and which are meant."""
-    step = torch.arange(count, device=low.device)
-    centre = (first[:, None] + step).float() + 0.5
-    place = (centre - low[:, None]) / (high - low)[:, None] * 2 - 1
-    return place.where(~place.isinf(), 0.0), step < length[:, None]
-
-
-def _runs(places: Tensor, pixels: int) -> list[int]:
-    """Ascending places of changes among `pixels` pixels to run lengths."""
+def _runs(instance: Tensor, place: Tensor, pixels: Tensor) -> Sequence[Tensor]:
+    """Lengths of runs among the `pixels` [N] of each instance; places of changes ascend, instance after instance."""
+    # all instances are one after the other
+    start = F.pad(pixels.cumsum(0), (1, 0))
+    inside = place < pixels[instance]
+    instance, place = instance[inside], (start[instance] + place)[inside]
     # a column that ends at the last row and the next that begins at the first are one run: both places go
-    twice = places[1:] == places[:-1]
-    once = ~(F.pad(twice, (1, 0)) | F.pad(twice, (0, 1)))
-    places = places[once & (places < pixels)].tolist()
-    return [end - start for start, end in zip([0, *places], [*places, pixels])]
+    framed = F.pad(place, (1, 1), value=-1)
+    once = (place != framed[:-2]) & (place != framed[2:])
+    instance, place = instance[once], place[once]
+    # a first pixel of 1 is after a run of no 0
+    lengths = torch.cat((start, place)).sort().values.diff()
+    return lengths.split((instance.bincount(minlength=len(pixels)) + 1).tolist())

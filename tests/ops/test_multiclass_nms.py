@@ -8,7 +8,7 @@ import swin_mmdet.compat  # noqa: F401
 pytest.importorskip('mmdet')
 from mmdet.models.layers import multiclass_nms as mmdet_nms
 
-from swin_mmdet.ops.multiclass_nms import multiclass_nms
+from swin_mmdet.ops.multiclass_nms import find_candidates, multiclass_nms
 
 BATCH, PROPOSALS, CLASSES = 3, 150, 5
 
@@ -24,6 +24,14 @@ def predictions(shared_boxes, ties=False, proposals=PROPOSALS, seed=0):
     return boxes, (scores * 16).round() / 16 if ties else scores
 
 
+def detections(boxes, scores, valid, score_threshold, iou_threshold, max_per_image):
+    """Of boxes [B, P, K or 1, 4]."""
+    candidates = find_candidates(scores, valid, score_threshold)
+    place = candidates.proposals[..., None].expand(-1, -1, -1, 4)
+    boxes = boxes.expand(-1, -1, scores.shape[2], -1).transpose(1, 2).gather(2, place)
+    return multiclass_nms(boxes, candidates, iou_threshold, max_per_image)
+
+
 def of_image(boxes, scores, valid, score_threshold, iou_threshold, max_per_image):
     background = torch.zeros(len(scores), 1)
     dets, labels = mmdet_nms(
@@ -34,7 +42,7 @@ def of_image(boxes, scores, valid, score_threshold, iou_threshold, max_per_image
 
 
 def assert_equals_mmdet(boxes, scores, valid, *thresholds):
-    found = multiclass_nms(boxes, scores, valid, *thresholds)
+    found = detections(boxes, scores, valid, *thresholds)
     counts = found.counts.tolist()
     for image, count in enumerate(counts):
         expected = of_image(boxes[image], scores[image], valid[image], *thresholds)
@@ -78,8 +86,8 @@ def test_images_without_candidates_have_no_detections():
     assert counts[2]
 
 
-def test_no_proposals():
-    boxes, scores = predictions(shared_boxes=False, proposals=0)
-    found = multiclass_nms(boxes, scores, torch.ones(BATCH, 0, dtype=torch.bool), 0.05, 0.5, 30)
-    assert found.boxes.shape == (BATCH, 0, 4)
-    assert found.counts.tolist() == [0] * BATCH
+def test_no_candidates():
+    _, scores = predictions(shared_boxes=True)
+    assert find_candidates(scores, torch.zeros(BATCH, PROPOSALS, dtype=torch.bool), 0.05) is None
+    assert find_candidates(scores, torch.ones(BATCH, PROPOSALS, dtype=torch.bool), 1.0) is None
+    assert find_candidates(scores[:, :0], torch.ones(BATCH, 0, dtype=torch.bool), 0.05) is None

@@ -33,6 +33,16 @@ def test_sync_bn_becomes_bn_on_a_cpu(launch, capsys: pytest.CaptureFixture):
     assert 'SyncBN' in capsys.readouterr().out
 
 
+def test_images_for_a_gpu_are_pinned_unless_the_config_says_otherwise(launch, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    loaders = dict(train_dataloader=dict(batch_size=2), val_dataloader=dict(pin_memory=False), test_dataloader=None)
+    cfg = Config(dict(model={}, launcher='none', optim_wrapper=dict(type='OptimWrapper'), **loaders))
+    launch.fit_to_device(cfg)
+    assert cfg.train_dataloader.pin_memory
+    assert not cfg.val_dataloader.pin_memory
+    assert cfg.test_dataloader is None
+
+
 def test_slurm_needs_gpus(launch):
     cfg = Config(dict(model={}, launcher='slurm', optim_wrapper=dict(type='OptimWrapper')))
     with pytest.raises(launch.UserError, match='torchrun'):

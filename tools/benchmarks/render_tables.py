@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -209,6 +209,70 @@ def backbone_memory_table(here: Path) -> str:
     return '\n\n'.join(blocks) or NOT_YET
 
 
+def detector_cases() -> Iterator[tuple[Path, dict[str, dict[str, str]]]]:
+    """The rows of every case that `detector.py` measured, by peer."""
+    for path, rows in read_all('detector-*.csv').items():
+        cases: dict[tuple[str, ...], dict[str, dict[str, str]]] = {}
+        for row in rows:
+            key = tuple(row[name] for name in ('detector', 'mode', 'batch', 'height', 'width', 'objects'))
+            cases.setdefault(key, {})[row['peer']] = row
+        yield from ((path, found) for found in cases.values())
+
+
+def detector_case(row: dict[str, str]) -> tuple[str, str]:
+    size = f'{row["batch"]} x {row["height"]}x{row["width"]}, {row["objects"]} objects'
+    return row['detector'], f'{row["mode"]}, {size}'
+
+
+def detectors_table(here: Path) -> str:
+    """What `detector.py` measured of ours in one line a case, in proportion to mmdet."""
+    rows = []
+    for path, found in detector_cases():
+        if not {'ours', 'mmdet'} <= set(found) or any(row['failed'] for row in found.values()):
+            continue
+        one, other = found['ours'], found['mmdet']
+        pair = [float(row['median ms']) for row in (one, other)]
+        memory = ' / '.join(f'{float(row["peak MiB"]) / 1024:.1f}' for row in (one, other))
+        numbers = f'{pair[0]:.4g}', f'{pair[1]:.4g}', f'{pair[0] / pair[1]:.2f}', memory
+        rows.append((*detector_case(one), *numbers, link(one['device'], path, here)))
+    names = 'Swin-T', 'step', 'ours, ms', 'mmdet, ms', 'ours / mmdet', 'peak GiB: ours / mmdet', 'device'
+    return markdown(names, rows) if rows else NOT_YET
+
+
+def parts_table(here: Path) -> str:
+    """The parts of these steps: a table for each detector, a row for each peer and case."""
+    rows = []
+    parts = 'preprocess', 'backbone', 'neck', 'rpn', 'roi', 'backward', 'optimizer'
+    for path, found in detector_cases():
+        for peer, row in found.items():
+            numbers = [f'{float(row[f"{part} ms"]):.1f}' if row[f'{part} ms'] else '' for part in parts]
+            whole = f'{float(row["median ms"]):.1f}', row['kernels'], f'{float(row["GPU busy"]):.2f}'
+            detector, case = detector_case(row)
+            rows.append((f'{detector}, {case}', link(peer, path, here), *numbers, *whole, row['synchronisations']))
+    return markdown(('step', 'parts', *parts, 'whole', 'kernels', 'GPU busy', 'waits'), rows) if rows else NOT_YET
+
+
+def data_table(here: Path) -> str:
+    """What `data.py` measured of the pipeline, a row for each step; its decoders are in the file alone."""
+    blocks = []
+    for path, rows in read_all('data-*.csv').items():
+        steps: dict[str, dict[str, dict[str, str]]] = {}
+        for row in rows:
+            steps.setdefault(row['step'], {})[row['way']] = row
+        cells = []
+        for step, found in steps.items():
+            if {'mmdet', 'ours'} <= set(found):
+                pair = [found[way] for way in ('mmdet', 'ours')]
+                times = [f'{float(row["ms an image"]):.2f}' if row['ms an image'] else '' for row in pair]
+                rates = [f'{float(row["images a second"]):.0f}' if row['images a second'] else '' for row in pair]
+                sizes = [f'{float(row["KiB pickled"]):.0f}' if row['KiB pickled'] else '' for row in pair]
+                cells.append((step, *times, *rates, *sizes))
+        names = [f'{name}: {way}' for name in ('ms', 'images a second', 'KiB pickled') for way in ('mmdet', 'ours')]
+        title = f'{rows[0]["config"]}, {rows[0]["images"]} images; {device_of(rows[0])}'
+        blocks.append(f'{link(title, path, here)}:\n\n{markdown(["of an image", *names], cells)}')
+    return '\n\n'.join(blocks) or NOT_YET
+
+
 def time_table(here: Path) -> str:
     """What `where_time_goes.py` measured: the groups of a step, each with its largest kernel."""
     blocks = []
@@ -234,6 +298,9 @@ TABLES = {
     'attention': attention_table,
     'backbone': backbone_table,
     'backbone_memory': backbone_memory_table,
+    'data': data_table,
+    'detectors': detectors_table,
+    'parts': parts_table,
     'formats': formats_table,
     'memory': memory_table,
     'runs': runs_table,

@@ -1,0 +1,88 @@
+"""The log of a run is mmengine's, and losses are read when it is written alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+
+class Line(BaseModel):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def forward(self, inputs, target, mode='tensor'):
+        found = self.layer(inputs)
+        if mode == 'loss':
+            return {'loss': (found - target).square().mean(), 'loss_b': found.abs().mean(), 'acc': found.mean()}
+        return found
+
+
+def train(folder, hook, by_epoch, monkeypatch):
+    torch.manual_seed(0)
+    points = [{'inputs': torch.randn(2), 'target': torch.ones(1)} for _ in range(14)]
+    waits = []
+    item = torch.Tensor.item
+    monkeypatch.setattr(torch.Tensor, 'item', lambda self: waits.append('item') or item(self))
+    tolist = torch.Tensor.tolist
+    monkeypatch.setattr(torch.Tensor, 'tolist', lambda self: waits.append('tolist') or tolist(self))
+    loop = {'by_epoch': True, 'max_epochs': 2} if by_epoch else {'by_epoch': False, 'max_iters': 13}
+    runner = Runner(
+        model=Line(),
+        work_dir=str(folder),
+        train_dataloader=DataLoader(points, batch_size=2),
+        optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
+        train_cfg=loop,
+        default_hooks={
+            'runtime_info': {'type': hook},
+            'logger': {'type': 'LoggerHook', 'interval': 4, 'log_metric_by_epoch': by_epoch},
+            'checkpoint': {'type': 'CheckpointHook', 'interval': 1 if by_epoch else 3, 'by_epoch': by_epoch},
+        },
+        log_processor={'by_epoch': by_epoch, 'window_size': 4},
+        experiment_name=f'{folder.name}',
+    )
+    runner.train()
+    monkeypatch.undo()
+    return runner, len(waits)
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+def test_logs_and_checkpoints_are_those_of_mmengine(by_epoch, tmp_path, monkeypatch):
+    found = {}
+    for name, hook in (('theirs', 'RuntimeInfoHook'), ('ours', 'swin_mmdet.RuntimeInfoHook')):
+        folder = tmp_path / f'{name}_{by_epoch}'
+        runner, waits = train(folder, hook, by_epoch, monkeypatch)
+        lines = next(folder.glob('*/vis_data/scalars.json')).read_text().splitlines()
+        lines = [{key: x for key, x in json.loads(line).items() if 'time' not in key} for line in lines]
+        scalars = {
+            key: value.data[0].tolist() for key, value in runner.message_hub.log_scalars.items() if 'time' not in key
+        }
+        saved = {
+            path.name: {
+                key: value.data[0].tolist()
+                for key, value in torch.load(path, weights_only=False)['message_hub']['log_scalars'].items()
+                if 'time' not in key
+            }
+            for path in sorted(folder.glob('*.pth'))
+        }
+        found[name] = lines, scalars, saved, waits
+    *theirs, their_waits = found['theirs']
+    *ours, our_waits = found['ours']
+    assert len(theirs[0]) >= 2
+    assert len(theirs[2]) >= 2
+    assert len(theirs[1]['train/loss']) == (14 if by_epoch else 13)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one == pytest.approx(other) if isinstance(one, float) else json.dumps(one) == json.dumps(other)
+    assert our_waits < their_waits / 2
+
+
+def test_a_run_that_is_cut_off_leaves_what_its_last_checkpoint_has(tmp_path, monkeypatch):
+    """Nothing of a checkpoint waits for a step after it."""
+    folder = tmp_path / 'cut'
+    train(folder, 'swin_mmdet.RuntimeInfoHook', False, monkeypatch)
+    saved = torch.load(Path(folder, 'iter_6.pth'), weights_only=False)
+    assert len(saved['message_hub']['log_scalars']['train/loss'].data[0]) == 6

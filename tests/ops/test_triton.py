@@ -152,6 +152,11 @@ def test_windows_of_several_tiles_are_no_worse_than_eager(case, dtype, set_grid)
     check(case, dtype, batch=2 if case[2] == 9 else 1)
 
 
+def test_the_widest_tiles_of_queries_and_keys():
+    """In half, for windows that they divide."""
+    check((16, 16, 16, 8, 1, 16), HALF)
+
+
 @dtypes
 @pytest.mark.parametrize('case', [(6, 10, 7, 3, 2, 16), (6, 7, 8, 4, 1, 32), (6, 9, 9, 4, 1, 16)], ids=str)
 def test_cosine_attention_is_no_worse_than_eager(case, dtype):

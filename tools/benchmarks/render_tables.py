@@ -140,12 +140,15 @@ def model_of(row: dict[str, str]) -> str:
 
 
 def speed_table(here: Path) -> str:
-    """What `backbone.py` measured of ours in one line a case, in proportion to mmdet and compiled timm."""
+    """What `backbone.py` measured of ours in one line a case, in proportion to mmdet and compiled timm.
+
+    In bf16, and on a CPU; the other types are in the full tables.
+    """
     rows = []
     for path, measured in read_all('backbone-*.csv').items():
         cases: dict[tuple[str, ...], dict[str, dict[str, str]]] = {}
         for row in measured:
-            if not row['problem']:
+            if not row['problem'] and row['dtype'] in ('bf16', 'fp32'):
                 cases.setdefault((model_of(row), case_of(row)), {})[row['peer']] = row
         for case, found in cases.items():
             if not {'ours', 'mmdet'} <= set(found):

@@ -34,7 +34,10 @@ def by_mmdet(boxes, valid, objects, count, rule):
     from mmengine.structures import InstanceData
 
     negative = (rule.lowest_negative, rule.negative) if rule.lowest_negative else rule.negative
-    assigner = MaxIoUAssigner(rule.positive, negative, rule.best or 0.0, match_low_quality=rule.best is not None)
+    assigner = MaxIoUAssigner(
+        rule.positive, negative, rule.best or 0.0, match_low_quality=rule.best is not None,
+        iou_calculator={'type': 'mmdet.BboxOverlaps2D'},  # whatever scope the tests before left
+    )  # fmt: skip
     labels = torch.zeros(count, dtype=torch.long, device=boxes.device)
     found = assigner.assign(InstanceData(priors=boxes[valid]), InstanceData(bboxes=objects[:count], labels=labels))
     expected = torch.full((len(boxes),), -1, device=boxes.device)

@@ -13,7 +13,6 @@ from mmdet.models.roi_heads import CascadeRoIHead as MMDetCascadeRoIHead
 from mmdet.models.roi_heads import StandardRoIHead as MMDetStandardRoIHead
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
-from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
@@ -26,11 +25,6 @@ CLASSES = 3
 STRIDES = [4, 8, 16]
 GIOU = {'type': 'GIoULoss', 'loss_weight': 2.0}
 L1 = {'type': 'L1Loss'}
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _scope():
-    register_all_modules()
 
 
 @pytest.fixture(autouse=True)

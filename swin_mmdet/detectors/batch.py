@@ -33,12 +33,11 @@ def gather_objects(instances: Sequence[InstanceData]) -> Objects:
 class BatchedProposals(Sequence):
     """The proposals of a batch's images, best first; to mmdet's parts a sequence of one `InstanceData` an image.
 
-    Only that use waits for the GPU: how many an image has is not known before. What is trained on them is not
-    differentiated to where they come from.
+    Only that use waits for the GPU: how many an image has is not known before.
     """
 
     def __init__(self, boxes: Tensor, scores: Tensor, valid: Tensor) -> None:
-        self.boxes, self.scores, self.valid = boxes.detach(), scores.detach(), valid  # [B, P, 4], [B, P], [B, P]
+        self.boxes, self.scores, self.valid = boxes, scores, valid  # [B, P, 4], [B, P], [B, P]
 
     @cached_property
     def _images(self) -> list[InstanceData]:

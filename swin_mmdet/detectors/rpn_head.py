@@ -100,7 +100,10 @@ class RPNHead(MMDetRPNHead):
         rescale: bool = False,
         with_nms: bool = True,
     ) -> Sequence[InstanceData]:
-        """Proposals of the images, best first: `BatchedProposals`, or as in mmdet; arguments as there."""
+        """Proposals of the images, best first: `BatchedProposals`, or as in mmdet; arguments as there.
+
+        No gradient goes through them.
+        """
         cfg = self.test_cfg if cfg is None else cfg
         reason = self._why_not_batched()
         if set(cfg.nms) != {'type', 'iou_threshold'} or cfg.nms.type != 'nms':

@@ -15,14 +15,13 @@ SMALLEST_UNION: tl.constexpr = tl.constexpr(EPSILON)
 
 
 @triton.jit
-def _load_box(box, mask):
-    """The corners of the boxes at these places; zeros where there is none."""
-    return (
-        tl.load(box, mask=mask, other=0.0),
-        tl.load(box + 1, mask=mask, other=0.0),
-        tl.load(box + 2, mask=mask, other=0.0),
-        tl.load(box + 3, mask=mask, other=0.0),
-    )
+def _load_boxes(boxes, valid, image, box, boxes_apart, count_boxes):
+    """Of an image's boxes [BLOCK]: x1, y1, x2, y2, and whether it has them."""
+    inside = box < count_boxes
+    at = boxes + image * boxes_apart + box * 4
+    x1, y1 = tl.load(at, mask=inside, other=0.0), tl.load(at + 1, mask=inside, other=0.0)
+    x2, y2 = tl.load(at + 2, mask=inside, other=0.0), tl.load(at + 3, mask=inside, other=0.0)
+    return x1, y1, x2, y2, tl.load(valid + image * count_boxes + box, mask=inside, other=0) != 0
 
 
 @triton.jit
@@ -45,9 +44,7 @@ def best_overlap_kernel(
     """best [B, G], of zeros -> the largest overlap of every object: the bits of a float32, which order as it does."""
     image = tl.program_id(1).to(tl.int64)
     box = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = box < count_boxes
-    x1, y1, x2, y2 = _load_box(boxes + image * boxes_apart + box * 4, inside)
-    exists = tl.load(valid + image * count_boxes + box, mask=inside, other=0) != 0
+    x1, y1, x2, y2, exists = _load_boxes(boxes, valid, image, box, boxes_apart, count_boxes)
     count = tl.load(counts + image).to(tl.int32)
     for i in range(count):
         at = image * count_objects + i
@@ -64,9 +61,7 @@ def assign_kernel(
     """best [B, G] -> assigned [B, N] int64."""
     image = tl.program_id(1).to(tl.int64)
     box = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = box < count_boxes
-    x1, y1, x2, y2 = _load_box(boxes + image * boxes_apart + box * 4, inside)
-    exists = tl.load(valid + image * count_boxes + box, mask=inside, other=0) != 0
+    x1, y1, x2, y2, exists = _load_boxes(boxes, valid, image, box, boxes_apart, count_boxes)
     count = tl.load(counts + image).to(tl.int32)
     highest = tl.zeros((BLOCK,), dtype=tl.float32) - 1
     which = tl.zeros((BLOCK,), dtype=tl.int32)
@@ -84,7 +79,7 @@ def assign_kernel(
     found = tl.where((highest >= lowest) & (highest < negative) | (count == 0), 0, -1)
     found = tl.where((highest >= positive) & (count > 0), which, found)
     found = tl.where(last > 0, last, found)
-    tl.store(assigned + image * count_boxes + box, tl.where(exists, found, -1).to(tl.int64), mask=inside)
+    tl.store(assigned + image * count_boxes + box, tl.where(exists, found, -1).to(tl.int64), mask=box < count_boxes)
 
 
 def triton_assign_boxes(boxes: Tensor, valid: Tensor, objects: Tensor, counts: Tensor, rule: AssignmentRule) -> Tensor:

@@ -16,9 +16,9 @@ from swin_mmdet.detectors.matching import coding_of
 from swin_mmdet.detectors.region_losses import own_deltas
 from swin_mmdet.detectors.sampled_regions import boxes_of, rois_of
 from swin_mmdet.ops.box_deltas import decode_boxes
+from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.multiclass_nms import Candidates, find_candidates, multiclass_nms
 from swin_mmdet.ops.paste_masks import paste_masks
-from swin_mmdet.ops.shifted_window_attention.backends import log_once
 from swin_mmdet.ops.to_device import to_device
 
 # of mmcv's NMS: those that change nothing here

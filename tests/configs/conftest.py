@@ -24,6 +24,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 from torch.utils.data import DataLoader
+from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from .small import shrink
 
@@ -42,6 +43,16 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for image in [*folder.glob('*/*.jpg')]:
         cv2.imwrite(str(image.with_suffix('.png')), np.arange(96 * 96, dtype=np.uint8).reshape(96, 96) % 90)
     return folder
+
+
+def write_bert(folder: Path) -> str:
+    """A language model of one layer and few words, in the files that a download would give."""
+    words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', '.', 'circle', 'square', 'triangle']
+    folder.mkdir(exist_ok=True)
+    (folder / 'vocab.txt').write_text('\n'.join(words))
+    BertTokenizerFast(str(folder / 'vocab.txt')).save_pretrained(folder)
+    BertModel(BertConfig(vocab_size=len(words), num_hidden_layers=1)).save_pretrained(folder)
+    return str(folder)
 
 
 @lru_cache
@@ -87,6 +98,8 @@ def build_small(path: Path, data: Path) -> Small:
     for node in nodes(cfg.train_dataloader):
         if with_stuff and 'data_prefix' in node:
             node.data_prefix.seg = node.data_prefix.img
+    if 'language_model' in cfg.model:
+        cfg.model.language_model.name = write_bert(data / 'bert')
     cfg.launcher = 'none'
     shrink(cfg)
     fit_to_device(cfg)

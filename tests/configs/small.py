@@ -10,8 +10,8 @@ PIXELS = ('scale', 'scales', 'img_scale', 'crop_size', 'size')
 LAYERS = ('num_layers', 'num_blocks', 'num_csp_blocks')
 MOST = {
     'nms_pre': 100,
-    'max_per_img': 50,
-    'max_per_image': 50,
+    'max_per_img': 20,
+    'max_per_image': 20,
     'num_queries': 20,
     'num_proposals': 20,
     'num_dn_queries': 5,
@@ -104,7 +104,7 @@ def _small_images(node: dict) -> None:
 
 
 def eighth(size):
-    """An eighth of a side, of sides, of lists of sides, but no image of less than 48 pixels; fractions stay."""
+    """An eighth of a side in pixels, as a multiple of 32 and 64 at least; also of lists of sides; fractions stay."""
     if isinstance(size, list | tuple):
         return type(size)(eighth(side) for side in size)
-    return max(size // 8, 48) if isinstance(size, int) else size
+    return max(32 * round(size / 8 / 32), 64) if isinstance(size, int) else size

@@ -17,6 +17,7 @@ MOST = {
     'num_dn_queries': 5,
     'num_points': 256,
     'max_cached_images': 4,
+    'pad_size_divisor': 64,
     # checkpointing of transformer layers needs fairscale, and is about memory alone
     'num_cp': 0,
 }
@@ -82,6 +83,9 @@ def _few_candidates(node: dict) -> None:
     for key, most in MOST.items():
         if isinstance(node.get(key), int):
             node[key] = min(node[key], most)
+    if str(node.get('type')).endswith('Sampler') and 'num' in node:
+        # regions, of which some have objects
+        node['num'] = 16
     if 'score_thr' in node:
         # whoever has learned nothing is sure of nothing
         node['score_thr'] = 0.0
@@ -98,13 +102,13 @@ def _fit_class_weight(node: dict) -> None:
 def _small_images(node: dict) -> None:
     for key in PIXELS:
         if key in node:
-            node[key] = eighth(node[key])
+            node[key] = sixteenth(node[key])
     if 'filter_cfg' in node:
         node['filter_cfg'] = dict(filter_empty_gt=True, min_size=8)
 
 
-def eighth(size):
-    """An eighth of a side in pixels, as a multiple of 32 and 64 at least; also of lists of sides; fractions stay."""
+def sixteenth(size):
+    """Of a side in pixels, as a multiple of 32 and 64 at least; also of lists of sides; fractions stay."""
     if isinstance(size, list | tuple):
-        return type(size)(eighth(side) for side in size)
-    return max(32 * round(size / 8 / 32), 64) if isinstance(size, int) else size
+        return type(size)(sixteenth(side) for side in size)
+    return max(32 * round(size / 16 / 32), 64) if isinstance(size, int) else size

@@ -1,7 +1,7 @@
 """Faster R-CNN, Swin-T, 1x, AMP; 8 GPUs x 2 images.
 
 The authors' recipe of Mask R-CNN, without masks.
-PaddleDetection published 42.7 box AP on val2017 with its own recipe. Not rerun here.
+PaddleDetection published 42.6 box AP on val2017 with its own recipe. Not rerun here.
 """
 
 _base_ = [

@@ -30,6 +30,8 @@ from .small import shrink
 
 ROOT = Path(__file__).resolve().parents[2]
 
+load_once = lru_cache(config_utils.load)
+
 CONFIGS = sorted(path for path in (ROOT / 'configs').glob('*/*.py') if path.parent.name != '_base_')
 
 
@@ -59,9 +61,9 @@ def write_bert(folder: Path) -> str:
 def read_config(path: Path) -> Config:
     """A config, read once for all tests: whoever changes it makes a copy.
 
-    For each base `mmdet::...` mmengine reads all of mmdet's metafiles, here it does that once.
+    For each base `mmdet::...` mmengine reads all of mmdet's metafiles; here it does that once.
     """
-    with mock.patch('mmengine.config.utils.load', lru_cache(config_utils.load)):
+    with mock.patch('mmengine.config.utils.load', load_once):
         return Config.fromfile(path)
 
 

@@ -25,6 +25,13 @@ def settings(optim_wrapper: OptimWrapper, model: nn.Module) -> dict[str, tuple[f
     }
 
 
+def norms(model: nn.Module) -> list[str]:
+    """Names of the parameters of all norms."""
+    kinds = nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm
+    modules = [(name, module) for name, module in model.named_modules() if isinstance(module, kinds)]
+    return [f'{prefix}.{name}' for prefix, module in modules for name, _ in module.named_parameters()]
+
+
 def test_each_parameter_learns_and_decays_as_the_recipe_says(small: Small):
     cfg = small.cfg.optim_wrapper
     found = settings(small.optim_wrapper(), small.model)
@@ -42,6 +49,9 @@ def test_each_parameter_learns_and_decays_as_the_recipe_says(small: Small):
             factors = cfg.paramwise_cfg.custom_keys[key]
             assert found_lr == lr * factors.get('lr_mult', 1.0), name
             assert found_decay == decay * factors.get('decay_mult', 1.0), name
+    if cfg.paramwise_cfg.get('norm_decay_mult') == 0.0:
+        assert {found[name][1] for name in norms(small.model)} == {0.0}
+    # no key is idle
     assert [key for key in keys if not any(key in name for name in found) and not MISSING_BLOCK.search(key)] == []
 
 

@@ -66,8 +66,15 @@ class Entry:
 
     @property
     def batch(self) -> int:
-        """Of the recipe."""
-        return self.cfg.auto_scale_lr.base_batch_size
+        """Images in a step of the recipe, on all GPUs.
+
+        Raises:
+            UserError: the config does not say it, or says less than one GPU's images.
+        """
+        batch = self.cfg.get('auto_scale_lr', {}).get('base_batch_size', 0)
+        if batch < self.per_gpu:
+            raise UserError(f'{self.name}: auto_scale_lr.base_batch_size={batch}, but {self.per_gpu} images a GPU')
+        return batch
 
     @property
     def schedule(self) -> str:

@@ -1,4 +1,4 @@
-"""Cascade Mask R-CNN, Swin-L of ImageNet-22K, ViTDet's recipe, 50 epochs, AMP; 8 GPUs x 8 images.
+"""Cascade Mask R-CNN, Swin-L of ImageNet-22K, ViTDet's recipe, 50 epochs, AMP; 8 GPUs x 8 images. 253M parameters.
 
 Published by detectron2: 55.0 box / 47.2 mask AP on val2017; 64 GPUs x 1 image, 12.6 GB each. Not rerun here.
 """

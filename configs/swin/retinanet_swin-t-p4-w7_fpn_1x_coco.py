@@ -1,4 +1,4 @@
-"""RetinaNet, Swin-T, 1x, AMP; 8 GPUs x 2 images.
+"""RetinaNet, Swin-T, 1x, AMP; 8 GPUs x 2 images. 38M parameters.
 
 mmdet's config trains it with SGD and without crops, and published no result; this is the authors' recipe of Mask R-CNN.
 Published by nobody that we know. Not rerun here.

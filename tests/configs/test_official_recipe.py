@@ -15,6 +15,9 @@ import torch
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
+from launch import nodes
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper
 
@@ -141,6 +144,20 @@ def test_backbone(name: str, variant: str, drop_path: float, suffix: str):
     assert backbone.frozen_stages == -1
     assert backbone.absolute_pos_embed is None
     assert cfg.model.neck.in_channels == [channels * 2**stage for stage in backbone.out_indices]
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_the_docstring_counts_the_parameters(name: str):
+    text = (ROOT / f'configs/swin/{name}.py').read_text()
+    model = copy.deepcopy(load(name)).model
+    for node in nodes(model):
+        node.pop('init_cfg', None)
+        if node.get('type') == 'SyncBN':  # outside of a group of processes
+            node.type = 'BN'
+    register_all_modules()
+    with torch.device('meta'):
+        count = sum(parameter.numel() for parameter in MODELS.build(model).parameters())
+    assert f' {count / 1e6:.0f}M parameters' in text
 
 
 @of_all
@@ -347,9 +364,6 @@ def test_guards_against_lost_and_spoiled_runs(name: str):
     [('rpn_head', 'RPNHead'), ('roi_head', 'StandardRoIHead'), ('data_preprocessor', 'DetDataPreprocessor')],
 )
 def test_an_option_takes_mmdets_part_for_ours(part: str, name: str):
-    from mmdet.registry import MODELS
-    from mmdet.utils import register_all_modules
-
     register_all_modules()
     cfg = copy.deepcopy(load('mask-rcnn_swin-t-p4-w7_fpn_1x_coco'))
     cfg.merge_from_dict({f'model.{part}.type': name, 'model.backbone.init_cfg': None})

@@ -149,6 +149,8 @@ def test_other_data_have_no_index_and_one_command(render_zoo: ModuleType, zoo: P
         ('published.csv', f'{HEADER}net/net_coco,,,,,,,,,n\nnet/gone,,,,,,,,,n\n', 'no config net/gone'),
         ('published.csv', f'{HEADER}net/net_coco,40.1,,,,,,,,\n', 'net/net_coco: a result needs'),
         ('published.csv', f'{HEADER}net/net_coco,,,,,,,A,https://a.org,\n', 'net/net_coco: a result needs'),
+        ('net/net_coco.py', CONFIG.replace('=64', '=2'), r'net_coco\.py: .*=2, but 4 images a GPU'),
+        ('net/net_coco.py', CONFIG.replace('auto_scale_lr', 'unread'), r'net_coco\.py: .*=0, but 4 images a GPU'),
         ('folders.csv', 'folder,title,paper,url,about\n', r"folders.csv: .*\['net'\]"),
     ],
 )

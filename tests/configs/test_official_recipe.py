@@ -271,7 +271,7 @@ def test_vitdets_recipe(name: str):
     assert (warm_up.type, warm_up.start_factor, warm_up.end, warm_up.by_epoch) == ('LinearLR', 0.001, 125, False)
     assert (steps.type, steps.milestones, steps.gamma, steps.by_epoch) == ('MultiStepLR', [81944, 88773], 0.1, False)
     assert (cfg.train_dataloader.batch_size * 8, cfg.auto_scale_lr.base_batch_size) == (64, 64)
-    _, _, flip, resize, crop, _, _ = cfg.train_dataloader.dataset.pipeline
+    _, _, flip, resize, crop, kept, _ = cfg.train_dataloader.dataset.pipeline
     assert (flip.type, flip.prob) == ('swin_mmdet.RandomFlip', 0.5)
     assert resize.to_dict() == dict(type='RandomResize', scale=(1024, 1024), ratio_range=(0.1, 2.0), keep_ratio=True)
     assert (crop.type, crop.crop_type, crop.crop_size, crop.recompute_bbox) == (
@@ -280,6 +280,7 @@ def test_vitdets_recipe(name: str):
         (1024, 1024),
         True,
     )
+    assert kept.to_dict() == dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-5, 1e-5), keep_empty=False)
     assert cfg.test_dataloader.dataset.pipeline[1].scale == (1024, 1024)
     assert model.data_preprocessor.pad_size_divisor == 1024
     check_anchors_and_regions(model)

@@ -1,4 +1,4 @@
-"""Mask R-CNN, SwinV2-T, from scratch on microscope images of at most 100 nuclei: 400 iterations of 8 images, 512 px, AMP.
+"""Mask R-CNN, SwinV2-T, from scratch on microscope images of at most 100 nuclei: 400 iterations of 8 images of 512 px.
 
 Minutes on one GPU. A new block of SwinV2 is the identity: the weights of its two norms start at 0 and move by about the
 learning rate in each step of AdamW. Within so few steps they need ten times the rate of the rest to count at all.

@@ -1,4 +1,4 @@
-"""ATSS with DyHead, Swin-L (ImageNet-22K), 2 x 12 epochs, 480 to 1200 px; 8 GPUs x 2 images, 58.4 GB each in mmdet's run.
+"""ATSS with DyHead, Swin-L (ImageNet-22K), 2 x 12 epochs, 480 to 1200 px; 8 GPUs x 2 images, 58.4 GB each.
 
 mmdet's recipe on our backbone. Published by mmdet: 56.2 box AP on val2017. Not rerun here.
 """

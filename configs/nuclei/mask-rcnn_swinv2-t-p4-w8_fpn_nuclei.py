@@ -11,6 +11,8 @@ norms_of_blocks = dict(lr_mult=10.0, decay_mult=0.0)
 optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys={
+            '_delete_': True,
+            'norm': dict(decay_mult=0.0),
             **{f'blocks.{block}.norm': norms_of_blocks for block in range(6)},
             'cpb_mlp': dict(decay_mult=0.0),
             'logit_scale': dict(decay_mult=0.0),

@@ -18,7 +18,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
 from mmengine.utils import get_installed_path
 from torch import Tensor, nn
 
@@ -44,6 +44,7 @@ RTMDET = 'rtmdet/rtmdet_l_swin_b_4xb32-100e_coco'
 P6 = 'rtmdet/rtmdet_l_swin_b_p6_4xb16-100e_coco'
 DINO = 'dino/dino-5scale_swin-l_8xb2-12e_coco'
 MASK2FORMER = 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco'
+PANOPTIC = 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic'
 GROUNDING = 'grounding_dino/grounding_dino_swin-t_finetune_16xb2_1x_coco'
 SIDE = 128
 
@@ -266,6 +267,10 @@ def batch_for(name: str) -> dict:
         shape = (SIDE, SIDE)
         sample = DetDataSample(gt_instances=instances)
         sample.set_metainfo({'img_shape': shape, 'ori_shape': shape, 'scale_factor': (1.0, 1.0), 'img_id': 1})
+        if 'panoptic' in name:
+            # the classes of stuff, after 80 of things
+            stuff = torch.arange(80, 80 + 4)[:, None].repeat_interleave(SIDE // 4, dim=0).expand(SIDE, SIDE)
+            sample.gt_sem_seg = PixelData(sem_seg=stuff[None].to(torch.uint8))
         if 'grounding' in name:
             sample.set_metainfo({'text': ('cat', 'dog'), 'custom_entities': True})
         inputs.append(torch.randint(0, 256, (3, *shape), generator=generator, dtype=torch.uint8))
@@ -289,7 +294,7 @@ def losses_and_predictions(model: nn.Module, name: str) -> dict[str, Tensor]:
 
 
 @pytest.mark.usefixtures('mmdet_on_transformers_5')
-@pytest.mark.parametrize('name', [RTMDET, DINO, MASK2FORMER, GROUNDING])
+@pytest.mark.parametrize('name', [RTMDET, DINO, MASK2FORMER, PANOPTIC, GROUNDING])
 def test_a_detector_of_mmdet_loads_and_gives_the_same(name: str, bert: Path):
     """Full channels, one block in each stage, one layer of each head."""
     heads = mmdet_settings(name)['num_heads']

@@ -22,4 +22,5 @@ model = dict(
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
 default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))
+auto_scale_lr = dict(base_batch_size=128)  # 16 in mmdet's, which is not its batch
 val_evaluator = test_evaluator = dict(type='swin_mmdet.CocoMetric')

@@ -46,6 +46,8 @@ DINO = 'dino/dino-5scale_swin-l_8xb2-12e_coco'
 MASK2FORMER = 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco'
 PANOPTIC = 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic'
 GROUNDING = 'grounding_dino/grounding_dino_swin-t_finetune_16xb2_1x_coco'
+# images in a step where mmdet's `auto_scale_lr` has another number: GPUs x images of the config's name
+BATCHES = {RTMDET: 4 * 32, P6: 4 * 16}
 SIDE = 128
 
 
@@ -87,6 +89,10 @@ def test_all_but_the_named_parts_is_mmdets(name: str):
     assert one['default_hooks'].pop('runtime_info') == {'type': 'swin_mmdet.RuntimeInfoHook'}
     assert one['model'].pop('backbone')['type'] == 'swin_mmdet.SwinTransformer'
     other['model'].pop('backbone')
+    if name in BATCHES:
+        # mmdet's says 16 for batches of 128 and 64: a scaled learning rate would be 8 and 4 times too high
+        assert other['auto_scale_lr'].pop('base_batch_size') == 16
+        assert one['auto_scale_lr'].pop('base_batch_size') == BATCHES[name]
     # variables that only the backbone uses
     for cfg in (one, other):
         cfg.pop('pretrained', None)

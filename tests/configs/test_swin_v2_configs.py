@@ -143,7 +143,7 @@ def test_schedule(name: str):
     wrapper = cfg.optim_wrapper
     optimizer = wrapper.optimizer
     assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', 1e-4, 0.05)
-    assert (wrapper.type, wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+    assert (wrapper.type, wrapper.get('loss_scale', 'dynamic')) == ('AmpOptimWrapper', 'dynamic')
     assert cfg.train_cfg.max_epochs == 36
     warm_up, steps = cfg.param_scheduler
     assert (warm_up.type, warm_up.start_factor, warm_up.end, warm_up.by_epoch) == ('LinearLR', 0.001, 500, False)
@@ -157,7 +157,7 @@ def groups(cfg: Config) -> dict[str, tuple[float, float]]:
     cfg = cfg.copy()
     cfg.model.backbone.init_cfg = None
     cfg.optim_wrapper.type = 'OptimWrapper'  # as on a CPU
-    cfg.optim_wrapper.pop('loss_scale')
+    cfg.optim_wrapper.pop('loss_scale', None)
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)

@@ -1,0 +1,29 @@
+"""mmdet's hybrid task cascade with predictions for a batch at once."""
+
+from collections.abc import Sequence
+
+from mmdet.models.roi_heads import HybridTaskCascadeRoIHead as MMDetHybridTaskCascadeRoIHead
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from swin_mmdet.detectors.prediction import BatchedCascadePrediction
+from swin_mmdet.registry import MODELS
+
+
+@MODELS.register_module()
+class HybridTaskCascadeRoIHead(BatchedCascadePrediction, MMDetHybridTaskCascadeRoIHead):
+    """mmdet's `HybridTaskCascadeRoIHead`, of HTC: same parameters, arguments, losses and detections.
+
+    Training is mmdet's. What is set otherwise (another NMS or head) predicts as in mmdet; the log says so.
+    """
+
+    def predict_mask(
+        self,
+        x: tuple[Tensor, ...],
+        semantic_heat: Tensor | None,
+        batch_img_metas: Sequence[dict],
+        results_list: list[InstanceData],
+        rescale: bool = False,
+    ) -> list[InstanceData]:
+        """As `BatchedPrediction.predict_mask`; `semantic_heat` [B, C, H, W] is the map of the semantic branch."""
+        return super().predict_mask(x, batch_img_metas, results_list, rescale, semantic_heat=semantic_heat)

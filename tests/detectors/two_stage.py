@@ -54,7 +54,7 @@ def build(config: dict, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
     head = MODELS.build(config).eval()
     for name, weight in head.named_parameters():
-        last = 'fc_cls' in name or 'mask_head' in name and 'conv_logits' in name
+        last = 'fc_cls' in name or ('mask_head' in name and 'conv_logits' in name)
         # a semantic map does not outdo the others
         usual = 0.1 if 'semantic_head' in name else 0.3
         torch.nn.init.normal_(weight, std=(3 if last else usual) * (weight.ndim > 1))

@@ -9,7 +9,7 @@ _base_ = './coco_instance.py'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
-        type='InstaBoost',
+        type='swin_mmdet.InstaBoost',
         action_candidate=('normal', 'horizontal', 'skip'),
         action_prob=(1, 0, 0),
         scale=(0.8, 1.2),

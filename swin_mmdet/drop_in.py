@@ -15,6 +15,7 @@ from swin_mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, Rando
 from swin_mmdet.detectors import (
     CascadeRoIHead,
     DetDataPreprocessor,
+    DetTTAModel,
     HybridTaskCascadeRoIHead,
     RPNHead,
     SingleRoIExtractor,
@@ -24,6 +25,7 @@ from swin_mmdet.detectors import (
 MODELS = (
     CascadeRoIHead,
     DetDataPreprocessor,
+    DetTTAModel,
     HybridTaskCascadeRoIHead,
     RPNHead,
     SingleRoIExtractor,

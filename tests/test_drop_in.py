@@ -31,14 +31,15 @@ CONFIGS = {
 }  # fmt: skip
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
-names = 'CascadeRoIHead DetDataPreprocessor HybridTaskCascadeRoIHead RPNHead SingleRoIExtractor StandardRoIHead'
-print([name for name in [*names.split(), 'SwinTransformer'] if MODELS.get(name).__module__.startswith('swin_mmdet.')]
+names = 'CascadeRoIHead DetDataPreprocessor DetTTAModel HybridTaskCascadeRoIHead RPNHead SingleRoIExtractor '
+names = [*names.split(), 'StandardRoIHead', 'SwinTransformer']
+print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
     + [name for name in 'LoadAnnotations RandomFlip PackDetInputs'.split()
        if TRANSFORMS.get(name).__module__.startswith('swin_mmdet.')])
 """
 MODELS = [
-    'CascadeRoIHead', 'DetDataPreprocessor', 'HybridTaskCascadeRoIHead', 'RPNHead', 'SingleRoIExtractor',
-    'StandardRoIHead',
+    'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'HybridTaskCascadeRoIHead', 'RPNHead',
+    'SingleRoIExtractor', 'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mmdet.models.roi_heads import HybridTaskCascadeRoIHead as MMDetHybridTaskCascadeRoIHead
+from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -16,6 +17,23 @@ class HybridTaskCascadeRoIHead(BatchedCascadePrediction, MMDetHybridTaskCascadeR
 
     Training is mmdet's. What is set otherwise (another NMS or head) predicts as in mmdet; the log says so.
     """
+
+    def loss(
+        self, x: tuple[Tensor, ...], rpn_results_list: Sequence[InstanceData], batch_data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        """The losses of each stage, such as `s0.loss_cls`, and `loss_semantic_seg`; arguments as in mmdet.
+
+        Raises:
+            ValueError: there is a semantic branch, and an image without a semantic map.
+        """
+        if self.with_semantic:
+            for sample in batch_data_samples:
+                if 'gt_sem_seg' not in sample:
+                    raise ValueError(
+                        f'HTC with a semantic branch trains on semantic maps, and there is none of {sample.img_path}: '
+                        "set data_prefix['seg'] and LoadAnnotations(with_seg=True), or semantic_head=None"
+                    )
+        return super().loss(x, rpn_results_list, batch_data_samples)
 
     def predict_mask(
         self,

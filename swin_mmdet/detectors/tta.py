@@ -154,7 +154,7 @@ class DetTTAModel(MMDetTTAModel):
         flip = meta['flip_direction'] if meta.get('flip') else None
         boxes = bbox_mapping(boxes, meta['img_shape'], tuple(meta['scale_factor']) * 2, flip is not None, flip)
         rois = torch.cat([boxes.new_full((len(boxes), 1), image), boxes], 1)
-        logits = mask_logits(self.module.roi_head, view.maps, rois, labels, **view.semantic)
+        logits = mask_logits(self.module.roi_head, view.maps, rois, labels, **view.semantic).float()
         return logits.flip(FLIPPED[flip]) if flip else logits
 
     def _merge_single_sample(self, data_samples: list[DetDataSample]) -> DetDataSample:

@@ -234,6 +234,17 @@ def test_images_of_a_batch_are_as_alone(name):
         assert_close(found, alone)
 
 
+def test_low_precision_finds_the_same():
+    model, views = detector('htc semantic'), [(None, None), (None, 'horizontal')]
+    (expected,) = augmented(model, picture(), views=views)
+    with torch.autocast('cpu', torch.bfloat16):
+        (found,) = augmented(model, picture(), views=views)
+    assert found.bboxes.dtype == found.scores.dtype == torch.float32
+    # 8 bits: scores near each other change places
+    assert abs(found.scores.mean() - expected.scores.mean()) < 0.02
+    assert 0.5 < found.masks.float().mean() / expected.masks.float().mean() < 2
+
+
 def test_more_views_change_what_is_found():
     model = detector()
     views = [(None, None), ((128, 160), 'horizontal')]

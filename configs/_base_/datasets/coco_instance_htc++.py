@@ -1,7 +1,8 @@
 """COCO instances as for HTC++: InstaBoost, short side 400 to 1400, long at most 1600 (arXiv 2103.14030, appendix A2.2).
 
 Needs `pip install instaboostfast`, whose settings are those of mmdet's InstaBoost configs, and the COCO-stuff maps. In
-them, objects that InstaBoost moves stay where they were.
+them, objects that InstaBoost moves stay where they were. The paper does not say at which scale it tests; ViT-Adapter
+tests HTC++ at this one.
 """
 
 _base_ = './coco_instance.py'
@@ -36,7 +37,8 @@ test_pipeline = [
 
 train_dataloader = dict(
     dataset=dict(
-        pipeline=train_pipeline, data_prefix=dict(img='train2017/', seg='stuffthingmaps/train2017/')
+        pipeline=train_pipeline,
+        data_prefix=dict(img='train2017/', seg='stuffthingmaps/train2017/'),
     )
 )
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

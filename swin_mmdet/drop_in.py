@@ -12,9 +12,25 @@ from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 
 # inherit mmdet's classes, which are thus registered before
 from swin_mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip
-from swin_mmdet.detectors import CascadeRoIHead, DetDataPreprocessor, RPNHead, SingleRoIExtractor, StandardRoIHead
+from swin_mmdet.detectors import (
+    CascadeRoIHead,
+    DetDataPreprocessor,
+    DetTTAModel,
+    HybridTaskCascadeRoIHead,
+    RPNHead,
+    SingleRoIExtractor,
+    StandardRoIHead,
+)
 
-MODELS = (CascadeRoIHead, DetDataPreprocessor, RPNHead, SingleRoIExtractor, StandardRoIHead)
+MODELS = (
+    CascadeRoIHead,
+    DetDataPreprocessor,
+    DetTTAModel,
+    HybridTaskCascadeRoIHead,
+    RPNHead,
+    SingleRoIExtractor,
+    StandardRoIHead,
+)
 TRANSFORMS = (LoadAnnotations, PackDetInputs, RandomFlip)
 
 for part in MODELS:

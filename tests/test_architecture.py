@@ -22,6 +22,7 @@ MAY_IMPORT = {
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
+    'necks': {'models', 'ops', 'registry', 'torch', 'mmengine'},
     'engine': {'registry', 'mmengine', 'torch'},
     'detectors': MMLAB | {'ops', 'registry', 'compat', 'datasets', 'numpy', 'torch', 'torchvision', 'pycocotools'},
     'datasets': MMLAB | {'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},

@@ -23,18 +23,24 @@ CONFIGS = {
     'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py': {
         'RPNHead', 'StandardRoIHead', 'SingleRoIExtractor', 'DropInSwinTransformer',
     },
-    # with heads of their own
-    'htc/htc-without-semantic_r50_fpn_1x_coco.py': {'RPNHead', 'SingleRoIExtractor'},
+    'htc/htc-without-semantic_r50_fpn_1x_coco.py': {
+        'RPNHead', 'HybridTaskCascadeRoIHead', 'SingleRoIExtractor',
+    },
+    # with a head of its own
     'retinanet/retinanet_r50_fpn_1x_coco.py': set(),
 }  # fmt: skip
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
-names = 'CascadeRoIHead DetDataPreprocessor RPNHead SingleRoIExtractor StandardRoIHead SwinTransformer'.split()
+names = 'CascadeRoIHead DetDataPreprocessor DetTTAModel HybridTaskCascadeRoIHead RPNHead SingleRoIExtractor '
+names = [*names.split(), 'StandardRoIHead', 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
     + [name for name in 'LoadAnnotations RandomFlip PackDetInputs'.split()
        if TRANSFORMS.get(name).__module__.startswith('swin_mmdet.')])
 """
-MODELS = ['CascadeRoIHead', 'DetDataPreprocessor', 'RPNHead', 'SingleRoIExtractor', 'StandardRoIHead']
+MODELS = [
+    'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'HybridTaskCascadeRoIHead', 'RPNHead',
+    'SingleRoIExtractor', 'StandardRoIHead',
+]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
 
 

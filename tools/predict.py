@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from launch import UserError, check_weights, existing, read_config, run_cli
@@ -10,13 +12,16 @@ from launch import UserError, check_weights, existing, read_config, run_cli
 import cv2
 import mmcv
 import numpy as np
+from mmcv.transforms import Compose
 from mmdet.apis import inference_detector, init_detector
+from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import encode_mask_results
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import DictAction
 from mmengine.device import get_device
 from torch import nn
+from tta import tta_model, views_of
 from weights import load_weights
 
 from swin_mmdet.checkpoint import read_checkpoint
@@ -37,6 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--limit', type=int, default=None, help='at most this many images')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
     parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's parts in mmdet's configs")
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation: scales and flips, seen as one')
     return parser.parse_args(argv)
 
 
@@ -44,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     paths = image_paths(args.images)[: args.limit]
     model = load_model(args)
+    detect = detect_in_views(model) if args.tta else partial(inference_detector, model)
     ids = Ids(model.dataset_meta['classes'], args.ann_file)
     out_dir = Path(args.out_dir)
     # a folder of its own, so that no drawing can replace the image it was made from
@@ -59,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
             broken.append(path)
             print(f'[{index}/{len(paths)}] {path}: SKIPPED, not a readable image', flush=True)
             continue
-        sample = inference_detector(model, image)
+        sample = detect(image)
         found = coco_rows(sample, path, ids.image(path, index), ids, args.score_thr)
         rows += found
         visualizer.add_datasample(
@@ -94,6 +101,19 @@ def load_model(args: argparse.Namespace) -> nn.Module:
     if meta is not None:
         model.dataset_meta = dict(palette='random') | {key.lower(): value for key, value in meta.items()}
     return model
+
+
+def detect_in_views(model: nn.Module) -> Callable[[np.ndarray], DetDataSample]:
+    """A function from an image to what a detector, with its `cfg`, finds under test-time augmentation."""
+    steps = model.cfg.get('tta_pipeline') or views_of(model.cfg.test_dataloader.dataset.pipeline)
+    steps = Compose([dict(type='mmdet.LoadImageFromNDArray'), *steps[1:]])
+    model = MODELS.build(dict(tta_model(model.cfg), module=model))
+
+    def detect(image: np.ndarray) -> DetDataSample:
+        views = steps(dict(img=image, img_id=0))
+        return model.test_step({key: [[view] for view in every] for key, every in views.items()})[0]
+
+    return detect
 
 
 def image_paths(names: list[str]) -> list[Path]:

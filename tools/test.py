@@ -6,6 +6,7 @@ from pathlib import Path
 from launch import UserError, add_shared_arguments, check_run, check_weights, fit_to_device, load_config, run_cli
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
+from tta import use_tta
 from weights import StrictRunner
 
 
@@ -15,6 +16,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
     parser.add_argument('--out', metavar='RESULTS.pkl', help='write the predictions, for offline evaluation')
     parser.add_argument('--show-dir', metavar='DIR', help='draw ground truth and predictions of every image there')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation: scales and flips, seen as one')
     return parser.parse_args(argv)
 
 
@@ -29,6 +31,8 @@ def main(argv: list[str] | None = None) -> None:
         draw_into(cfg, args.show_dir)
     check_run(Config({key: value for key, value in cfg.items() if not key.startswith(('train_', 'val_'))}))
     fit_to_device(cfg)
+    if args.tta:
+        use_tta(cfg)
     runner = StrictRunner.from_cfg(cfg)
     if args.out:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from launch import UserError
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner, load_state_dict
 from torch import nn
 
@@ -29,7 +29,9 @@ class LoadingRunner(Runner):
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:
         if self._resume:
             return super().load_checkpoint(filename, *args, **kwargs)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = self.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
         load_weights(model, filename, self.strict)
         checkpoint = {'state_dict': model.state_dict()}
         # for the EMA hook, which keeps a copy of its own

@@ -22,25 +22,35 @@ MARGIN = 3
 
 
 class LazyMasks(CompactMasks):
-    """Masks of G objects as polygons or RLE, and from where in the image each row and column comes.
+    """Masks of G objects as polygons, RLE or bitmaps, and from where in the image each row and column comes.
 
     The mask of an object is `original[rows[:, None], columns[None, :]]`, with 0 where an index is -1: flips, nearest
     resizes and crops move whole rows and columns, as padding with 0 adds them. Other transforms work on bitmaps.
 
     Args:
-        annotations: of each object a list of polygons or an RLE of COCO, all of them valid
+        annotations: of each object a list of polygons or an RLE of COCO, all of them valid, or a bitmap [H, W]
         height, width: of the image that the annotations are for
     """
 
-    def __init__(self, annotations: Sequence[list | dict], height: int, width: int) -> None:
+    def __init__(self, annotations: Sequence[list | dict | np.ndarray], height: int, width: int) -> None:
         self.annotations = list(annotations)
         self.original_shape = height, width
         self.rows, self.columns = np.arange(height), np.arange(width)
 
     @classmethod
     def from_bitmap(cls, bitmap: BitmapMasks) -> 'LazyMasks':
-        rles = [rle_codec.encode(np.asfortranarray(mask != 0, np.uint8)) for mask in bitmap.masks]
-        return cls(rles, bitmap.height, bitmap.width)
+        return cls(bitmap.masks, bitmap.height, bitmap.width)
+
+    @property
+    def masks(self) -> np.ndarray:
+        """uint8 [G, H, W]; these bitmaps are the masks from now on, with whatever is written into them."""
+        bitmaps = self.to_ndarray()
+        self.masks = bitmaps
+        return bitmaps
+
+    @masks.setter
+    def masks(self, masks: np.ndarray) -> None:
+        vars(self).update(vars(LazyMasks(masks, self.height, self.width)))
 
     @property
     def height(self) -> int:
@@ -116,7 +126,7 @@ class LazyMasks(CompactMasks):
         vars(changed).update(changes)
         return changed
 
-    def _pack(self, annotation: list | dict) -> tuple[Box, np.ndarray]:
+    def _pack(self, annotation: list | dict | np.ndarray) -> tuple[Box, np.ndarray]:
         """One object; only rows and columns that it may be in are touched."""
         rle = self._encode(annotation)
         x, y, width, height = rle_codec.toBbox(rle).astype(int)
@@ -131,8 +141,10 @@ class LazyMasks(CompactMasks):
         (x, y, width, height), packed = pack_bitmap(cv2.transpose(by_columns), rows - first)
         return ((x + left, y + top, width, height) if len(packed) else NOTHING[0]), packed
 
-    def _encode(self, annotation: list | dict) -> dict:
+    def _encode(self, annotation: list | dict | np.ndarray) -> dict:
         """The RLE of an object, in pycocotools' compressed form."""
+        if isinstance(annotation, np.ndarray):
+            return rle_codec.encode(np.asfortranarray(annotation != 0, np.uint8))
         if isinstance(annotation, list):
             # pycocotools decodes whole images; a polygon's pixels do not depend on how far the image goes on beyond it
             right, bottom = np.concatenate(annotation).reshape(-1, 2).max(axis=0).clip(0).astype(int).tolist()

@@ -12,17 +12,26 @@ from torch import Tensor, nn
 
 from swin_mmdet.detectors.batch import BatchedProposals
 from swin_mmdet.detectors.encoded_masks import EncodedMasks
+from swin_mmdet.detectors.mask_logits import mask_logits
 from swin_mmdet.detectors.matching import coding_of
 from swin_mmdet.detectors.region_losses import own_deltas
 from swin_mmdet.detectors.sampled_regions import boxes_of, rois_of
 from swin_mmdet.ops.box_deltas import decode_boxes
 from swin_mmdet.ops.log import log_once
-from swin_mmdet.ops.multiclass_nms import Candidates, find_candidates, multiclass_nms
+from swin_mmdet.ops.multiclass_nms import (
+    Candidates,
+    Detections,
+    find_candidates,
+    multiclass_nms,
+    soft_multiclass_nms,
+)
 from swin_mmdet.ops.paste_masks import paste_masks
+from swin_mmdet.ops.soft_nms import METHODS, SoftNms
 from swin_mmdet.ops.to_device import to_device
 
-# of mmcv's NMS: those that change nothing here
-NMS_OPTIONS = {'type', 'iou_threshold', 'split_thr'}
+# of mmcv's NMS, besides `type` and what changes nothing here: options that there must be, and those there may be
+NMS_OPTIONS = {'nms': ({'iou_threshold'}, set()), 'soft_nms': (set(), set(SoftNms._fields))}
+NO_OPTIONS = {'type', 'split_thr'}
 Metas = Sequence[dict]
 
 
@@ -55,20 +64,21 @@ class BatchedPrediction:
         candidates = find_candidates(scores.unflatten(0, valid.shape)[..., :-1], valid, rcnn_test_cfg.score_thr)
         if candidates is None:
             return _nothing(boxes)
-        deltas = _of_candidates(deltas.view(*valid.shape, -1, 4), candidates)
-        boxes = _of_candidates(boxes[:, :, None], candidates)
+        deltas = of_candidates(deltas.view(*valid.shape, -1, 4), candidates)
+        boxes = of_candidates(boxes[:, :, None], candidates)
         boxes = _regress(self._bbox_heads()[-1], boxes, deltas, bounds[:, None])
         if rescale:
             factors = [[1 / factor for factor in meta['scale_factor']] * 2 for meta in batch_img_metas]
             boxes = boxes * to_device(factors, boxes)[:, None, None]
-        found = multiclass_nms(boxes, candidates, rcnn_test_cfg.nms['iou_threshold'], rcnn_test_cfg.max_per_img)
+        found = suppress(boxes, candidates, rcnn_test_cfg)
         return [
             InstanceData(bboxes=boxes[:count], scores=scores[:count], labels=labels[:count])
             for boxes, scores, labels, count in zip(*found[:3], found.counts.tolist())
         ]
 
     def predict_mask(
-        self, x: tuple[Tensor, ...], batch_img_metas: Metas, results_list: list[InstanceData], rescale: bool = False
+        self, x: tuple[Tensor, ...], batch_img_metas: Metas, results_list: list[InstanceData], rescale: bool = False,
+        **kwargs,
     ) -> list[InstanceData]:
         """`results_list` with masks [n, H, W] of the original image with `rescale`, else of the one the model saw.
 
@@ -77,7 +87,9 @@ class BatchedPrediction:
         reason = why_not_masks(self._mask_heads(), results_list, batch_img_metas, self.test_cfg)
         if reason is not None:
             log_once(f'masks are predicted image by image: {reason}')
-            return super().predict_mask(x, batch_img_metas, results_list, rescale)
+            return super().predict_mask(
+                x=x, batch_img_metas=batch_img_metas, results_list=results_list, rescale=rescale, **kwargs
+            )
         for results, meta in zip(results_list, batch_img_metas):
             if not len(results):
                 results.masks = EncodedMasks([], *meta['ori_shape'][:2], results.bboxes.device)
@@ -97,7 +109,7 @@ class BatchedPrediction:
             boxes = boxes / factor
         # before the GPU has the mask head to do: where each mask goes is then found out meanwhile
         on_host = boxes.cpu()
-        masks = self._segment(x, rois, labels)
+        masks = mask_logits(self, x, rois, labels, kwargs.get('semantic_heat')).sigmoid().mean(0)
         runs = paste_masks(masks, on_host, known[:, 5:].long(), self.test_cfg.mask_thr_binary)
         for (_, results), size, box in zip(found, sizes, boxes.split(counts)):
             mine, runs = runs[: len(results)], runs[len(results) :]
@@ -114,10 +126,6 @@ class BatchedPrediction:
         """Boxes [B, P, 4] on images of bounds [B, 1, 4]: boxes, class probabilities [B * P, K + 1], deltas of these."""
         results = self._bbox_forward(x, rois_of(boxes))
         return boxes, results['cls_score'].softmax(-1), results['bbox_pred']
-
-    def _segment(self, x: tuple[Tensor, ...], rois: Tensor, labels: Tensor) -> Tensor:
-        """Probabilities [R, S, S] of the masks in rois [R, 5] for labels [R]."""
-        return _of_label(self._mask_forward(x, rois)['mask_preds'], labels).sigmoid()
 
 
 class BatchedCascadePrediction(BatchedPrediction):
@@ -143,10 +151,6 @@ class BatchedCascadePrediction(BatchedPrediction):
                 boxes = _regress(head, boxes, own_deltas(head, deltas, labels), bounds)
         return boxes, (sum(scores[1:], scores[0]) / float(self.num_stages)).softmax(-1), deltas
 
-    def _segment(self, x: tuple[Tensor, ...], rois: Tensor, labels: Tensor) -> Tensor:
-        stages = (self._mask_forward(stage, x, rois)['mask_preds'] for stage in range(self.num_stages))
-        return torch.stack([_of_label(masks, labels).sigmoid() for masks in stages]).mean(0)
-
 
 def why_not_boxes(
     heads: Sequence[nn.Module], proposals: Sequence[InstanceData], test_cfg: ConfigDict | None
@@ -169,12 +173,27 @@ def why_not_boxes(
         return f'proposals are {proposals[0].bboxes.dtype}'
     if test_cfg is None:
         return 'boxes are wanted before NMS'
+    return why_not_suppressed(test_cfg)
+
+
+def why_not_suppressed(test_cfg: ConfigDict) -> str | None:
+    """None when `suppress` is the NMS of such a setting, else the reason in words."""
     nms = test_cfg.nms
-    if nms.get('type', 'nms') != 'nms' or set(nms) - NMS_OPTIONS or 'iou_threshold' not in nms:
+    needed, known = NMS_OPTIONS.get(nms.get('type', 'nms'), ({''}, set()))
+    given = set(nms) - NO_OPTIONS
+    if not needed <= given <= needed | known or nms.get('method', 'linear') not in METHODS:
         return f'nms={dict(nms)}'
     if test_cfg.max_per_img <= 0:
         return f'max_per_img={test_cfg.max_per_img}: there is no limit'
     return None
+
+
+def suppress(boxes: Tensor, candidates: Candidates, test_cfg: ConfigDict) -> Detections:
+    """The detections of each image that NMS or soft-NMS leaves, as `test_cfg` sets it; boxes [B, K, N, 4]."""
+    options = {key: value for key, value in test_cfg.nms.items() if key not in NO_OPTIONS}
+    if test_cfg.nms.get('type', 'nms') == 'nms':
+        return multiclass_nms(boxes, candidates, options['iou_threshold'], test_cfg.max_per_img)
+    return soft_multiclass_nms(boxes, candidates, SoftNms(**options), test_cfg.max_per_img)
 
 
 def why_not_masks(
@@ -205,7 +224,7 @@ def _regress(head: BBoxHead, boxes: Tensor, deltas: Tensor, bounds: Tensor) -> T
     return decode_boxes(boxes, deltas, coding.means, coding.stds).clamp(min=0).minimum(bounds)
 
 
-def _of_candidates(every: Tensor, candidates: Candidates) -> Tensor:
+def of_candidates(every: Tensor, candidates: Candidates) -> Tensor:
     """[B, P, K or 1, 4] -> [B, K, N, 4]: of a candidate's proposal and class."""
     place = candidates.proposals[..., None].expand(-1, -1, -1, 4)
     return every.expand(-1, -1, place.shape[1], -1).transpose(1, 2).gather(2, place)
@@ -216,11 +235,6 @@ def _nothing(boxes: Tensor) -> list[InstanceData]:
     none = boxes.new_empty(0)
     labels = none.long()
     return [InstanceData(bboxes=none.view(0, 4), scores=none, labels=labels) for _ in range(len(boxes))]
-
-
-def _of_label(every: Tensor, labels: Tensor) -> Tensor:
-    """[R, K, ...] -> [R, ...]: what is predicted for labels [R], or for all classes where K is 1."""
-    return every[:, 0] if every.shape[1] == 1 else every[torch.arange(len(every), device=every.device), labels]
 
 
 def _mask_size(meta: dict, rescale: bool) -> tuple[int, int]:

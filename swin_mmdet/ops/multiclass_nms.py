@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from swin_mmdet.ops.batched_nms import batched_nms
+from swin_mmdet.ops.soft_nms import NOT_THERE, SoftNms, soft_nms
 
 # of a key: the bits of a score that is not negative order as the score does
 SCORE_SHIFT = 32
@@ -57,8 +58,20 @@ def multiclass_nms(boxes: Tensor, candidates: Candidates, iou_threshold: float, 
     keys = candidates.keys.where(keep.view_as(exists), -1).flatten(1)
     keys, place = keys.topk(min(max_per_image, keys.shape[1]))
     found = boxes.flatten(1, 2).gather(1, place[..., None].expand(-1, -1, 4))
-    scores = (keys >> SCORE_SHIFT).int().view(torch.float32)
-    return Detections(found, scores, place // boxes.shape[2], (keys >= 0).sum(1))
+    return Detections(found, _score_of(keys), place // boxes.shape[2], (keys >= 0).sum(1))
+
+
+def soft_multiclass_nms(boxes: Tensor, candidates: Candidates, rule: SoftNms, max_per_image: int) -> Detections:
+    """The same with soft-NMS: mmdet's detections too, but for the order of equal scores."""
+    exists = candidates.keys >= 0
+    scores = _score_of(candidates.keys).masked_fill(~exists, NOT_THERE)
+    place, scores = soft_nms(_classes_apart(boxes, exists), scores, rule, max_per_image)
+    found = boxes.flatten(1, 2).gather(1, place[..., None].expand(-1, -1, 4))
+    return Detections(found, scores, place // boxes.shape[2], (scores >= 0).sum(1))
+
+
+def _score_of(keys: Tensor) -> Tensor:
+    return (keys >> SCORE_SHIFT).int().view(torch.float32)
 
 
 def _classes_apart(boxes: Tensor, exists: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ import torch
 import swin_mmdet.compat  # noqa: F401
 
 pytest.importorskip('mmdet')
-from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
+from mmdet.models.roi_heads import CascadeRoIHead, HybridTaskCascadeRoIHead, StandardRoIHead
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 
+from swin_mmdet import detectors
 from swin_mmdet.detectors import prediction
 from swin_mmdet.detectors.batch import BatchedProposals
 from swin_mmdet.detectors.encoded_masks import EncodedMasks
@@ -18,7 +19,8 @@ from tests.detectors.two_stage import build, features, proposals, roi_head_confi
 
 # of mmdet's own cascade
 pytestmark = pytest.mark.filterwarnings('ignore:To copy construct')
-NAMES = ['faster', 'mask', 'cascade', 'cascade mask']
+NAMES = ['faster', 'mask', 'cascade', 'cascade mask', 'htc', 'htc semantic']
+MASKS = [name for name in NAMES if name not in ('faster', 'cascade')]
 
 
 class Standard(BatchedPrediction, StandardRoIHead):
@@ -29,11 +31,18 @@ class Cascade(BatchedCascadePrediction, CascadeRoIHead):
     pass
 
 
+OURS = {
+    StandardRoIHead: Standard,
+    CascadeRoIHead: Cascade,
+    HybridTaskCascadeRoIHead: detectors.HybridTaskCascadeRoIHead,
+}
+
+
 def both(config):
     """mmdet's head and ours with the same weights."""
     theirs, ours = build(config), build(config)
     # methods are all that differs
-    ours.__class__ = {StandardRoIHead: Standard, CascadeRoIHead: Cascade}[type(theirs)]
+    ours.__class__ = OURS[type(theirs)]
     return theirs, ours
 
 
@@ -71,7 +80,7 @@ def test_predictions_are_mmdets(name, counts, rescale, monkeypatch):
     if max(counts) == 100:
         assert 10 < len(expected[0]) <= 100
         assert len(expected[0].labels.unique()) > 1
-        assert 'mask' not in name or 0.01 < expected[0].masks.float().mean() < 0.9
+        assert name not in MASKS or 0.01 < expected[0].masks.float().mean() < 0.9
 
 
 @pytest.mark.parametrize('counts', [[100, 7, 60], [0, 30, 1]], ids=str)
@@ -88,14 +97,15 @@ def test_batched_proposals_are_not_taken_apart(name, counts, monkeypatch):
     assert any(map(len, found))
 
 
-@pytest.mark.parametrize('name', ['mask', 'cascade mask'])
+@pytest.mark.parametrize('name', MASKS)
 @pytest.mark.parametrize('agnostic', [False, True], ids=['boxes of classes', 'class-agnostic'])
 def test_boxes_of_classes_or_of_all(name, agnostic, monkeypatch):
     nothing_left_to_mmdet(monkeypatch)
     config = roi_head_config(name)
     for head in config.bbox_head if isinstance(config.bbox_head, list) else [config.bbox_head]:
         head.reg_class_agnostic = agnostic
-    config.mask_head.class_agnostic = agnostic
+    for head in config.mask_head if isinstance(config.mask_head, list) else [config.mask_head]:
+        head.class_agnostic = agnostic
     theirs, ours = both(config)
     assert_same(predict(ours, [50, 20, 30]), predict(theirs, [50, 20, 30]))
 
@@ -149,8 +159,26 @@ def test_masks_are_encoded():
     assert len(found[0].masks) > 0 == len(found[1].masks)
 
 
-def soft_nms(config):
-    config.test_cfg.nms = dict(type='soft_nms', iou_threshold=0.5)
+@pytest.mark.parametrize('options', [{}, dict(method='gaussian', sigma=0.3, min_score=0.02)], ids=str)
+@pytest.mark.parametrize('name', ['faster', 'htc'])
+def test_soft_nms_is_mmdets(name, options, monkeypatch):
+    nothing_left_to_mmdet(monkeypatch)
+    config = roi_head_config(name)
+    config.test_cfg.nms = dict(type='soft_nms', **options)
+    theirs, ours = both(config)
+    for head in (theirs, ours):
+        for box_head in head.bbox_head if name == 'htc' else [head.bbox_head]:
+            box_head.fc_cls.weight.data /= 20  # no scores of 1, for equal ones come in any order
+    found, expected = predict(ours, [60, 0, 30]), predict(theirs, [60, 0, 30])
+    for our, their in zip(found, expected):
+        # exp of another library
+        torch.testing.assert_close(our.pop('scores'), their.pop('scores'))
+    assert_same(found, expected)
+    assert len(found[0]) > 10
+
+
+def other_soft_nms(config):
+    config.test_cfg.nms = dict(type='soft_nms', iou_threshold=0.5, offset=1)
 
 
 def no_clipping(config):
@@ -180,7 +208,7 @@ def other_bbox_head(config):
 @pytest.mark.parametrize(
     ('change', 'reason'),
     [
-        (soft_nms, 'soft_nms'),
+        (other_soft_nms, "'offset': 1"),
         (no_clipping, 'clip'),
         (no_limit, 'max_per_img=-1'),
         (other_coder, 'box coder'),

@@ -16,6 +16,8 @@ CONFIGS = {
     'mask': 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
     'cascade': 'cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py',
     'cascade mask': 'cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py',
+    'htc': 'htc/htc-without-semantic_r50_fpn_1x_coco.py',
+    'htc semantic': 'htc/htc_r50_fpn_1x_coco.py',
     'sabl': 'sabl/sabl-faster-rcnn_r50_fpn_1x_coco.py',
 }
 # shape the model saw, scale factor (width, height), original shape
@@ -28,7 +30,7 @@ def roi_head_config(name: str) -> dict:
     model = Config.fromfile(Path(mmdet.__file__).parent / '.mim' / 'configs' / CONFIGS[name]).model
     config = model.roi_head
     config.test_cfg = model.test_cfg.rcnn
-    for part in ('bbox_roi_extractor', 'mask_roi_extractor'):
+    for part in ('bbox_roi_extractor', 'mask_roi_extractor', 'semantic_roi_extractor'):
         if part in config:
             config[part].out_channels = CHANNELS
     bbox_heads = config.bbox_head if isinstance(config.bbox_head, list) else [config.bbox_head]
@@ -40,7 +42,10 @@ def roi_head_config(name: str) -> dict:
         else:
             head.update(in_channels=CHANNELS, fc_out_channels=32)
     if 'mask_head' in config:
-        config.mask_head.update(in_channels=CHANNELS, conv_out_channels=CHANNELS, num_convs=1, num_classes=CLASSES)
+        for head in config.mask_head if isinstance(config.mask_head, list) else [config.mask_head]:
+            head.update(in_channels=CHANNELS, conv_out_channels=CHANNELS, num_convs=1, num_classes=CLASSES)
+    if 'semantic_head' in config:
+        config.semantic_head.update(in_channels=CHANNELS, conv_out_channels=CHANNELS, num_convs=1, num_ins=len(STRIDES))
     return config
 
 
@@ -49,8 +54,10 @@ def build(config: dict, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
     head = MODELS.build(config).eval()
     for name, weight in head.named_parameters():
-        last = 'fc_cls' in name or 'conv_logits' in name
-        torch.nn.init.normal_(weight, std=(3 if last else 0.3) * (weight.ndim > 1))
+        last = 'fc_cls' in name or ('mask_head' in name and 'conv_logits' in name)
+        # a semantic map does not outdo the others
+        usual = 0.1 if 'semantic_head' in name else 0.3
+        torch.nn.init.normal_(weight, std=(3 if last else usual) * (weight.ndim > 1))
     return head
 
 

@@ -1,0 +1,33 @@
+"""Objects jittered in place, for any annotation of COCO."""
+
+import numpy as np
+import pycocotools.mask as rle_codec
+from mmdet.datasets.transforms import InstaBoost as MMDetInstaBoost
+
+from swin_mmdet.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class InstaBoost(MMDetInstaBoost):
+    """mmdet's transform (arXiv 1908.07801), also for objects with compressed RLE, which instaboostfast cannot read.
+
+    It goes before the loading of annotations.
+
+    Raises:
+        ImportError: the package instaboostfast is missing.
+    """
+
+    def _load_anns(self, results: dict) -> tuple[list, list]:
+        anns, left_out = super()._load_anns(results)
+        for ann in anns:
+            ann['segmentation'] = readable(ann['segmentation'])
+        return anns, left_out
+
+
+def readable(segmentation: list | dict) -> list | dict:
+    """The same mask as polygons or as RLE with a list of counts."""
+    if isinstance(segmentation, list) or isinstance(segmentation['counts'], list):
+        return segmentation
+    pixels = rle_codec.decode(segmentation).ravel(order='F')
+    changes = np.flatnonzero(np.diff(pixels, prepend=0)).tolist()
+    return dict(size=segmentation['size'], counts=np.diff([0, *changes, len(pixels)]).tolist())

@@ -16,7 +16,12 @@ import swin_mmdet.compat  # noqa: F401  mmdet's modules must import before any o
 
 SCOPE = 'swin_mmdet'
 
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['swin_mmdet.models', 'swin_mmdet.detectors'])
+MODELS = Registry(
+    'model',
+    parent=MMENGINE_MODELS,
+    scope=SCOPE,
+    locations=['swin_mmdet.models', 'swin_mmdet.detectors', 'swin_mmdet.necks', 'swin_mmdet.reppoints_v2'],
+)
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['swin_mmdet.evaluation'])
 TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['swin_mmdet.datasets.transforms']

@@ -24,6 +24,8 @@ MAY_IMPORT = {
     'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
     'engine': {'registry', 'mmengine', 'torch'},
     'detectors': MMLAB | {'ops', 'registry', 'compat', 'datasets', 'numpy', 'torch', 'torchvision', 'pycocotools'},
+    'necks': {'registry', 'mmengine', 'mmcv', 'torch'},
+    'reppoints_v2': MMLAB | {'registry', 'torch'},
     'datasets': MMLAB | {'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
     'evaluation': {'registry', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
 }

@@ -91,8 +91,8 @@ class RepPointsV2Head(BaseDenseHead):
         norm_cfg = norm_cfg or dict(type='GN', num_groups=32)
         losses = dict(
             loss_cls=loss_cls or dict(type='QualityFocalLoss', beta=2.0, loss_weight=1.0),
-            loss_bbox_init=loss_bbox_init or dict(type='GIoULoss', loss_weight=1.0),
-            loss_bbox_refine=loss_bbox_refine or dict(type='GIoULoss', loss_weight=2.0),
+            loss_bbox_init=loss_bbox_init or dict(type='swin_mmdet.RPDGIoULoss', loss_weight=1.0),
+            loss_bbox_refine=loss_bbox_refine or dict(type='swin_mmdet.RPDGIoULoss', loss_weight=2.0),
             loss_heatmap=loss_heatmap or dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=0.25),
             loss_offset=loss_offset or dict(type='SmoothL1Loss', beta=1 / 9, loss_weight=1.0),
             loss_sem=loss_sem or dict(type='swin_mmdet.SEPFocalLoss', gamma=2.0, alpha=0.25, loss_weight=0.1),

@@ -109,8 +109,9 @@ class _DynamicMaskHead(nn.Module):
         ]
         weights, biases, early_weights, early_biases = params[:3], params[3:6], params[6:8], params[8:]
         logits = []
-        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            if self.training and layer < len(early_weights):
+        for layer in range(2):
+            if self.training:
                 logits.append(torch.baddbmm(early_biases[layer], early_weights[layer], out))
-            out = torch.baddbmm(bias, weight, out.relu() if layer else out)
-        return [one.unflatten(2, (height, width)) for one in (*logits, out)]
+            out = torch.baddbmm(biases[layer], weights[layer], out).relu()
+        logits.append(torch.baddbmm(biases[2], weights[2], out))
+        return [one.unflatten(2, (height, width)) for one in logits]

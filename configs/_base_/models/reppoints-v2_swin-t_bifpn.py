@@ -1,4 +1,4 @@
-"""RepPoints V2 (arXiv 2007.08508) as the Swin authors released it: Swin-T with their ImageNet-1K weights, BiFPN with GN."""
+"""RepPoints V2 (arXiv 2007.08508) as the Swin authors released it: BiFPN, Swin-T with their ImageNet-1K weights."""
 
 pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
 norm_cfg = dict(type='GN', num_groups=32, requires_grad=True)
@@ -43,8 +43,8 @@ model = dict(
         point_base_scale=4,
         norm_cfg=norm_cfg,
         loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True, beta=2.0, loss_weight=1.0),
-        loss_bbox_init=dict(type='GIoULoss', loss_weight=1.0),
-        loss_bbox_refine=dict(type='GIoULoss', loss_weight=2.0),
+        loss_bbox_init=dict(type='swin_mmdet.RPDGIoULoss', loss_weight=1.0),
+        loss_bbox_refine=dict(type='swin_mmdet.RPDGIoULoss', loss_weight=2.0),
         loss_heatmap=dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=0.25),
         loss_offset=dict(type='SmoothL1Loss', beta=1 / 9, loss_weight=1.0),
         loss_sem=dict(type='swin_mmdet.SEPFocalLoss', gamma=2.0, alpha=0.25, loss_weight=0.1),

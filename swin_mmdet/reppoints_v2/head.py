@@ -168,12 +168,14 @@ class RepPointsV2Head(BaseDenseHead):
         )
 
         pts_feat, cls_feat = pts_feat + embedding, cls_feat + embedding
-        init = self.reppoints_pts_init_out(self.reppoints_pts_init_conv(pts_feat).relu())
+        init = _in_float32(self.reppoints_pts_init_out, self.reppoints_pts_init_conv(pts_feat).relu())
         look_at = init.detach() + self.gradient_mul * (init - init.detach()) - self.kernel_offsets
         cls_feat = torch.cat([cls_feat, heat, offsets], dim=1)
         pts_feat = torch.cat([pts_feat, heat, offsets], dim=1)
         cls_feat = self.reppoints_cls_conv(cls_feat, look_at).relu()
-        moves = self.reppoints_pts_refine_out(self.reppoints_pts_refine_conv(pts_feat, look_at).relu())
+        moves = _in_float32(
+            self.reppoints_pts_refine_out, self.reppoints_pts_refine_conv(pts_feat, look_at).relu()
+        )
         maps = (self.reppoints_cls_out(cls_feat), init, moves + init.detach(), heat, offsets, foreground)
         return *(one.float() for one in maps), cls_feat
 
@@ -364,6 +366,12 @@ def _kernel_offsets(kernel_size: int) -> Tensor:
     """Where a convolution looks, y and x of each tap: [1, 2 kernel_size**2, 1, 1]."""
     side = torch.arange(kernel_size) - kernel_size // 2
     return torch.cartesian_prod(side, side).float().view(1, -1, 1, 1)
+
+
+def _in_float32(layer: nn.Module, x: Tensor) -> Tensor:
+    """Also under autocast: in bfloat16 a corner that is 200 pixels away would be off by half a pixel."""
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.float())
 
 
 def _sizes(levels: Maps) -> list[torch.Size]:

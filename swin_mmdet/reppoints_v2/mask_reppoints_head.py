@@ -49,7 +49,7 @@ class MaskRepPointsV2Head(RepPointsV2Head):
 
     def loss(self, x: Maps, batch_data_samples: Sequence) -> dict[str, Tensor]:
         """As of `RepPointsV2Head`, with `loss_mask_0` to `_2`; `gt_instances` have masks of the image's size."""
-        instances = [sample.gt_instances for sample in batch_data_samples]
+        instances = [_with_bitmaps(sample.gt_instances) for sample in batch_data_samples]
         metas = [sample.metainfo for sample in batch_data_samples]
         *maps, foreground, controls = self(x)
         sizes = [level.shape[2:] for level in controls]
@@ -73,7 +73,7 @@ class MaskRepPointsV2Head(RepPointsV2Head):
         height, width = layers[0].shape[1:]
         shrunk = []
         for one in instances:
-            masks = one.masks.to_tensor(torch.bool, image.device)[:, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
+            masks = one.masks[:, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
             shrunk.append(F.pad(masks, (0, width - masks.shape[2], 0, height - masks.shape[1])))
         starts = torch.tensor([0] + [len(one) for one in shrunk[:-1]], device=image.device).cumsum(0)
         wanted = torch.cat(shrunk)[starts[image] + targets.owner[image, point]].float()
@@ -83,13 +83,10 @@ class MaskRepPointsV2Head(RepPointsV2Head):
         }
 
     def object_centers(self, instances: InstanceData) -> Tensor:
-        """[G, 2]: of the masks' pixels; of the box where there are none."""
-        masks = instances.masks.to_tensor(torch.bool, instances.bboxes.device)
-        areas = masks.sum((1, 2))[:, None]
-        sums = [
-            line @ torch.arange(line.shape[1], device=line.device).float()
-            for line in (masks.sum(1).float(), masks.sum(2).float())
-        ]
+        """[G, 2]: of the masks' pixels, `masks` being bool [G, H, W]; of the box where there are none."""
+        lines = instances.masks.sum(1).float(), instances.masks.sum(2).float()
+        areas = lines[0].sum(1, keepdim=True)
+        sums = [line @ torch.arange(line.shape[1], device=line.device).float() for line in lines]
         return torch.where(areas > 0, torch.stack(sums, dim=1) / areas.clamp(min=1), super().object_centers(instances))
 
     def predict(self, x: Maps, batch_data_samples: Sequence, rescale: bool = False) -> list[InstanceData]:
@@ -127,3 +124,9 @@ class MaskRepPointsV2Head(RepPointsV2Head):
         )
         params = torch.cat([level.flatten(2) for level in controls], dim=2).mT[image, point]
         return self.mask_head(x, params, centers, levels[point], image)
+
+
+def _with_bitmaps(instances: InstanceData) -> InstanceData:
+    """With `masks` bool [G, H, W], made once."""
+    masks = instances.masks.to_tensor(torch.bool, instances.bboxes.device)
+    return InstanceData(bboxes=instances.bboxes, labels=instances.labels, masks=masks)

@@ -224,3 +224,52 @@ def test_learns_two_objects_by_heart():
     masks = objects.gt_instances.masks.to_tensor(torch.bool, 'cpu')
     both, either = (best.masks & masks).sum((1, 2)), (best.masks | masks).sum((1, 2))
     assert (both / either > 0.7).all()
+
+
+@pytest.mark.parametrize('with_masks', [False, True], ids=['boxes', 'masks'])
+def test_mixed_precision_keeps_points_exact_and_gradients_finite(with_masks: bool):
+    head = build_head(with_masks)
+    head.reppoints_pts_init_out.weight.data.zero_()
+    head.reppoints_pts_init_out.bias.data.fill_(12.34)  # 12.3125 in bfloat16
+    with torch.autocast('cpu', torch.bfloat16):
+        maps = head(pyramid(64, 64))
+        losses = losses_of(head, TWO)
+    assert all((level == torch.tensor(12.34)).all() for level in maps[1])
+    sum(losses.values()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in head.parameters())
+
+
+def test_objects_with_masks_are_looked_for_around_the_center_of_their_pixels():
+    head = build_head(with_masks=True)
+    masks = torch.zeros(3, 20, 30, dtype=torch.bool)
+    masks[0, 4:8, 10:20] = True
+    masks[1, 3, 5] = masks[1, 9, 25] = masks[1, 9, 24] = True
+    boxes = torch.tensor([[10.0, 4, 20, 8], [5, 3, 26, 10], [2, 4, 6, 10]])
+    centers = head.object_centers(InstanceData(bboxes=boxes, masks=masks))
+    # the last has no pixels, so its box decides
+    torch.testing.assert_close(centers, torch.tensor([[14.5, 5.5], [18, 7], [4, 7]]))
+
+
+def test_masks_are_trained_at_every_fourth_pixel():
+    """The loss of one location is that of its logits against its own object's mask, of the second image."""
+    torch.manual_seed(0)
+    head = build_head(with_masks=True)
+    first, second = sample(64, 64, [[0, 0, 9, 9]], [0]), sample(64, 64, [[8, 8, 40, 30], [20, 20, 62, 50]], [0, 1])
+    instances = [one.gt_instances for one in (first, second)]
+    bitmaps = [InstanceData(masks=one.masks.to_tensor(torch.bool, 'cpu')) for one in instances]
+    logits = [torch.randn(1, 16, 16) for _ in range(3)]
+    head.mask_head.forward = lambda *_: logits
+    owner = torch.full((2, 85 + 1), -1)
+    owner[1, 30] = 1
+    x = pyramid(64, 64)
+    maps = head(x)
+    targets = Targets(owner, owner, None, None, None)
+    losses = head.mask_losses(x, maps[1], maps[-1], targets, bitmaps)
+    mask = instances[1].masks.masks[1]
+    for index, weight in enumerate((0.0, 0.6, 1.0)):
+        shared = squares = 0.0
+        for row in range(16):
+            for column in range(16):
+                p, wanted = logits[index][0, row, column].sigmoid().item(), int(mask[4 * row + 2, 4 * column + 2])
+                shared, squares = shared + p * wanted, squares + p**2 + wanted**2
+        assert losses[f'loss_mask_{index}'].item() == pytest.approx(weight * (1 - 2 * shared / (squares + 1e-5)))

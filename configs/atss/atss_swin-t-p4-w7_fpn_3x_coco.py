@@ -8,7 +8,5 @@ _base_ = [
     '../_base_/models/atss_swin-t_fpn.py',
     '../_base_/datasets/coco_detection.py',
     '../_base_/schedules/schedule_3x.py',
-    '../_base_/default_runtime.py',
+    '../_base_/runtime_boxes.py',
 ]
-
-default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP'))

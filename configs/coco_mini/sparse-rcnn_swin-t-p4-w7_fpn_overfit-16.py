@@ -8,7 +8,7 @@ _base_ = [
     '../_base_/models/sparse-rcnn_swin-t_fpn.py',
     '../_base_/datasets/coco_instance_16-images.py',
     '../_base_/schedules/schedule_iterations.py',
-    '../_base_/runtime_iterations.py',
+    '../_base_/runtime_iterations_boxes.py',
 ]
 
 model = dict(
@@ -24,4 +24,4 @@ param_scheduler = [
 val_evaluator = dict(metric='bbox')
 test_evaluator = val_evaluator
 optim_wrapper = dict(clip_grad=dict(max_norm=1, norm_type=2))
-default_hooks = dict(checkpoint=dict(interval=500, save_best='coco/bbox_mAP'))
+default_hooks = dict(checkpoint=dict(interval=500))

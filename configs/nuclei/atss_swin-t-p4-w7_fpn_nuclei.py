@@ -5,9 +5,9 @@ Minutes on one GPU. Anchors are half the usual size, as in the config of Mask R-
 
 _base_ = [
     '../_base_/models/atss_swin-t_fpn.py',
-    '../_base_/datasets/nuclei_512.py',
+    '../_base_/datasets/nuclei_detection.py',
     '../_base_/schedules/schedule_iterations.py',
-    '../_base_/runtime_iterations.py',
+    '../_base_/runtime_iterations_boxes.py',
 ]
 
 model = dict(
@@ -15,7 +15,4 @@ model = dict(
     bbox_head=dict(num_classes=1, anchor_generator=dict(octave_base_scale=4)),
     test_cfg=dict(max_per_img=150),
 )
-val_evaluator = dict(metric='bbox')
-test_evaluator = val_evaluator
 optim_wrapper = dict(clip_grad=dict(max_norm=1.0))
-default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP'))

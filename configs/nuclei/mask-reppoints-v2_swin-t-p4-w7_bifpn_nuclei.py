@@ -5,7 +5,7 @@ Minutes on one GPU. Not run here.
 
 _base_ = [
     '../_base_/models/mask-reppoints-v2_swin-t_bifpn.py',
-    '../_base_/datasets/nuclei_512.py',
+    '../_base_/datasets/nuclei_instance.py',
     '../_base_/schedules/schedule_iterations.py',
     '../_base_/runtime_iterations.py',
 ]

@@ -7,7 +7,5 @@ _base_ = [
     '../_base_/models/reppoints-v2_swin-t_bifpn.py',
     '../_base_/datasets/coco_detection_480-960.py',
     '../_base_/schedules/schedule_3x.py',
-    '../_base_/default_runtime.py',
+    '../_base_/runtime_boxes.py',
 ]
-
-default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP'))

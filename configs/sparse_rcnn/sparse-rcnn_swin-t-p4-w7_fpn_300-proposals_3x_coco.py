@@ -9,8 +9,7 @@ _base_ = [
     '../_base_/models/sparse-rcnn_swin-t_fpn.py',
     '../_base_/datasets/coco_detection.py',
     '../_base_/schedules/schedule_3x.py',
-    '../_base_/default_runtime.py',
+    '../_base_/runtime_boxes.py',
 ]
 
 optim_wrapper = dict(clip_grad=dict(max_norm=1, norm_type=2))
-default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP'))

@@ -1,6 +1,7 @@
 """The dense head of RepPoints V2: regression by points, verified by maps of corners and of foreground."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -370,7 +371,10 @@ def _kernel_offsets(kernel_size: int) -> Tensor:
 
 def _in_float32(layer: nn.Module, x: Tensor) -> Tensor:
     """Also under autocast: in bfloat16 a corner that is 200 pixels away would be off by half a pixel."""
-    with torch.autocast(x.device.type, enabled=False):
+    device = x.device.type
+    # the meta device has none
+    known = torch.amp.is_autocast_available(device)
+    with torch.autocast(device, enabled=False) if known else nullcontext():
         return layer(x.float())
 
 

@@ -1,39 +1,14 @@
-"""COCO boxes with the paper's augmentation, that of `coco_instance.py` without masks."""
+"""COCO boxes with the same augmentation as for instances; masks are not read."""
 
-_base_ = 'mmdet::_base_/datasets/coco_detection.py'
+_base_ = './coco_instance.py'
 
-train_scales = [(short, 1333) for short in range(480, 801, 32)]
-
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='swin_mmdet.LoadAnnotations', with_bbox=True),
-    dict(type='swin_mmdet.RandomFlip', prob=0.5),
-    dict(
-        type='RandomChoice',
-        transforms=[
-            [dict(type='RandomChoiceResize', scales=train_scales, keep_ratio=True)],
-            [
-                dict(type='RandomChoiceResize', scales=[(400, 1333), (500, 1333), (600, 1333)], keep_ratio=True),
-                dict(
-                    type='RandomCrop', crop_type='absolute_range', crop_size=(384, 600), allow_negative_crop=True
-                ),
-                dict(type='RandomChoiceResize', scales=train_scales, keep_ratio=True),
-            ],
-        ],
-    ),
-    dict(type='swin_mmdet.PackDetInputs'),
-]
-
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    dict(type='swin_mmdet.LoadAnnotations', with_bbox=True),
-    dict(type='swin_mmdet.PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
+boxes = dict(type='swin_mmdet.LoadAnnotations', with_bbox=True)
+train_pipeline = [boxes if 'LoadAnnotations' in step['type'] else step for step in _base_.train_pipeline]
+test_pipeline = [boxes if 'LoadAnnotations' in step['type'] else step for step in _base_.test_pipeline]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
-val_evaluator = dict(type='swin_mmdet.CocoMetric')
-test_evaluator = dict(type='swin_mmdet.CocoMetric')
+val_evaluator = dict(metric='bbox')
+test_evaluator = dict(metric='bbox')

@@ -71,12 +71,11 @@ class RepPointsV2Head(BaseDenseHead):
     """
 
     def __init__(
-        self, num_classes: int, in_channels: int, feat_channels: int = 256, stacked_convs: int = 3,
-        shared_stacked_convs: int = 1, point_feat_channels: int = 256, corner_dim: int = 64, num_points: int = 9,
-        gradient_mul: float = 0.1, point_strides: Sequence[int] = (8, 16, 32, 64, 128), point_base_scale: int = 4,
-        norm_cfg: dict | None = None, loss_cls: dict | None = None, loss_bbox_init: dict | None = None,
-        loss_bbox_refine: dict | None = None, loss_heatmap: dict | None = None, loss_offset: dict | None = None,
-        loss_sem: dict | None = None, train_cfg: dict | None = None, test_cfg: dict | None = None,
+        self, num_classes: int, in_channels: int, *, norm_cfg: dict, loss_cls: dict, loss_bbox_init: dict,
+        loss_bbox_refine: dict, loss_heatmap: dict, loss_offset: dict, loss_sem: dict, feat_channels: int = 256,
+        stacked_convs: int = 3, shared_stacked_convs: int = 1, point_feat_channels: int = 256, corner_dim: int = 64,
+        num_points: int = 9, gradient_mul: float = 0.1, point_strides: Sequence[int] = (8, 16, 32, 64, 128),
+        point_base_scale: int = 4, train_cfg: dict | None = None, test_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         """Raises ValueError for `num_points` that are not the square of an odd number."""
@@ -84,22 +83,18 @@ class RepPointsV2Head(BaseDenseHead):
         kernel_size = round(num_points**0.5)
         if kernel_size**2 != num_points or not kernel_size % 2:
             raise ValueError(f'num_points={num_points} is not the square of an odd number')
-        self.num_classes, self.num_points = num_classes, num_points
+        self.num_classes = num_classes
         self.gradient_mul, self.point_base_scale = gradient_mul, point_base_scale
         self.point_strides = tuple(point_strides)
+        # the official code has a location at the upper left corner of its cell
         self.prior_generator = MlvlPointGenerator(self.point_strides, offset=0)
         self.train_cfg, self.test_cfg = train_cfg, test_cfg
-        norm_cfg = norm_cfg or dict(type='GN', num_groups=32)
-        losses = dict(
-            loss_cls=loss_cls or dict(type='QualityFocalLoss', beta=2.0, loss_weight=1.0),
-            loss_bbox_init=loss_bbox_init or dict(type='swin_mmdet.RPDGIoULoss', loss_weight=1.0),
-            loss_bbox_refine=loss_bbox_refine or dict(type='swin_mmdet.RPDGIoULoss', loss_weight=2.0),
-            loss_heatmap=loss_heatmap or dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=0.25),
-            loss_offset=loss_offset or dict(type='SmoothL1Loss', beta=1 / 9, loss_weight=1.0),
-            loss_sem=loss_sem or dict(type='swin_mmdet.SEPFocalLoss', gamma=2.0, alpha=0.25, loss_weight=0.1),
-        )
-        for name, cfg in losses.items():
-            self.add_module(name, MMDET_MODELS.build(cfg))
+        self.loss_cls = MMDET_MODELS.build(loss_cls)
+        self.loss_bbox_init = MMDET_MODELS.build(loss_bbox_init)
+        self.loss_bbox_refine = MMDET_MODELS.build(loss_bbox_refine)
+        self.loss_heatmap = MMDET_MODELS.build(loss_heatmap)
+        self.loss_offset = MMDET_MODELS.build(loss_offset)
+        self.loss_sem = MMDET_MODELS.build(loss_sem)
 
         def conv(channels: int, size: int = 3) -> ConvModule:
             return ConvModule(channels, feat_channels, size, padding=size // 2, norm_cfg=norm_cfg)
@@ -113,9 +108,10 @@ class RepPointsV2Head(BaseDenseHead):
         self.reppoints_sem_embedding = conv(feat_channels, 1)
         self.hem_tl = CornerPool(feat_channels, corner_dim, norm_cfg, backward=False)
         self.hem_br = CornerPool(feat_channels, corner_dim, norm_cfg, backward=True)
-        for corner in ('tl', 'br'):
-            self.add_module(f'reppoints_hem_{corner}_score_out', nn.Conv2d(feat_channels, 1, 3, padding=1))
-            self.add_module(f'reppoints_hem_{corner}_offset_out', nn.Conv2d(feat_channels, 2, 3, padding=1))
+        self.reppoints_hem_tl_score_out = nn.Conv2d(feat_channels, 1, 3, padding=1)
+        self.reppoints_hem_br_score_out = nn.Conv2d(feat_channels, 1, 3, padding=1)
+        self.reppoints_hem_tl_offset_out = nn.Conv2d(feat_channels, 2, 3, padding=1)
+        self.reppoints_hem_br_offset_out = nn.Conv2d(feat_channels, 2, 3, padding=1)
         self.reppoints_pts_init_conv = nn.Conv2d(feat_channels, point_feat_channels, 3, padding=1)
         self.reppoints_pts_init_out = nn.Conv2d(point_feat_channels, 2 * num_points, 1)
         # scores and offsets of both corners go with the features

@@ -29,13 +29,13 @@ class MaskRepPointsV2Head(RepPointsV2Head):
     """
 
     def __init__(
-        self, *args, mask_head: dict, mask_loss_weight: Sequence[float] = (0.0, 0.6, 1.0), max_proposals: int = 500,
-        loss_mask: dict | None = None, point_feat_channels: int = 256, **kwargs,
+        self, *args, mask_head: dict, loss_mask: dict, mask_loss_weight: Sequence[float], max_proposals: int,
+        point_feat_channels: int = 256, **kwargs,
     ) -> None:
         super().__init__(*args, point_feat_channels=point_feat_channels, **kwargs)
         self.mask_head = MODELS.build(mask_head)
         self.controller = nn.Conv2d(point_feat_channels, self.mask_head.num_params, 3, padding=1)
-        self.loss_mask = MMDET_MODELS.build(loss_mask or dict(type='DiceLoss', eps=5e-6))
+        self.loss_mask = MMDET_MODELS.build(loss_mask)
         self.mask_loss_weight, self.max_proposals = tuple(mask_loss_weight), max_proposals
 
     def init_weights(self) -> None:

@@ -9,7 +9,6 @@ import swin_mmdet.compat  # noqa: F401  before mmcv
 
 # isort: split
 from swin_mmdet.necks import BiFPN
-from swin_mmdet.registry import MODELS
 
 GN = dict(type='GN', num_groups=2)
 
@@ -65,9 +64,7 @@ def three_levels(state: dict[str, Tensor], name: str, maps: list[Tensor]) -> lis
 @pytest.mark.parametrize('size', [(16, 24), (13, 9)], ids=str)
 def test_equals_the_papers_equations(size: tuple[int, int], norm_cfg: dict | None):
     torch.manual_seed(0)
-    neck = MODELS.build(
-        dict(type='BiFPN', in_channels=[3, 5], out_channels=4, num_outs=3, num_repeat=2, norm_cfg=norm_cfg)
-    ).double()
+    neck = BiFPN([3, 5], out_channels=4, num_outs=3, num_repeat=2, norm_cfg=norm_cfg).double()
     state = neck.state_dict()
     for name, value in state.items():
         if name.endswith('weights'):

@@ -1,5 +1,7 @@
 """Small heads and the maps and objects they are tried on."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -9,32 +11,27 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
+from mmengine.config import Config
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 CHANNELS = 64
 CLASSES = 3
-MASK_HEAD = dict(type='swin_mmdet.CondConvMaskHead', in_channels=CHANNELS, channels=16, num_convs=1)
+MODELS_OF = Path(__file__).resolve().parents[2] / 'configs/_base_/models'
 
 
 def build_head(with_masks: bool = False, **changes) -> nn.Module:
-    """With fewer layers and channels than the published one."""
-    cfg = dict(
-        type='swin_mmdet.RepPointsV2Head',
-        num_classes=CLASSES,
-        in_channels=CHANNELS,
-        feat_channels=CHANNELS,
-        point_feat_channels=CHANNELS,
-        corner_dim=64,
-        stacked_convs=1,
-        train_cfg=dict(topk=9, gaussian_iou=0.7),
-        test_cfg=dict(
-            nms_pre=1000, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100, mask_thr=0.5
-        ),
-    )
+    """That of the published model, with fewer layers, channels and classes."""
+    name = 'mask-reppoints-v2_swin-t_bifpn' if with_masks else 'reppoints-v2_swin-t_bifpn'
+    model = Config.fromfile(MODELS_OF / f'{name}.py').model
+    cfg = model.bbox_head
     if with_masks:
-        cfg.update(type='swin_mmdet.MaskRepPointsV2Head', mask_head=dict(MASK_HEAD))
-    head = MODELS.build(cfg | changes)
+        cfg.mask_head.update(in_channels=CHANNELS, channels=16, num_convs=1)
+    cfg.update(
+        num_classes=CLASSES, in_channels=CHANNELS, feat_channels=CHANNELS, point_feat_channels=CHANNELS,
+        stacked_convs=1, train_cfg=model.train_cfg, test_cfg=model.test_cfg, **changes,
+    )
+    head = MODELS.build(cfg)
     head.init_weights()
     return head
 

@@ -15,6 +15,7 @@ from torchvision.ops import box_iou, generalized_box_iou
 
 from swin_mmdet.necks import BiFPN
 from swin_mmdet.reppoints_v2.head import Predictions, Targets
+from swin_mmdet.reppoints_v2.verification import foreground_targets
 
 from .heads import CHANNELS, CLASSES, build_head, pyramid, sample
 
@@ -140,6 +141,28 @@ def test_losses_equal_a_loop_over_points():
         loss_offset=(sums['offset tl'] / counts['tl'] + sums['offset br'] / counts['br']) / 2,
     )
     assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(wanted, rel=1e-5)
+
+
+def test_foreground_of_coarse_levels_is_every_so_many_pixels_of_the_first():
+    torch.manual_seed(0)
+    head = build_head()
+    instances = [sample(64, 80, [[3, 5, 50, 60], [20, 20, 70, 40]], [0, 0]), sample(64, 80, [[30, 8, 79, 63]], [2])]
+    instances = [one.gt_instances for one in instances]
+    sizes = [(8, 10), (4, 5), (2, 3), (1, 2), (1, 1)]
+    maps = [torch.randn(2, CLASSES, *size) for size in sizes]
+    drawn = [foreground_targets(one.bboxes, one.labels, CLASSES, sizes[0], 8) for one in instances]
+    inside = outside = total = count = 0.0
+    for level, (height, width) in zip(maps, sizes):
+        for image, label, row, column in itertools.product(range(2), range(CLASSES), range(height), range(width)):
+            place = label, row * 8 // height, column * 10 // width
+            target, weight = (one[place].item() for one in drawn[image])
+            p = level[image, label, row, column].sigmoid().item()
+            inside += weight * (1 - p) ** 2 * -math.log(p)
+            total += weight
+            count += target
+            outside += (1 - target) * p**2 * -math.log(1 - p)
+    wanted = 0.1 * (0.25 * inside / total + 0.75 * outside / count)
+    assert head.foreground_loss(maps, instances).item() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_point_outside_its_image_is_not_trained():

@@ -100,10 +100,10 @@ def test_names_and_shapes_are_the_official_ones(name: str):
     assert ours == DETECTORS[name]()
 
 
-@pytest.mark.parametrize('name', DETECTORS)
-def test_an_official_checkpoint_loads(name: str):
+def test_an_official_checkpoint_loads():
     """As the authors' code writes it; some of its models had a norm of the first stage as well."""
     torch.manual_seed(0)
+    name = 'mask-reppoints-v2_swin-t-p4-w7_bifpn_3x_coco'
     model = build(name)
     state = convert(to_canonical(model.state_dict()), 'official').state_dict
     assert 'backbone.layers.0.blocks.0.attn.qkv.weight' in state

@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.ema is not None:
         average_weights(cfg, args.ema)
     if args.freeze:
-        cfg.freeze = args.freeze
+        cfg.frozen_parts = args.freeze
     if args.resume:
         resume(cfg, args.resume)
     elif cfg.get('load_from'):

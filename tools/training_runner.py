@@ -15,22 +15,22 @@ KEPT = {
     'optim_wrapper.accumulative_counts': 1,
     'auto_scale_lr.enable': False,
     'auto_scale_lr.rule': 'linear',
-    'freeze': [],
+    'frozen_parts': [],
 }
 SCALES = {'linear': lambda ratio: ratio, 'sqrt': lambda ratio: ratio**0.5}
 
 
 class TrainingRunner(LoadingRunner):
-    """A runner that takes `freeze=[...]` and `auto_scale_lr=dict(rule='linear' | 'sqrt')` from its config."""
+    """A runner that takes `frozen_parts=[...]` and `auto_scale_lr=dict(rule='linear' | 'sqrt')` from its config."""
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Freezes parts before distributed training looks for parameters with a gradient."""
         self._frozen = []
-        if patterns := self.cfg.get('freeze'):
+        if patterns := self.cfg.get('frozen_parts'):
             try:
                 self._frozen = freeze(model, patterns)
             except ValueError as error:
-                raise UserError(str(error)) from error
+                raise UserError(f'parts to freeze: {error}') from error
         return super().wrap_model(model_wrapper_cfg, model)
 
     def train(self) -> nn.Module:

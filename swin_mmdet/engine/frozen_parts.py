@@ -27,13 +27,13 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> list[nn.Module]:
         matched = [name for name in parameters if re.fullmatch(rf'(?:{pattern})(?:\..+)?', name)]
         if not matched:
             names = sorted({'.'.join(name.split('.')[:depth]) for name in parameters for depth in (1, 2)})
-            raise ValueError(f'freeze: {pattern!r} matches no parameter; there are {", ".join(names)}')
+            raise ValueError(f'{pattern!r} matches no parameter; there are {", ".join(names)}')
         for name in matched:
             parameters[name].requires_grad_(False)
     total = sum(parameter.numel() for parameter in parameters.values())
     trained = sum(parameter.numel() for parameter in parameters.values() if parameter.requires_grad)
     if not trained:
-        raise ValueError(f'freeze: nothing is left to train with {list(patterns)}')
+        raise ValueError(f'nothing is left to train with {list(patterns)}')
     print_log(f'frozen: {", ".join(patterns)}; {trained:,} of {total:,} parameters train', 'current')
     return [module for module in model.modules() if _is_frozen(module)]
 

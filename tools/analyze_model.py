@@ -25,9 +25,9 @@ ABOUT = """
 GFLOPs (paper's)     multiply-adds counted once, tokens padded before the qkv layer, no products inside heads: the
                      convention of the published tables, {proposals}
 GMACs, GFLOPs        multiply-adds of every matrix product and convolution that runs here, and two operations for each;
-                     norms, activations, softmax, RoIAlign, NMS and bilinear samples are not counted
+                     norms, activations, softmax, RoIAlign and NMS are not counted
 weights ... saved    float32: parameters; gradients and AdamW's averages of those that train; what a training step's
-                     forward pass of one image with 128 objects keeps for the backward pass, module by module (half of
+                     forward pass of one image with 32 objects keeps for the backward pass, module by module (half of
                      it and less in mixed precision with fused operations)
 """.format(proposals='with all proposals and masks of 100 regions')
 

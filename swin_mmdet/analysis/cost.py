@@ -11,8 +11,7 @@ from swin_mmdet.analysis.operations import OperationCounter
 from swin_mmdet.analysis.parts import OTHER, PartTracker, parts_of
 from swin_mmdet.analysis.saved_tensors import SavedTensors
 
-# as many as a sampler takes of one image, so that second stages are at their largest
-OBJECTS = 128
+OBJECTS = 32
 
 
 @dataclass(frozen=True)
@@ -22,9 +21,9 @@ class PartCost:
     Attributes:
         parameters, trained: numbers, all and those that are not frozen.
         macs: multiply-adds of matrix products and convolutions in an inference, as this project computes them.
-        paper_macs: the same with tokens padded before the qkv layer: what the Swin papers call FLOPs.
-        saved_bytes: what autograd keeps of a training step's forward pass in float32, module by module, with the
-            attention as two products and a softmax. Fused operations keep less.
+        paper_macs: what the Swin papers call FLOPs, see `OperationCounter`.
+        saved_bytes: what autograd keeps of a training step's forward pass, for an image with 32 objects in float32,
+            module by module, with the attention as two products and a softmax. Fused operations keep less.
     """
 
     name: str

@@ -25,10 +25,29 @@ def deform_conv_flop(input: Tensor, weight: Tensor, *args: Any, out_val: Tensor,
     return 2 * out_val.numel() * weight[0].numel()
 
 
+def bilinear_flop(*args: Any, out_val: Tensor, **kwargs: Any) -> int:
+    """Four neighbours for each sample."""
+    del args, kwargs
+    return 2 * 4 * out_val.numel()
+
+
+def embedding_bag_flop(weight: Tensor, indices: Tensor, *args: Any, out_val: tuple, **kwargs: Any) -> int:
+    """Every index adds a row: deformable attention makes its samples so."""
+    del args, out_val, kwargs
+    return 2 * indices.numel() * weight.shape[1]
+
+
+aten = torch.ops.aten
 # of each operation, two for a multiply-add
-FORMULAS = flop_registry | {torch.ops.torchvision.deform_conv2d: deform_conv_flop}
-LINEAR = (torch.ops.aten.mm, torch.ops.aten.addmm)
-OF_ACTIVATIONS = (torch.ops.aten.bmm, torch.ops.aten.baddbmm)
+FORMULAS = flop_registry | {
+    torch.ops.torchvision.deform_conv2d: deform_conv_flop,
+    aten.grid_sampler_2d: bilinear_flop,
+    aten._embedding_bag: embedding_bag_flop,
+    aten._embedding_bag_forward_only: embedding_bag_flop,
+}
+LINEAR = (aten.mm, aten.addmm)
+# of two activations
+PRODUCTS = (aten.bmm, aten.baddbmm, aten.grid_sampler_2d, aten._embedding_bag, aten._embedding_bag_forward_only)
 
 
 class OperationCounter(TorchDispatchMode):
@@ -92,7 +111,7 @@ class OperationCounter(TorchDispatchMode):
         return tree_map_only(Tensor, lambda x: torch.zeros_like(x, device=device), out)
 
     def _in_paper(self, operation: Callable, macs: int, out: Tensor, part: str) -> int:
-        if operation in OF_ACTIVATIONS and not part.startswith('backbone'):
+        if operation in PRODUCTS and not part.startswith('backbone'):
             return 0
         tokens, padded = self._tokens
         if operation in LINEAR and tokens and len(out) == tokens:

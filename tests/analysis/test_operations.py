@@ -61,6 +61,26 @@ def test_attention_of_v2_adds_the_network_of_its_position_bias():
     assert macs == paper == 4 * 8 * 16 * 32**2 + 2 * 8**2 * 8 * 16 * 32 + 15**2 * (2 * 512 + 512 * 2)
 
 
+class Samples(nn.Module):
+    def forward(self, image, grid):
+        return nn.functional.grid_sample(image, grid, align_corners=False)
+
+
+class Bag(nn.EmbeddingBag):
+    def forward(self, places, weights):
+        return super().forward(places, per_sample_weights=weights)
+
+
+def test_samples_of_deformable_attention_are_not_in_the_papers():
+    macs, paper, out = count(Samples(), torch.ones(1, 3, 9, 9), torch.zeros(1, 5, 7, 2), part='neck')
+    assert out.shape == (1, 3, 5, 7)
+    assert (macs, paper) == (4 * 3 * 5 * 7, 0)
+    bag = Bag(20, 6, mode='sum')
+    macs, paper, out = count(bag, torch.zeros(4, 8, dtype=torch.long), torch.ones(4, 8), part='neck')
+    assert out.shape == (4, 6)
+    assert (macs, paper) == (4 * 8 * 6, 0)
+
+
 class Attention(nn.MultiheadAttention):
     def forward(self, x):
         return super().forward(x, x, x, need_weights=False)[0]

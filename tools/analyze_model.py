@@ -3,7 +3,9 @@
 import argparse
 import csv
 import json
-from dataclasses import asdict
+import sys
+from contextlib import redirect_stdout
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 from launch import UserError, nodes, read_config, run_cli, use_plain_bn
@@ -22,14 +24,14 @@ WEIGHT, TRAINING_STATE = 4, 12
 HEADER = ('part', 'parameters M', "GFLOPs (paper's)", 'GMACs', 'GFLOPs', 'weights MB', 'gradients, AdamW MB',
           'saved MB')  # fmt: skip
 ABOUT = """
-GFLOPs (paper's)     multiply-adds counted once, tokens padded before the qkv layer, no products inside heads: the
-                     convention of the published tables, {proposals}
+GFLOPs (paper's)     multiply-adds counted once, tokens padded before the qkv layer, no products of activations in
+                     heads, all proposals, masks of 100 regions: the convention of the published tables
 GMACs, GFLOPs        multiply-adds of every matrix product and convolution that runs here, and two operations for each;
                      norms, activations, softmax, RoIAlign and NMS are not counted
 weights ... saved    float32: parameters; gradients and AdamW's averages of those that train; what a training step's
                      forward pass of one image with 32 objects keeps for the backward pass, module by module (half of
                      it and less in mixed precision with fused operations)
-""".format(proposals='with all proposals and masks of 100 regions')
+"""
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -53,7 +55,9 @@ def main(argv: list[str] | None = None) -> None:
         return
     if not args.config:
         raise UserError('give a config file, or --csv FILE for all configs of this project')
-    costs = {path: analyze(path, args.cfg_options, args.shape) for path in args.config}
+    # what building a model logs is no result
+    with redirect_stdout(sys.stderr):
+        costs = {path: analyze(path, args.cfg_options, args.shape) for path in args.config}
     if args.json:
         print(json.dumps([summary(path, args.shape, parts) for path, parts in costs.items()], indent=1))
         return
@@ -66,6 +70,8 @@ def analyze(path: str | Path, options: dict, shape: tuple[int, int]) -> list[Par
     """The cost of each part of a config's detector."""
     cfg = read_config(str(path))
     cfg.merge_from_dict(options)
+    if 'model' not in cfg:
+        raise UserError(f'config {path} has no `model`')
     try:
         return measure_cost(build_without_weights(cfg), *shape)
     except Exception as error:  # of any model: the reason is all that is needed
@@ -94,12 +100,14 @@ def summary(path: str | Path, shape: tuple[int, int], parts: list[PartCost]) -> 
 
 
 def table(parts: list[PartCost]) -> str:
-    total = PartCost(*['total', *(sum(column) for column in zip(*(tuple(asdict(x).values())[1:] for x in parts)))])
-    rows = [HEADER, *(row(part) for part in [*parts, total] if part.parameters or part.saved_bytes or part.macs)]
+    numbers = [astuple(part)[1:] for part in parts]
+    total = PartCost('total', *(sum(column) for column in zip(*numbers)))
+    rows = [HEADER, *(row(part) for part, own in zip([*parts, total], [*numbers, (1,)]) if any(own))]
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ['  '.join(cell.rjust(width) for cell, width in zip(cells, widths)) for cells in rows]
-    return '\n'.join(line.replace(cells[0].rjust(widths[0]), cells[0].ljust(widths[0]), 1)
-                     for line, cells in zip(lines, rows))  # fmt: skip
+    return '\n'.join(
+        '  '.join([name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells, widths[1:]))])
+        for name, *cells in rows
+    )
 
 
 def row(part: PartCost) -> tuple[str, ...]:

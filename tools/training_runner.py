@@ -2,6 +2,7 @@
 
 from launch import UserError
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
@@ -66,11 +67,13 @@ class TrainingRunner(LoadingRunner):
     def load_checkpoint(self, filename: str, *args: object, **kwargs: object) -> dict:
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         if self._resume:
-            self._check_resumed(filename, checkpoint['meta'].get('cfg', ''))
+            self._check_resumed(filename, checkpoint)
         return checkpoint
 
-    def _check_resumed(self, filename: str, text: str) -> None:
-        before = Config.fromstring(text, '.py')
+    def _check_resumed(self, filename: str, checkpoint: dict) -> None:
+        if 'ema_state_dict' in checkpoint and not any(isinstance(hook, EMAHook) for hook in self.hooks):
+            raise UserError(f'--resume {filename}: it was trained with averaged weights; add --ema')
+        before = Config.fromstring(checkpoint['meta'].get('cfg', ''), '.py')
         for key, default in KEPT.items():
             then, now = (value_of(cfg, key) or default for cfg in (before, self.cfg))
             if then != now:

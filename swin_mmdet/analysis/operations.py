@@ -55,7 +55,7 @@ class OperationCounter(TorchDispatchMode):
 
     `macs` are the multiply-adds of each part. `paper_macs` are those behind the tables of arXiv 2103.14030: tokens are
     padded before the qkv layer and cropped after the projection, as in the authors' code, while here both layers see
-    the tokens of the map alone; products of two activations count in the backbone only, not in heads with queries.
+    the tokens of the map alone; products of two activations count in backbone and neck, not in heads with queries.
     """
 
     def __init__(self, tracker: PartTracker) -> None:
@@ -111,7 +111,7 @@ class OperationCounter(TorchDispatchMode):
         return tree_map_only(Tensor, lambda x: torch.zeros_like(x, device=device), out)
 
     def _in_paper(self, operation: Callable, macs: int, out: Tensor, part: str) -> int:
-        if operation in PRODUCTS and not part.startswith('backbone'):
+        if operation in PRODUCTS and not part.startswith(('backbone', 'neck')):
             return 0
         tokens, padded = self._tokens
         if operation in LINEAR and tokens and len(out) == tokens:

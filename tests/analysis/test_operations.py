@@ -72,11 +72,11 @@ class Bag(nn.EmbeddingBag):
 
 
 def test_samples_of_deformable_attention_are_not_in_the_papers():
-    macs, paper, out = count(Samples(), torch.ones(1, 3, 9, 9), torch.zeros(1, 5, 7, 2), part='neck')
+    macs, paper, out = count(Samples(), torch.ones(1, 3, 9, 9), torch.zeros(1, 5, 7, 2), part='bbox_head')
     assert out.shape == (1, 3, 5, 7)
     assert (macs, paper) == (4 * 3 * 5 * 7, 0)
     bag = Bag(20, 6, mode='sum')
-    macs, paper, out = count(bag, torch.zeros(4, 8, dtype=torch.long), torch.ones(4, 8), part='neck')
+    macs, paper, out = count(bag, torch.zeros(4, 8, dtype=torch.long), torch.ones(4, 8), part='bbox_head')
     assert out.shape == (4, 6)
     assert (macs, paper) == (4 * 8 * 6, 0)
 
@@ -92,6 +92,7 @@ def test_attention_of_a_head_is_counted_but_its_products_are_not_in_the_papers(t
     macs, paper, _ = count(layer, torch.ones(1, 10, 16), part='bbox_head')
     assert macs == 4 * 10 * 16**2 + 2 * 10 * 10 * 16
     assert paper == 4 * 10 * 16**2
+    assert count(layer, torch.ones(1, 10, 16), part='neck')[:2] == (macs, macs)
 
 
 def test_operations_belong_to_the_innermost_part():

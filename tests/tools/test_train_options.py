@@ -57,7 +57,7 @@ def test_a_small_batch_is_warned_of_once_and_its_learning_rate_scaled_on_request
 
 
 def test_averaged_weights_are_evaluated_saved_and_tested(
-    config: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    config: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture, user_error: type[Exception]
 ):
     # an average that is far from the last weights, which move fast
     hook = "[dict(type='swin_mmdet.EMAHook', momentum=0.3, update_buffers=True)]"
@@ -77,6 +77,9 @@ def test_averaged_weights_are_evaluated_saved_and_tested(
     tested = capsys.readouterr().out
     assert copypaste(evaluated)
     assert copypaste(tested) == copypaste(evaluated)
+
+    with pytest.raises(user_error, match='averaged weights; add --ema'):
+        train(config, '--data', shapes, '--work-dir', tmp_path / 'work', '--resume')
 
 
 @pytest.mark.slow

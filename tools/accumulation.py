@@ -27,7 +27,7 @@ def accumulate(cfg: Config, wanted: str) -> None:
     schedulers = [node for node in nodes(cfg.get('param_scheduler')) if node.get('by_epoch') is False]
     for scheduler in schedulers:
         _stretch(scheduler, SCHEDULER_COUNTS, count)
-    if not _counts_epochs(cfg.train_cfg):
+    if 'max_epochs' not in cfg.train_cfg:
         _stretch(cfg.train_cfg, LOOP_COUNTS, count)
         dynamic = cfg.train_cfg.get('dynamic_intervals')
         if dynamic:
@@ -68,10 +68,6 @@ def _checked_count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise UserError(f'--accumulate {text}: give `auto` or a number of iterations, at least 1')
     return int(text)
-
-
-def _counts_epochs(train_cfg: dict) -> bool:
-    return train_cfg.get('by_epoch', train_cfg.get('type') != 'IterBasedTrainLoop')
 
 
 def _stretch(node: dict, names: tuple[str, ...], count: int) -> None:

@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.ema is not None:
         average_weights(cfg, args.ema)
     if args.freeze:
-        cfg.frozen_parts = args.freeze
+        freeze(cfg, args.freeze)
     if args.resume:
         resume(cfg, args.resume)
     elif cfg.get('load_from'):
@@ -121,6 +121,12 @@ def average_weights(cfg: Config, momentum: float) -> None:
     # follows the weights closely at first: an average of few steps would still be the initial weights
     hook = dict(type='swin_mmdet.EMAHook', ema_type='ExpMomentumEMA', momentum=momentum, update_buffers=True)
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
+
+
+def freeze(cfg: Config, parts: list[str]) -> None:
+    if 'runner_type' in cfg:
+        raise UserError(f"--freeze works with mmengine's Runner, the config has runner_type={cfg.runner_type!r}")
+    cfg.frozen_parts = parts
 
 
 def resume(cfg: Config, source: str) -> None:

@@ -64,6 +64,11 @@ class TrainingRunner(LoadingRunner):
                 f"batch is {batch}, the recipe's {base}: use --accumulate auto (same result, slower) or --auto-scale-lr"
             )
 
+    def resume(self, filename: str, *args: object, **kwargs: object) -> None:
+        super().resume(filename, *args, **kwargs)
+        rates = sorted({rate for one in self.optim_wrapper.get_lr().values() for rate in one})
+        self.logger.info(f'learning rates go on from the checkpoint: {", ".join(f"{rate:.4g}" for rate in rates)}')
+
     def load_checkpoint(self, filename: str, *args: object, **kwargs: object) -> dict:
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         if self._resume:

@@ -8,7 +8,6 @@ from swin_mmdet.analysis import count_macs, measure_cost
 # parameters in millions, GFLOPs at 1280 x 800: arXiv 2103.14030, table 2, and the README of the authors' detection code
 PUBLISHED = [
     ('swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco', 'tiny', 48, 267),
-    ('swin/mask-rcnn_swin-t-p4-w7_fpn_3x_coco', 'small', 69, 359),
     ('swin/cascade-mask-rcnn_swin-t-p4-w7_fpn_1x_coco', 'base', 145, 982),
     ('mmdet::atss/atss_r50_fpn_1x_coco', None, 32, 205),
     ('mmdet::sparse_rcnn/sparse-rcnn_r50_fpn_300-proposals_crop-ms-480-800-3x_coco', None, 106, 166),

@@ -32,7 +32,8 @@ def make_config(**changes):
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1), logger=dict(interval=50)),
         custom_hooks=[],
     ))  # fmt: skip
-    cfg.merge_from_dict(changes)
+    for key, value in changes.items():
+        cfg[key] = value
     return cfg
 
 
@@ -57,13 +58,12 @@ def test_processes_count(accumulate, monkeypatch: pytest.MonkeyPatch):
 
 def test_a_loop_of_iterations_is_stretched_in_every_count(accumulate):
     cfg = make_config(
-        train_cfg=dict(_delete_=True, type='IterBasedTrainLoop', max_iters=400, val_interval=100,
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=400, val_interval=100,
                        dynamic_intervals=[(300, 10)]),
         param_scheduler=[dict(type='MultiStepLR', by_epoch=False, milestones=[200, 300], gamma=0.1)],
-        default_hooks=dict(checkpoint=dict(by_epoch=False, interval=50)),
+        default_hooks=dict(checkpoint=dict(by_epoch=False, interval=50), logger=dict(interval=50)),
         custom_hooks=[dict(type='EMAHook', momentum=0.1)],
     )  # fmt: skip
-    cfg.train_cfg.pop('max_epochs', None)
     accumulate(cfg, '3')
     assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (1200, 300)
     assert cfg.train_cfg.dynamic_intervals == [(900, 30)]
@@ -95,7 +95,7 @@ def test_a_config_that_accumulates_is_not_stretched_twice(accumulate, user_error
 
 def test_auto_needs_the_recipes_batch(accumulate, user_error: type[Exception]):
     with pytest.raises(user_error, match='base_batch_size'):
-        accumulate(make_config(auto_scale_lr=dict(_delete_=True)), 'auto')
+        accumulate(make_config(auto_scale_lr={}), 'auto')
 
 
 def learning_rates(cfg, steps):

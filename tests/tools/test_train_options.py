@@ -83,17 +83,20 @@ def test_averaged_weights_are_evaluated_saved_and_tested(
 
 
 @pytest.mark.slow
-def test_frozen_parts_stay_on_two_processes(run: Callable[..., str], config: Path, shapes: Path, tmp_path: Path):
+def test_frozen_parts_stay_on_two_processes_that_accumulate(
+    run: Callable[..., str], config: Path, shapes: Path, tmp_path: Path
+):
     """Every other parameter has a gradient in every step, or distributed training would stop with an error."""
     output = run(
         'bash', TOOLS / 'dist_train.sh', config, '2', '--data', shapes, '--work-dir', tmp_path,
-        '--freeze', 'neck', 'rpn_head.rpn_(conv|reg)', 'backbone.stages.0',
+        '--freeze', 'neck', 'rpn_head.rpn_(conv|reg)', 'backbone.stages.0', '--accumulate', '2',
         '--cfg-options', 'train_cfg.max_epochs=2', 'train_dataloader.batch_size=1', PORT='29617',
     )  # fmt: skip
     first, last = (weights(tmp_path, epoch) for epoch in (1, 2))
     moved = {name for name in last if not torch.equal(first[name], last[name])}
     frozen = re.compile(r'neck|rpn_head\.rpn_(conv|reg)|backbone\.stages\.0\.')
     assert {name for name in last if not frozen.match(name)} == moved
+    assert 'batch 4 = 2 processes x 1 images x 2 accumulated; learning rate 0.01; 1 steps per epoch' in output
     (count,) = set(re.findall(r'frozen: neck, .*; ([\d,]+) of [\d,]+ parameters train', output))
     assert int(count.replace(',', '')) == sum(last[name].numel() for name in moved)
 
@@ -103,6 +106,11 @@ def test_an_unknown_part_is_refused_with_the_names(
 ):
     with pytest.raises(user_error, match=r"'nek' matches no parameter; there are backbone, .*neck"):
         train(config, '--data', shapes, '--work-dir', tmp_path, '--freeze', 'nek')
+
+
+def test_another_runner_cannot_freeze(user_error: type[Exception]):
+    with pytest.raises(user_error, match='runner_type'):
+        importlib.import_module('train').freeze(Config(dict(runner_type='FlexibleRunner')), ['neck'])
 
 
 @pytest.mark.parametrize(

@@ -54,10 +54,10 @@ class TrainingRunner(LoadingRunner):
             group['lr'] *= factor
         scaled = f', scaled by {factor:.4g} ({rule}; the recipe has a batch of {base})' if rule else ''
         by_epoch = isinstance(self.train_loop, EpochBasedTrainLoop)
-        steps = f'{len(loader) / counts:.6g} steps per epoch' if by_epoch else f'{self.max_iters / counts:.6g} steps'
+        steps = f'{len(loader) / counts:.6g} an epoch' if by_epoch else f'{self.max_iters / counts:.6g} in all'
         self.logger.info(
             f'batch {batch} = {self.world_size} processes x {images} images x {counts} accumulated; '
-            f'learning rate {optim_wrapper.optimizer.defaults["lr"] * factor:.4g}{scaled}; {steps} of the optimizer'
+            f'learning rate {optim_wrapper.optimizer.defaults["lr"] * factor:.4g}{scaled}; steps of the optimizer: {steps}'
         )
         if base and batch != base and not rule:
             self.logger.warning(

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
     'engine': {'registry', 'mmengine', 'torch'},
+    'analysis': {'compat', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
     'detectors': MMLAB | {'ops', 'registry', 'compat', 'datasets', 'numpy', 'torch', 'torchvision', 'pycocotools'},
     'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
     'reppoints_v2': MMLAB | {'registry', 'torch'},

@@ -23,9 +23,9 @@ from swin_mmdet.detectors.prediction import (
     suppress,
     why_not_suppressed,
 )
+from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.multiclass_nms import find_candidates
 from swin_mmdet.ops.paste_masks import paste_masks
-from swin_mmdet.ops.log import log_once
 from swin_mmdet.registry import MODELS
 
 # the axes of a map [..., H, W] that a flip turns

@@ -30,7 +30,6 @@ def shrink(cfg: Config) -> None:
     before. Nothing is loaded or downloaded, and nothing is idle at random, so that every parameter has a gradient.
     """
     cfg.load_from = None
-    cfg.randomness = dict(seed=0)
     for node in nodes(cfg.model):
         _forget_files(node)
         _few_blocks(node)
@@ -42,7 +41,9 @@ def shrink(cfg: Config) -> None:
         for node in nodes(cfg[name]):
             _small_images(node)
             _few_candidates(node)
-        cfg[name].merge(dict(batch_size=2 if name.startswith('train') else 1, num_workers=0, persistent_workers=False))
+        cfg[name].merge(dict(num_workers=0, persistent_workers=False))
+    cfg.train_dataloader.batch_size = 2
+    cfg.val_dataloader.batch_size = 1
     for node in nodes(cfg.model.get('data_preprocessor')):
         _small_images(node)
     cfg.optim_wrapper.pop('accumulative_counts', None)

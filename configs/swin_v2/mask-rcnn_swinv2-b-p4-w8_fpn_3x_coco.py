@@ -1,4 +1,4 @@
-"""Mask R-CNN, SwinV2-B, windows of 8, 3x, AMP; 8 GPUs x 2 images. 107M parameters.
+"""Mask R-CNN, SwinV2-B, windows of 8, 3x, AMP; 8 GPUs x 2 images. 107M parameters, 501 GFLOPs at 1280x800.
 
 No result is published: the recipe is that of Swin-B. Not rerun here.
 """

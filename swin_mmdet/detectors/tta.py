@@ -17,12 +17,7 @@ from torch import Tensor, nn
 from swin_mmdet.detectors.encoded_masks import EncodedMasks
 from swin_mmdet.detectors.htc_roi_head import HybridTaskCascadeRoIHead as OurHybridTaskCascadeRoIHead
 from swin_mmdet.detectors.mask_logits import mask_logits, semantic_features
-from swin_mmdet.detectors.prediction import (
-    BatchedPrediction,
-    of_candidates,
-    suppress,
-    why_not_suppressed,
-)
+from swin_mmdet.detectors.prediction import BatchedPrediction, of_candidates, suppress, why_not_suppressed
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.multiclass_nms import find_candidates
 from swin_mmdet.ops.paste_masks import paste_masks
@@ -30,6 +25,7 @@ from swin_mmdet.registry import MODELS
 
 # the axes of a map [..., H, W] that a flip turns
 FLIPPED = {'horizontal': [-1], 'vertical': [-2], 'diagonal': [-2, -1]}
+# whose ways to predict are known
 ROI_HEADS = (StandardRoIHead, CascadeRoIHead, HybridTaskCascadeRoIHead, BatchedPrediction, OurHybridTaskCascadeRoIHead)
 
 
@@ -122,19 +118,13 @@ class DetTTAModel(MMDetTTAModel):
 
     def _boxes(self, views: Sequence[View], image: int) -> InstanceData:
         """What NMS leaves of the boxes of all views."""
-        boxes, scores = [], []
-        for view in views:
-            raw, meta = view.raw[image], view.samples[image].metainfo
-            if len(raw):
-                own = raw.bboxes.float()
-                own = bbox_flip(own, meta['ori_shape'], meta['flip_direction']) if meta.get('flip') else own
-                boxes.append(own.unflatten(1, (-1, 4)))
-                scores.append(raw.scores.float())
-        empty = view.raw[image]
-        if not boxes:
-            return InstanceData(bboxes=empty.bboxes.view(-1, 4), scores=empty.scores.view(-1), labels=empty.labels)
-        test_cfg = ConfigDict(**self.module.test_cfg.rcnn | self.tta_cfg)
-        return _detections(torch.cat(boxes), torch.cat(scores), test_cfg)
+        seen = [(view.raw[image], view.samples[image].metainfo) for view in views if len(view.raw[image])]
+        if not seen:
+            none = views[0].raw[image]
+            return InstanceData(bboxes=none.bboxes, scores=none.scores.flatten(), labels=none.labels)
+        boxes = torch.cat([_unflipped(raw.bboxes.float(), meta) for raw, meta in seen]).unflatten(1, (-1, 4))
+        scores = torch.cat([raw.scores.float() for raw, _ in seen])
+        return _detections(boxes, scores, ConfigDict(**self.module.test_cfg.rcnn | self.tta_cfg))
 
     def _masks(self, views: Sequence[View], image: int, boxes: Tensor, labels: Tensor) -> EncodedMasks:
         """Of boxes [n, 4] in the original image with labels [n]."""
@@ -165,6 +155,11 @@ class DetTTAModel(MMDetTTAModel):
         return super()._merge_single_sample(data_samples)
 
 
+def _unflipped(boxes: Tensor, meta: dict) -> Tensor:
+    """Boxes [n, K * 4] of a view, in pixels of the original image but perhaps mirrored, where they are in it."""
+    return bbox_flip(boxes, meta['ori_shape'], meta['flip_direction']) if meta.get('flip') else boxes
+
+
 def _detections(boxes: Tensor, scores: Tensor, test_cfg: ConfigDict) -> InstanceData:
     """Of boxes [n, K or 1, 4] with scores [n, K + 1], n > 0, those that NMS leaves."""
     if why_not_suppressed(test_cfg) is None:
@@ -177,7 +172,5 @@ def _detections(boxes: Tensor, scores: Tensor, test_cfg: ConfigDict) -> Instance
         return InstanceData(
             bboxes=found.boxes[0, :count], scores=found.scores[0, :count], labels=found.labels[0, :count]
         )
-    found, labels = multiclass_nms(
-        boxes.flatten(1), scores, test_cfg.score_thr, test_cfg.nms, test_cfg.max_per_img
-    )  # fmt: skip
+    found, labels = multiclass_nms(boxes.flatten(1), scores, test_cfg.score_thr, test_cfg.nms, test_cfg.max_per_img)
     return InstanceData(bboxes=found[:, :4], scores=found[:, 4], labels=labels)

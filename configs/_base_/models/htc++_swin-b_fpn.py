@@ -51,5 +51,5 @@ model = dict(
             for stds in ([0.1, 0.1, 0.2, 0.2], [0.05, 0.05, 0.1, 0.1], [0.033, 0.033, 0.067, 0.067])
         ]
     ),
-    test_cfg=dict(rcnn=dict(nms=dict(_delete_=True, type='soft_nms', iou_threshold=0.5))),
+    test_cfg=dict(rcnn=dict(nms=dict(type='soft_nms', iou_threshold=0.5))),
 )

@@ -1,0 +1,14 @@
+"""HTC++ with Swin-T, without the semantic branch: small enough for one GPU, and for data without semantic maps."""
+
+_base_ = './htc++_swin-b_fpn.py'
+
+pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
+
+model = dict(
+    backbone=dict(arch='tiny', init_cfg=dict(checkpoint=pretrained)),
+    neck=[
+        dict(_base_.model.neck[0], in_channels=768, num_heads=24),
+        dict(_base_.model.neck[1], in_channels=[96, 192, 384, 768]),
+    ],
+    roi_head=dict(semantic_roi_extractor=None, semantic_head=None),
+)

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 CHANNELS = 64
 CLASSES = 3
-MODELS_OF = Path(__file__).resolve().parents[2] / 'configs/_base_/models'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 
 def build_head(with_masks: bool = False, **changes) -> nn.Module:
     """That of the published model, with fewer layers, channels and classes."""
     name = 'mask-reppoints-v2_swin-t_bifpn' if with_masks else 'reppoints-v2_swin-t_bifpn'
-    model = Config.fromfile(MODELS_OF / f'{name}.py').model
+    model = Config.fromfile(CONFIGS / f'_base_/models/{name}.py').model
     cfg = model.bbox_head
     if with_masks:
         cfg.mask_head.update(in_channels=CHANNELS, channels=16, num_convs=1)

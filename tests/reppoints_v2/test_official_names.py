@@ -13,7 +13,7 @@ from torch import nn
 from swin_mmdet.checkpoint import load_detector_weights, to_canonical
 from swin_mmdet.checkpoint.convert import convert
 
-from ..configs.conftest import ROOT
+from .heads import CONFIGS
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -87,7 +87,7 @@ DETECTORS = {
 
 
 def build(name: str, **backbone) -> nn.Module:
-    cfg = Config.fromfile(ROOT / f'configs/reppoints_v2/{name}.py')
+    cfg = Config.fromfile(CONFIGS / f'reppoints_v2/{name}.py')
     cfg.model.backbone.update(init_cfg=None, **backbone)
     return MODELS.build(cfg.model)
 

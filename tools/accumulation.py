@@ -6,7 +6,7 @@ from launch import UserError, nodes, say
 from mmengine.config import Config
 
 # counted in iterations where a scheduler is not `by_epoch`
-SCHEDULER_COUNTS = ('begin', 'end', 'milestones', 'step_size', 'T_max', 'total_iters', 'total_steps')
+SCHEDULER_COUNTS = ('begin', 'end', 'milestones', 'step_size', 'T_max', 'periods', 'total_iters', 'total_steps')
 # and where a loop or a hook counts iterations
 LOOP_COUNTS = ('max_iters', 'val_interval', 'val_begin')
 

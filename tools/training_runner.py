@@ -1,7 +1,6 @@
 """The runner of train.py: parts that do not train, the learning rate of another batch, and what a resume must keep."""
 
 from launch import UserError
-from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop
@@ -10,14 +9,6 @@ from weights import LoadingRunner
 
 from swin_mmdet.engine import FreezeHook, freeze
 
-# what a resumed run must share with the one that wrote the checkpoint, as its optimizer and schedule go on from there;
-# with what no setting means
-KEPT = {
-    'optim_wrapper.accumulative_counts': 1,
-    'auto_scale_lr.enable': False,
-    'auto_scale_lr.rule': 'linear',
-    'frozen_parts': [],
-}
 SCALES = {'linear': lambda ratio: ratio, 'sqrt': lambda ratio: ratio**0.5}
 
 
@@ -57,17 +48,24 @@ class TrainingRunner(LoadingRunner):
         steps = f'{len(loader) / counts:.6g} an epoch' if by_epoch else f'{self.max_iters / counts:.6g} in all'
         self.logger.info(
             f'batch {batch} = {self.world_size} processes x {images} images x {counts} accumulated; '
-            f'learning rate {optim_wrapper.optimizer.defaults["lr"] * factor:.4g}{scaled}; steps of the optimizer: {steps}'
+            f'learning rate {optim_wrapper.optimizer.defaults["lr"] * factor:.4g}{scaled}; optimizer steps: {steps}'
         )
         if base and batch != base and not rule:
             self.logger.warning(
                 f"batch is {batch}, the recipe's {base}: use --accumulate auto (same result, slower) or --auto-scale-lr"
             )
 
-    def resume(self, filename: str, *args: object, **kwargs: object) -> None:
-        super().resume(filename, *args, **kwargs)
-        rates = sorted({rate for one in self.optim_wrapper.get_lr().values() for rate in one})
-        self.logger.info(f'learning rates go on from the checkpoint: {", ".join(f"{rate:.4g}" for rate in rates)}')
+    def settings(self) -> dict:
+        """What a resumed run must share with this one, as its optimizer and schedule go on from there."""
+        options = self.auto_scale_lr or {}
+        return {
+            'accumulated iterations': getattr(self.optim_wrapper, '_accumulative_counts', 1),
+            'scaling of the learning rate': options.get('rule', 'linear') if options.get('enable') else 'none',
+            'frozen parts': list(self.cfg.get('frozen_parts', [])),
+        }
+
+    def save_checkpoint(self, *args: object, meta: dict | None = None, **kwargs: object) -> None:
+        super().save_checkpoint(*args, meta={**(meta or {}), 'settings': self.settings()}, **kwargs)
 
     def load_checkpoint(self, filename: str, *args: object, **kwargs: object) -> dict:
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
@@ -78,15 +76,13 @@ class TrainingRunner(LoadingRunner):
     def _check_resumed(self, filename: str, checkpoint: dict) -> None:
         if 'ema_state_dict' in checkpoint and not any(isinstance(hook, EMAHook) for hook in self.hooks):
             raise UserError(f'--resume {filename}: it was trained with averaged weights; add --ema')
-        before = Config.fromstring(checkpoint['meta'].get('cfg', ''), '.py')
-        for key, default in KEPT.items():
-            then, now = (value_of(cfg, key) or default for cfg in (before, self.cfg))
-            if then != now:
-                raise UserError(f'--resume {filename}: it was trained with {key}={then}, now it is {now}')
+        # a checkpoint of another program has none
+        before, now = checkpoint['meta'].get('settings', {}), self.settings()
+        for name in before.keys() & now.keys():
+            if before[name] != now[name]:
+                raise UserError(f'--resume {filename}: it was trained with {name}: {before[name]}; now: {now[name]}')
 
-
-def value_of(cfg: Config, key: str) -> object:
-    """The value at a dotted key, None where there is none."""
-    for name in key.split('.'):
-        cfg = (cfg or {}).get(name)
-    return cfg
+    def resume(self, filename: str, *args: object, **kwargs: object) -> None:
+        super().resume(filename, *args, **kwargs)
+        rates = sorted({rate for one in self.optim_wrapper.get_lr().values() for rate in one})
+        self.logger.info(f'learning rates go on from the checkpoint: {", ".join(f"{rate:.4g}" for rate in rates)}')

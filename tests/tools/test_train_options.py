@@ -35,7 +35,7 @@ def test_accumulated_batches_learn_what_one_batch_does(
         '--cfg-options', 'train_dataloader.batch_size=1', 'auto_scale_lr.base_batch_size=2',
     )  # fmt: skip
     assert_same_weights(trained, tmp_path, atol=3e-4)
-    assert 'batch 2 = 1 processes x 1 images x 2 accumulated; learning rate 0.01; steps of the optimizer: 2 an epoch' in log
+    assert 'batch 2 = 1 processes x 1 images x 2 accumulated; learning rate 0.01; optimizer steps: 2 an epoch' in log
     assert 'use --accumulate' not in log
 
 
@@ -47,12 +47,12 @@ def test_a_small_batch_is_warned_of_once_and_its_learning_rate_scaled_on_request
     options = ['--data', shapes, '--work-dir', tmp_path, '--cfg-options', 'train_cfg.max_epochs=1']
     train(config, *options, '--auto-scale-lr', 'sqrt')
     log = log_of(tmp_path)
-    assert 'learning rate 0.005, scaled by 0.5 (sqrt; the recipe has a batch of 8); steps of the optimizer: 2 an epoch' in log
+    assert 'learning rate 0.005, scaled by 0.5 (sqrt; the recipe has a batch of 8); optimizer steps: 2 an epoch' in log
     assert "the recipe's 8" not in log
     saved = torch.load(tmp_path / 'epoch_1.pth', map_location='cpu')
     assert saved['optimizer']['param_groups'][0]['lr'] == pytest.approx(0.005)
 
-    with pytest.raises(user_error, match=r'trained with auto_scale_lr\.enable=True, now it is False'):
+    with pytest.raises(user_error, match='trained with scaling of the learning rate: sqrt; now: none'):
         train(config, *options, '--resume')
 
 
@@ -96,7 +96,7 @@ def test_frozen_parts_stay_on_two_processes_that_accumulate(
     moved = {name for name in last if not torch.equal(first[name], last[name])}
     frozen = re.compile(r'neck|rpn_head\.rpn_(conv|reg)|backbone\.stages\.0\.')
     assert {name for name in last if not frozen.match(name)} == moved
-    assert 'batch 4 = 2 processes x 1 images x 2 accumulated; learning rate 0.01; steps of the optimizer: 1 an epoch' in output
+    assert 'batch 4 = 2 processes x 1 images x 2 accumulated; learning rate 0.01; optimizer steps: 1 an epoch' in output
     (count,) = set(re.findall(r'frozen: neck, .*; ([\d,]+) of [\d,]+ parameters train', output))
     assert int(count.replace(',', '')) == sum(last[name].numel() for name in moved)
 

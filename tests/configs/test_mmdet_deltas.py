@@ -176,6 +176,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     letters = 'abcdefghijklmnopqrstuvwxyz'
     words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', '.', '?', *letters, *(f'##{letter}' for letter in letters)]
     (folder / 'vocab.txt').write_text('\n'.join(words))
+    torch.manual_seed(0)
     config = transformers.BertConfig(
         vocab_size=len(words), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
     )
@@ -309,8 +310,9 @@ def test_a_detector_of_mmdet_loads_and_gives_the_same(name: str, bert: Path):
     for seed, model in enumerate(pair(name, bert, shallow)):
         model['data_preprocessor']['batch_augments'] = None  # Mask2Former's pads every batch to 1024 x 1024
         if 'num_queries' in model:
-            model['num_queries'] = 100
-        model['test_cfg'] |= {'max_per_img': 20} | ({'score_thr': 0.0} if 'score_thr' in model['test_cfg'] else {})
+            # the more of them are chosen by their scores, the closer are two of these, down to rounding
+            model['num_queries'] = 10
+        model['test_cfg'] |= {'max_per_img': 5} | ({'score_thr': 0.0} if 'score_thr' in model['test_cfg'] else {})
         torch.manual_seed(seed)
         built.append(MODELS.build(model))
         built[-1].init_weights()

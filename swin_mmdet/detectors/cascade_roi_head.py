@@ -30,8 +30,8 @@ from swin_mmdet.detectors.sampled_regions import (
     sample_regions,
 )
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
+from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
-from swin_mmdet.ops.shifted_window_attention.backends import log_once
 from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.registry import MODELS
 

@@ -17,6 +17,7 @@ from swin_mmdet.detectors.matching import coding_of
 from swin_mmdet.detectors.region_losses import own_deltas
 from swin_mmdet.detectors.sampled_regions import boxes_of, rois_of
 from swin_mmdet.ops.box_deltas import decode_boxes
+from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.multiclass_nms import (
     Candidates,
     Detections,
@@ -25,7 +26,6 @@ from swin_mmdet.ops.multiclass_nms import (
     soft_multiclass_nms,
 )
 from swin_mmdet.ops.paste_masks import paste_masks
-from swin_mmdet.ops.shifted_window_attention.backends import log_once
 from swin_mmdet.ops.soft_nms import METHODS, SoftNms
 from swin_mmdet.ops.to_device import to_device
 
@@ -41,7 +41,7 @@ class BatchedPrediction:
     The host waits for a GPU twice for the boxes of a batch, to learn how many candidates there are and how many
     detections, and for its masks to fetch boxes and run lengths; after no candidates there is nothing left to do.
     Masks are `EncodedMasks`: bool tensors to whoever looks at them, run lengths to who writes results. What
-    `why_not_boxes` and `why_not_masks` name is left to mmdet, and logged.
+    `why_not_boxes` and `why_not_masks` name is left to mmdet, and logged. Soft-NMS takes equal scores in another order.
     """
 
     def predict_bbox(

@@ -6,8 +6,8 @@ from mmcv.ops import RoIAlign
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor as MMDetSingleRoIExtractor
 from torch import Tensor
 
+from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import pyramid_roi_align
-from swin_mmdet.ops.shifted_window_attention.backends import log_once
 from swin_mmdet.registry import MODELS
 
 

@@ -26,7 +26,7 @@ from swin_mmdet.ops.batched_nms import batched_nms
 from swin_mmdet.ops.box_assignment import assign_boxes
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
 from swin_mmdet.ops.box_sampling import sample_boxes
-from swin_mmdet.ops.shifted_window_attention.backends import log_once
+from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.registry import MODELS
 

@@ -20,8 +20,8 @@ from swin_mmdet.detectors.region_losses import (
     why_not_mask_loss,
 )
 from swin_mmdet.detectors.sampled_regions import CountsOnTheWay, boxes_of, classify_used, sample_regions
+from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
-from swin_mmdet.ops.shifted_window_attention.backends import log_once
 from swin_mmdet.registry import MODELS
 
 

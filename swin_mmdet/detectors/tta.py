@@ -18,9 +18,9 @@ from swin_mmdet.detectors.encoded_masks import EncodedMasks
 from swin_mmdet.detectors.htc_roi_head import HybridTaskCascadeRoIHead as OurHybridTaskCascadeRoIHead
 from swin_mmdet.detectors.mask_logits import mask_logits, semantic_features
 from swin_mmdet.detectors.prediction import BatchedPrediction, of_candidates, suppress, why_not_suppressed
+from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.multiclass_nms import find_candidates
 from swin_mmdet.ops.paste_masks import paste_masks
-from swin_mmdet.ops.shifted_window_attention.backends import log_once
 from swin_mmdet.registry import MODELS
 
 # the axes of a map [..., H, W] that a flip turns

@@ -27,8 +27,9 @@ from swin_mmdet.ops.residual_branch import (
     patch_norm,
     post_norm,
 )
-from swin_mmdet.ops.shifted_window_attention import why_not_attention, why_not_kernels
+from swin_mmdet.ops.shifted_window_attention import why_not_attention
 from swin_mmdet.ops.stochastic_depth import scale_branch
+from swin_mmdet.ops.triton_available import why_not_kernels
 
 
 def why_not_fused_stage(stage: nn.Module, x: Tensor, norm: nn.LayerNorm | None) -> str | None:

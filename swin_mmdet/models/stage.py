@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 from swin_mmdet.models.block import KEEP_BOTH, SwinBlock, SwinBlockV2
 from swin_mmdet.models.fused import run_stage, why_not_fused_stage
 from swin_mmdet.models.patch_merging import PatchMerging, PatchMergingV2
-from swin_mmdet.ops.shifted_window_attention import log_once
+from swin_mmdet.ops.log import log_once
 
 
 class SwinStage(nn.Module):

@@ -4,7 +4,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from swin_mmdet.ops.shifted_window_attention.triton_op import why_not_kernels
+from swin_mmdet.ops.triton_available import why_not_kernels
 
 
 def batched_nms(boxes: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from swin_mmdet.ops.shifted_window_attention.triton_op import why_not_kernels
+from swin_mmdet.ops.triton_available import why_not_kernels
 
 # of mmdet's overlaps: the least union
 EPSILON = 1e-6

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from swin_mmdet.ops.shifted_window_attention import why_not_kernels
+from swin_mmdet.ops.triton_available import why_not_kernels
 
 # float32 maps of whole images that the plain version holds at once
 MAPS = 8

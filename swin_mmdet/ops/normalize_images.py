@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from swin_mmdet.ops.shifted_window_attention import why_not_kernels
+from swin_mmdet.ops.triton_available import why_not_kernels
 
 Values = Tensor | None
 

@@ -6,7 +6,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from swin_mmdet.ops.shifted_window_attention.triton_op import why_not_kernels
+from swin_mmdet.ops.triton_available import why_not_kernels
 
 
 def channels_innermost(maps: Sequence[Tensor]) -> Sequence[Tensor]:

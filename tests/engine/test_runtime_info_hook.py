@@ -1,5 +1,6 @@
 """The log of a run is mmengine's, and losses are read when it is written alone."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class Line(BaseModel):
         return found
 
 
-def train(folder, hook, by_epoch, monkeypatch):
+def train(folder, hook, by_epoch, monkeypatch, **wrapper):
     torch.manual_seed(0)
     points = [{'inputs': torch.randn(2), 'target': torch.ones(1)} for _ in range(14)]
     waits = []
@@ -35,7 +36,7 @@ def train(folder, hook, by_epoch, monkeypatch):
         model=Line(),
         work_dir=str(folder),
         train_dataloader=DataLoader(points, batch_size=2),
-        optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
+        optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}} | wrapper,
         train_cfg=loop,
         default_hooks={
             'runtime_info': {'type': hook},
@@ -43,19 +44,23 @@ def train(folder, hook, by_epoch, monkeypatch):
             'checkpoint': {'type': 'CheckpointHook', 'interval': 1 if by_epoch else 3, 'by_epoch': by_epoch},
         },
         log_processor={'by_epoch': by_epoch, 'window_size': 4},
-        experiment_name=f'{folder.name}',
+        experiment_name=f'{folder.parent.name}_{folder.name}',
     )
     runner.train()
     monkeypatch.undo()
     return runner, len(waits)
 
 
+CLIPPED = {'clip_grad': {'max_norm': 0.5}}
+
+
+@pytest.mark.parametrize('wrapper', [{}, CLIPPED, CLIPPED | {'accumulative_counts': 2}])
 @pytest.mark.parametrize('by_epoch', [True, False])
-def test_logs_and_checkpoints_are_those_of_mmengine(by_epoch, tmp_path, monkeypatch):
+def test_logs_and_checkpoints_are_those_of_mmengine(by_epoch, wrapper, tmp_path, monkeypatch):
     found = {}
     for name, hook in (('theirs', 'RuntimeInfoHook'), ('ours', 'swin_mmdet.RuntimeInfoHook')):
         folder = tmp_path / f'{name}_{by_epoch}'
-        runner, waits = train(folder, hook, by_epoch, monkeypatch)
+        runner, waits = train(folder, hook, by_epoch, monkeypatch, **copy.deepcopy(wrapper))
         lines = next(folder.glob('*/vis_data/scalars.json')).read_text().splitlines()
         lines = [
             {key: x for key, x in json.loads(line).items() if 'time' not in key and key != 'memory'} for line in lines
@@ -76,7 +81,10 @@ def test_logs_and_checkpoints_are_those_of_mmengine(by_epoch, tmp_path, monkeypa
     *ours, our_waits = found['ours']
     assert len(theirs[0]) >= 2
     assert len(theirs[2]) >= 2
-    assert len(theirs[1]['train/loss']) == (14 if by_epoch else 13)
+    steps = 14 if by_epoch else 13
+    assert len(theirs[1]['train/loss']) == steps
+    norms = -(-steps // wrapper.get('accumulative_counts', 1)) if wrapper else 0
+    assert len(theirs[1].get('train/grad_norm', ())) == norms
     for one, other in zip(ours, theirs, strict=True):
         assert one == pytest.approx(other) if isinstance(one, float) else json.dumps(one) == json.dumps(other)
     assert our_waits < their_waits / 2

@@ -1,6 +1,5 @@
 """The Triton backend: on a GPU as it is, else on CPU tensors through Triton's interpreter (see tests/conftest.py)."""
 
-import sys
 from collections import defaultdict
 from itertools import product
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 
 from swin_mmdet.models import SwinTransformer, SwinTransformerV2
-from swin_mmdet.ops import shifted_window_attention
+from swin_mmdet.ops import shifted_window_attention, triton_available
 from swin_mmdet.ops.shifted_window_attention.backends import resolve_backend
 from tests.numerics import assert_no_worse_than_eager
 
@@ -357,9 +356,7 @@ def test_what_it_refuses_is_said_and_auto_goes_on(monkeypatch):
         with pytest.raises(ValueError, match=f'triton: .*{reason}'):
             resolve_backend('triton', *arguments)
         assert resolve_backend('auto', *arguments).name == ('sdpa' if len(arguments) == 4 else OTHER)
-    # the function of this name hides the module in its package
-    module = sys.modules['swin_mmdet.ops.shifted_window_attention.triton_op']
-    monkeypatch.setattr(module, 'find_spec', lambda _: None)
+    monkeypatch.setattr(triton_available, 'find_spec', lambda _: None)
     with pytest.raises(ValueError, match='triton is not installed'):
         resolve_backend('triton', qkv, table, 7)
     assert resolve_backend('auto', qkv, table, 7).name == OTHER

@@ -44,7 +44,7 @@ OURS = {
 }
 # images of a batch, height, width, objects of an image
 CASES = {'2x800x1344': (2, 800, 1344, 10), '8x512x512': (8, 512, 512, 27), '8x800x1344': (8, 800, 1344, 10)}
-PEERS = ('ours', 'mmdet', 'mmdet with our backbone')
+PEERS = ('ours', 'ours without graphs', 'mmdet', 'mmdet with our backbone')
 PARTS = ('preprocess', 'backbone', 'neck', 'rpn', 'roi', 'backward', 'optimizer')
 
 
@@ -54,7 +54,9 @@ def model_config(name: str, peer: str) -> Config:
     cfg.model.backbone.init_cfg = None
     # one process: mmengine's runner does the same for a run on one GPU
     to_plain_norms(cfg.model)
-    if peer != 'ours':
+    if peer == 'ours without graphs':
+        cfg.model.backbone.cuda_graphs = False
+    elif peer != 'ours':
         to_mmdet(cfg.model, with_backbone=peer == 'mmdet')
         # mmengine's, which leaves the optimizer as it is and computes in fp16
         cfg.optim_wrapper.pop('constructor')
@@ -86,10 +88,11 @@ def to_mmdet(part: object, with_backbone: bool) -> None:
 def make_batch(images: int, height: int, width: int, objects: int, peer: str, classes: int = 80) -> dict:
     """What a loader gives: uint8 images and samples with ellipses for masks."""
     generator = np.random.default_rng(0)
+    is_ours = peer.startswith('ours')
     inputs, samples = [], []
     for _ in range(images):
         image = torch.from_numpy(generator.integers(256, size=(height, width, 3), dtype=np.uint8)).permute(2, 0, 1)
-        inputs.append((image if peer == 'ours' else image.contiguous()).pin_memory())
+        inputs.append((image if is_ours else image.contiguous()).pin_memory())
         side = np.exp(generator.uniform(np.log(16), np.log(min(height, width) / 2), (objects, 2)))
         corner = generator.uniform(0, 1, (objects, 2)) * ((width, height) - side)
         masks = np.zeros((objects, height, width), np.uint8)
@@ -99,7 +102,7 @@ def make_batch(images: int, height: int, width: int, objects: int, peer: str, cl
         instances = InstanceData(
             bboxes=torch.from_numpy(np.concatenate([corner, corner + side], 1)).float(),
             labels=torch.from_numpy(generator.integers(classes, size=objects)),
-            masks=PackedMasks.from_bitmap(masks) if peer == 'ours' else masks,
+            masks=PackedMasks.from_bitmap(masks) if is_ours else masks,
         )
         meta = {'img_shape': (height, width), 'ori_shape': (height, width), 'scale_factor': (1.0, 1.0), 'img_id': 0}
         samples.append(DetDataSample(gt_instances=instances, ignored_instances=instances[:0], metainfo=meta))
@@ -236,7 +239,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, help='CSV file to write (default: only print)')
     parser.add_argument('--detectors', nargs='+', choices=OURS, default=['mask-rcnn'])
-    parser.add_argument('--peers', nargs='+', choices=PEERS, default=['ours', 'mmdet'])
+    parser.add_argument('--peers', nargs='+', choices=PEERS, default=['ours', 'ours without graphs', 'mmdet'])
     parser.add_argument('--cases', nargs='+', choices=CASES, default=list(CASES))
     parser.add_argument('--modes', nargs='+', choices=('train', 'infer'), default=['train', 'infer'])
     parser.add_argument('--repeats', type=int, default=12)

@@ -249,10 +249,12 @@ def parts_table(here: Path) -> str:
     for path, found in detector_cases():
         for peer, row in found.items():
             numbers = [f'{float(row[f"{part} ms"]):.1f}' if row[f'{part} ms'] else '' for part in parts]
-            whole = f'{float(row["median ms"]):.1f}', row['kernels'], f'{float(row["GPU busy"]):.2f}'
+            whole = f'{float(row["median ms"]):.1f}', f'{float(row["peak MiB"]) / 1024:.1f}', row['kernels']
             detector, case = detector_case(row)
-            rows.append((f'{detector}, {case}', link(peer, path, here), *numbers, *whole, row['synchronisations']))
-    return markdown(('step', 'parts', *parts, 'whole', 'kernels', 'GPU busy', 'waits'), rows) if rows else NOT_YET
+            gpu = f'{float(row["GPU busy"]):.2f}', row['synchronisations']
+            rows.append((f'{detector}, {case}', link(peer, path, here), *numbers, *whole, *gpu))
+    names = 'step', 'parts', *parts, 'whole', 'peak GiB', 'kernels', 'GPU busy', 'waits'
+    return markdown(names, rows) if rows else NOT_YET
 
 
 def data_table(here: Path) -> str:

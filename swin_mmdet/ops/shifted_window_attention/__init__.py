@@ -1,14 +1,12 @@
 """Shifted window attention on a feature map: one public function, several backends."""
 
-from swin_mmdet.ops.shifted_window_attention.backends import BACKEND_NAMES, check_backend_name, log_once
+from swin_mmdet.ops.shifted_window_attention.backends import BACKEND_NAMES, check_backend_name
 from swin_mmdet.ops.shifted_window_attention.interface import shifted_window_attention
-from swin_mmdet.ops.shifted_window_attention.triton_op import why_not_attention, why_not_kernels
+from swin_mmdet.ops.shifted_window_attention.triton_op import why_not_attention
 
 __all__ = [
     'BACKEND_NAMES',
     'check_backend_name',
-    'log_once',
     'shifted_window_attention',
     'why_not_attention',
-    'why_not_kernels',
 ]

@@ -1,12 +1,11 @@
 """The implementations of `shifted_window_attention`, and the choice among them."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.shifted_window_attention.reference import reference_attention
 from swin_mmdet.ops.shifted_window_attention.sdpa import sdpa_attention
 from swin_mmdet.ops.shifted_window_attention.tiled import tiled_attention, why_not_tiled
@@ -38,17 +37,6 @@ BACKENDS = (
     Backend('reference', reference_attention),
 )
 BACKEND_NAMES = ('auto', *(backend.name for backend in BACKENDS))
-
-
-_LOGGED: set[str] = set()
-
-
-def log_once(message: str) -> None:
-    """To the logger of this package, each message once."""
-    # torch.compile cannot trace logging
-    if not torch.compiler.is_compiling() and message not in _LOGGED:
-        _LOGGED.add(message)
-        logging.getLogger('swin_mmdet').info(message)
 
 
 def check_backend_name(name: str, argument: str) -> None:

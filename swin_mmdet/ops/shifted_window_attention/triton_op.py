@@ -1,32 +1,22 @@
 """The Triton kernels as a PyTorch operator: shapes for tracing, gradients, and what it accepts."""
 
 from collections.abc import Callable
-from functools import lru_cache
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from swin_mmdet.ops.triton_available import why_not_kernels
+
 HEAD_DIMS = (16, 32, 64)
-DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MAX_WINDOW = 32
-MIN_CAPABILITY = (8, 0)
 
 
 def why_not_triton(qkv: Tensor, bias_table: Tensor, window_size: int, dropout_p: float) -> str | None:
     """None when the kernels take this input, else the reason in words."""
     head_dim = qkv.shape[-1] // 3 // bias_table.shape[1]
     return why_not_kernels(qkv.device, qkv.dtype) or why_not_attention(head_dim, window_size, dropout_p)
-
-
-def why_not_kernels(device: torch.device, dtype: torch.dtype) -> str | None:
-    """None when Triton kernels run on this device and dtype, else the reason in words."""
-    reason = _why_not_here(device)
-    if reason is None and dtype not in DTYPES:
-        return f'dtype {dtype} is not one of {DTYPES}'
-    return reason
 
 
 def why_not_attention(head_dim: int, window_size: int, dropout_p: float) -> str | None:
@@ -141,23 +131,3 @@ class _Attention(torch.autograd.Function):
         from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward
 
         return _gradients(ctx, dout, launch_backward)
-
-
-@torch.compiler.assume_constant_result
-def _why_not_here(device: torch.device) -> str | None:
-    """None when the kernels run on this machine and device; torch.compile need not look into this."""
-    if find_spec('triton') is None:
-        return 'triton is not installed'
-    return _why_not_on(device)
-
-
-@lru_cache
-def _why_not_on(device: torch.device) -> str | None:
-    if device.type != 'cuda':
-        import triton
-
-        # with TRITON_INTERPRET=1 before it is imported, Triton runs kernels on the CPU, for tests
-        return None if triton.knobs.runtime.interpret else f'the tensors are on {device.type!r}, it needs a GPU'
-    if torch.version.hip or torch.cuda.get_device_capability(device) < MIN_CAPABILITY:
-        return 'it was made for NVIDIA GPUs of compute capability 8.0 or newer'
-    return None

@@ -20,7 +20,7 @@ MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,
     scope=SCOPE,
-    locations=['swin_mmdet.models', 'swin_mmdet.necks', 'swin_mmdet.detectors'],
+    locations=['swin_mmdet.models', 'swin_mmdet.necks', 'swin_mmdet.detectors', 'swin_mmdet.reppoints_v2'],
 )
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['swin_mmdet.evaluation'])
 TRANSFORMS = Registry(

@@ -22,9 +22,11 @@ MAY_IMPORT = {
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
-    'necks': {'models', 'ops', 'registry', 'torch', 'mmengine'},
     'engine': {'registry', 'mmengine', 'torch'},
+    'analysis': {'compat', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
     'detectors': MMLAB | {'ops', 'registry', 'compat', 'datasets', 'numpy', 'torch', 'torchvision', 'pycocotools'},
+    'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
+    'reppoints_v2': MMLAB | {'registry', 'torch'},
     'datasets': MMLAB | {'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
     'evaluation': {'registry', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
 }

@@ -158,15 +158,18 @@ def fit_to_device(cfg: Config) -> None:
         for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             if isinstance(cfg.get(name), dict):
                 cfg[name].setdefault('pin_memory', True)
-    if device != 'cpu':
-        return
+    if (device == 'cpu' or cfg.launcher == 'none') and use_plain_bn(cfg):
+        say('SyncBN needs several GPUs: running with BN')
+    if device == 'cpu' and cfg.launcher != 'none':
+        use_gloo(cfg)
+
+
+def use_plain_bn(cfg: Config) -> bool:
+    """Replace SyncBN by BN, which is the same on one process; whether there was any."""
     norms = [node for node in nodes(cfg.model) if node.get('type') == 'SyncBN']
     for node in norms:
         node.type = 'BN'
-    if norms:
-        say('SyncBN needs GPUs: running with BN')
-    if cfg.launcher != 'none':
-        use_gloo(cfg)
+    return bool(norms)
 
 
 def use_full_precision(cfg: Config) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from accumulation import accumulate
 from launch import (
     UserError,
     add_shared_arguments,
@@ -11,19 +12,53 @@ from launch import (
     load_config,
     run_cli,
     say,
+    use_full_precision,
 )
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import find_latest_checkpoint
-from weights import LoadingRunner
+from training_runner import SCALES, TrainingRunner
+
+DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16'}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_shared_arguments(parser)
-    parser.add_argument('--amp', action='store_true', help='mixed precision with a dynamic loss scale')
     parser.add_argument(
-        '--auto-scale-lr', action='store_true', help='scale the learning rate from the recipe\'s batch size to yours'
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=('auto', *DTYPES, 'off'),
+        help='mixed precision with a dynamic loss scale: in bf16 where the GPU has it (auto, as without a word), in '
+        'that type, or off',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        nargs='?',
+        const='linear',
+        choices=tuple(SCALES),
+        help="scale the learning rate from the recipe's batch size to yours, accumulated images counted",
+    )
+    parser.add_argument(
+        '--accumulate',
+        metavar='auto|N',
+        help="sum gradients over N iterations for one step of the optimizer; auto: as many as make the recipe's batch",
+    )
+    parser.add_argument(
+        '--ema',
+        nargs='?',
+        const=0.0002,
+        type=float,
+        metavar='MOMENTUM',
+        help='evaluate and save an exponential moving average of the weights (momentum: share of the new ones, 0.0002)',
+    )
+    parser.add_argument(
+        '--freeze',
+        nargs='+',
+        default=[],
+        metavar='PART',
+        help='parts that do not train, by the start of their names or as regular expressions: neck roi_head.bbox_head',
     )
     parser.add_argument(
         '--resume',
@@ -39,31 +74,59 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args)
     if args.amp:
-        use_amp(cfg)
+        use_amp(cfg, args.amp)
     if args.auto_scale_lr:
-        scale_learning_rate(cfg)
+        scale_learning_rate(cfg, args.auto_scale_lr)
+    if args.accumulate:
+        accumulate(cfg, args.accumulate)
+    if args.ema is not None:
+        average_weights(cfg, args.ema)
+    if args.freeze:
+        freeze(cfg, args.freeze)
     if args.resume:
         resume(cfg, args.resume)
     elif cfg.get('load_from'):
         check_weights(cfg.load_from, 'weights (load_from)')
     check_run(cfg)
     fit_to_device(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else LoadingRunner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else TrainingRunner.from_cfg(cfg)
     runner.train()
 
 
-def use_amp(cfg: Config) -> None:
+def use_amp(cfg: Config, dtype: str) -> None:
+    """Mixed precision: 'auto', 'bf16', 'fp16' or 'off'."""
     wrapper = cfg.optim_wrapper
     if wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f'--amp works with OptimWrapper, the config has {wrapper.type}')
+    if dtype == 'off':
+        use_full_precision(cfg)
+        return
     wrapper.type = 'AmpOptimWrapper'
     wrapper.setdefault('loss_scale', 'dynamic')
+    if dtype in DTYPES:
+        wrapper.dtype = DTYPES[dtype]
 
 
-def scale_learning_rate(cfg: Config) -> None:
+def scale_learning_rate(cfg: Config, rule: str) -> None:
     if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
         raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config: the batch of its recipe')
-    cfg.auto_scale_lr.enable = True
+    cfg.auto_scale_lr.update(enable=True, rule=rule)
+
+
+def average_weights(cfg: Config, momentum: float) -> None:
+    if not 0 < momentum < 1:
+        raise UserError(f'--ema {momentum}: the share of the new weights lies between 0 and 1')
+    if any(hook.get('type', '').endswith('EMAHook') for hook in cfg.get('custom_hooks', [])):
+        raise UserError('--ema: the config has an EMAHook already')
+    # follows the weights closely at first: an average of few steps would still be the initial weights
+    hook = dict(type='swin_mmdet.EMAHook', ema_type='ExpMomentumEMA', momentum=momentum, update_buffers=True)
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
+
+
+def freeze(cfg: Config, parts: list[str]) -> None:
+    if 'runner_type' in cfg:
+        raise UserError(f"--freeze works with mmengine's Runner, the config has runner_type={cfg.runner_type!r}")
+    cfg.frozen_parts = parts
 
 
 def resume(cfg: Config, source: str) -> None:

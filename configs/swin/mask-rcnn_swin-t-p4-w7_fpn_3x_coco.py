@@ -1,4 +1,4 @@
-"""Mask R-CNN, Swin-T, 3x, AMP; 8 GPUs x 2 images, 7.8 GB each in mmdet's published run of it.
+"""Mask R-CNN, Swin-T, 3x, AMP; 8 GPUs x 2 images. 48M parameters, 267 GFLOPs at 1280x800.
 
 Published by the Swin authors: 46.0 box / 41.6 mask AP on val2017. Not rerun here.
 """

@@ -1,6 +1,16 @@
-"""What a training run does besides the model: its optimizer's groups and its log."""
+"""What a training run does besides the model: its optimizer's groups, its log, averaged weights, parts that stay."""
 
+from swin_mmdet.engine.ema_hook import EMAHook
+from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
+from swin_mmdet.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from swin_mmdet.engine.optim_wrapper_constructor import OptimWrapperConstructor
 from swin_mmdet.engine.runtime_info_hook import RuntimeInfoHook
 
-__all__ = ['OptimWrapperConstructor', 'RuntimeInfoHook']
+__all__ = [
+    'EMAHook',
+    'FreezeHook',
+    'LayerDecayOptimWrapperConstructor',
+    'OptimWrapperConstructor',
+    'RuntimeInfoHook',
+    'freeze',
+]

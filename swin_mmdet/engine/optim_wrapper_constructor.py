@@ -32,7 +32,12 @@ class OptimWrapperConstructor(DefaultOptimWrapperConstructor):
         """Groups of the module's parameters; those of the whole model are merged."""
         super().add_params(params, module, prefix=prefix, **kwargs)
         if not prefix:
-            params[:] = merge_groups(params)
+            params[:] = merge_groups(self.finish_groups(params, module))
+
+    def finish_groups(self, groups: list[dict], model: nn.Module) -> list[dict]:
+        """For subclasses: the groups of all parameters, one each, before they are merged."""
+        del model
+        return groups
 
 
 def merge_groups(groups: list[dict]) -> list[dict]:

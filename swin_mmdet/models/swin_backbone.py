@@ -47,7 +47,7 @@ class SwinBackbone(BaseModule):
         cuda_graphs: replay small steps (up to four images or so) whose image size comes again and again, where the
             attention runs on 'triton': the CPU no longer limits them. The memory of such a step stays reserved.
         init_cfg: `dict(type='Pretrained', checkpoint=path_or_url)` loads a file of any format that
-            `swin_mmdet.checkpoint` knows, strictly, with `prefix` and `resize` as of `load_backbone_weights`; None
+            `swin_mmdet.checkpoint` knows, with `strict`, `prefix` and `resize` as of `load_backbone_weights`; None
             keeps the official random initialisation.
         block_options: for subclasses: what their blocks take besides, one value or one for each stage.
 
@@ -163,7 +163,7 @@ class SwinBackbone(BaseModule):
             raise ValueError(f"init_cfg must be dict(type='Pretrained', checkpoint=...), got {self.init_cfg}")
         checkpoint = cfg.pop('checkpoint')
         cfg.pop('map_location', None)
-        options = {key: cfg.pop(key) for key in ('prefix', 'resize') if key in cfg}
+        options = {key: cfg.pop(key) for key in ('strict', 'prefix', 'resize') if key in cfg}
         if cfg:
             raise ValueError(f'init_cfg has keys that nothing reads: {sorted(cfg)}')
         load_backbone_weights(self, checkpoint, **options)

@@ -1,5 +1,6 @@
-"""Parts between a backbone and its pyramid."""
+"""Parts between a backbone and its heads that mmdet has not, or has otherwise."""
 
+from swin_mmdet.necks.bifpn import BiFPN
 from swin_mmdet.necks.global_attention import GlobalAttention
 
-__all__ = ['GlobalAttention']
+__all__ = ['BiFPN', 'GlobalAttention']

@@ -162,6 +162,38 @@ def test_v2_weights_of_another_window_with_their_pretrained_size():
     assert_close(model(image_of(sizes)), normed(libraries.timm_maps(theirs, image_of(sizes))))
 
 
+# image and depths -> windows of the libraries' stages -> pretrained windows; where a map is no larger than a window the
+# libraries do not shift, so that there only one block can be compared
+WINDOWS_OF_16 = {
+    'as in the files, the last window as large as its map': (256, (2, 2, 1, 1), (16, 16, 16, 8), (0, 0, 0, 0)),
+    'as in detection, from the files': (512, (2, 2, 2, 1), (16, 16, 16, 16), (16, 16, 16, 8)),
+    'from windows of 12 and 6': (512, (2, 2, 2, 1), (16, 16, 16, 16), (12, 12, 12, 6)),
+    'from windows of 8': (512, (1, 2, 2, 1), (16, 16, 16, 16), (8, 8, 8, 8)),
+}
+
+
+@pytest.mark.parametrize('case', WINDOWS_OF_16)
+@pytest.mark.parametrize('name', ['timm', 'transformers'])
+def test_v2_with_windows_of_16_gives_the_maps_of_its_library(name: str, case: str):
+    image, depths, windows, pretrained = WINDOWS_OF_16[case]
+    sizes = Sizes(16, depths, (1, 2, 4, 8), 16, image)
+    if name == 'timm':
+        cls = pytest.importorskip('timm').models.swin_transformer_v2.SwinTransformerV2
+        theirs = cls(img_size=image, embed_dim=16, depths=depths, num_heads=(1, 2, 4, 8), window_size=16,
+                     pretrained_window_sizes=pretrained, num_classes=5)  # fmt: skip
+    else:
+        config = libraries.transformers_config(sizes, 2)
+        config.pretrained_window_sizes = list(pretrained)
+        theirs = pytest.importorskip('transformers').Swinv2ForImageClassification(config)
+    theirs = libraries.randomised(theirs)
+    model = SwinTransformerV2(embed_dims=16, depths=depths, num_heads=(1, 2, 4, 8), window_size=windows,
+                              pretrained_window_size=pretrained).eval()  # fmt: skip
+    report = load_backbone_weights(model, theirs.state_dict())
+    assert report.format == name
+    expected = ORACLES[2][name][1](theirs, image_of(sizes))
+    assert_close(model(image_of(sizes)), normed(expected))
+
+
 @pytest.mark.parametrize('door', ['load_backbone_weights', 'load_state_dict'])
 def test_a_model_that_would_read_the_positions_on_another_scale_is_refused(door: str):
     """torchvision's files hold the table of offsets, which says the window of the training."""

@@ -33,6 +33,20 @@ def test_sync_bn_becomes_bn_on_a_cpu(launch, capsys: pytest.CaptureFixture):
     assert 'SyncBN' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(('launcher', 'norm'), [('none', 'BN'), ('pytorch', 'SyncBN')])
+def test_sync_bn_stays_where_a_launcher_started_processes_on_gpus(
+    launch, launcher: str, norm: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(launch.torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    model = dict(head=dict(norm_cfg=dict(type='SyncBN')))
+    launch.fit_to_device(cfg := Config(dict(model=model, launcher=launcher, optim_wrapper=dict(type='OptimWrapper'))))
+    assert cfg.model.head.norm_cfg.type == norm
+    assert ('SyncBN' in capsys.readouterr().out) == (norm == 'BN')
+
+
 def test_images_for_a_gpu_are_pinned_unless_the_config_says_otherwise(launch, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
     loaders = dict(train_dataloader=dict(batch_size=2), val_dataloader=dict(pin_memory=False), test_dataloader=None)
@@ -74,13 +88,8 @@ def test_data_folder_sets_classes_everywhere(launch, repository, shapes):
         assert tuple(cfg[f'{split}_dataloader'].dataset.metainfo.classes) == ('circle', 'square', 'triangle')
 
 
-@pytest.mark.parametrize('flag', ['--amp', '--auto-scale-lr'])
-def test_train_flags(flag: str):
-    train = importlib.import_module('train')
-    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper'), auto_scale_lr=dict(enable=False, base_batch_size=16)))
-    if flag == '--amp':
-        train.use_amp(cfg)
-        assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
-    else:
-        train.scale_learning_rate(cfg)
-        assert cfg.auto_scale_lr.enable
+@pytest.mark.parametrize('rule', ['linear', 'sqrt'])
+def test_learning_rates_are_scaled_by_a_rule(rule: str):
+    cfg = Config(dict(auto_scale_lr=dict(enable=False, base_batch_size=16)))
+    importlib.import_module('train').scale_learning_rate(cfg, rule)
+    assert cfg.auto_scale_lr.to_dict() == dict(enable=True, base_batch_size=16, rule=rule)

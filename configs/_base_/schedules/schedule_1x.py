@@ -5,7 +5,6 @@ _base_ = 'mmdet::_base_/schedules/schedule_1x.py'
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     constructor='swin_mmdet.OptimWrapperConstructor',
-    loss_scale='dynamic',
     optimizer=dict(_delete_=True, type='AdamW', lr=0.0001, betas=(0.9, 0.999), weight_decay=0.05),
     paramwise_cfg=dict(
         custom_keys={

@@ -1,0 +1,24 @@
+"""ATSS with DyHead, Swin-L (ImageNet-22K), 2 x 12 epochs, 480 to 1200 px; 8 GPUs x 2 images, 58.4 GB each.
+
+mmdet's recipe on our backbone. Published by mmdet: 56.2 box AP on val2017. Not rerun here.
+"""
+
+_base_ = 'mmdet::dyhead/atss_swin-l-p4-w12_fpn_dyhead_ms-2x_coco.py'
+custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
+pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window12_384_22k.pth'
+
+model = dict(
+    data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
+    backbone=dict(
+        _delete_=True,
+        type='swin_mmdet.SwinTransformer',
+        arch='large',
+        window_size=12,
+        out_indices=(1, 2, 3),
+        drop_path_rate=0.2,
+        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+    ),
+)
+optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
+default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))
+val_evaluator = test_evaluator = dict(type='swin_mmdet.CocoMetric')

@@ -1,0 +1,15 @@
+"""Cascade Mask R-CNN, SwinV2-S, windows of 8, 3x, AMP; 8 GPUs x 2 images. 107M parameters, 836 GFLOPs at 1280x800.
+
+No result is published: the recipe is that of Swin-S. Not rerun here.
+"""
+
+_base_ = './cascade-mask-rcnn_swinv2-t-p4-w8_fpn_3x_coco.py'
+
+pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v2.0.0/swinv2_small_patch4_window8_256.pth'
+
+model = dict(
+    backbone=dict(
+        arch='small',
+        init_cfg=dict(checkpoint=pretrained),
+    ),
+)

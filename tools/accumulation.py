@@ -1,0 +1,79 @@
+"""The recipe's batch on fewer GPUs: gradients of several iterations make one step of the optimizer."""
+
+import os
+
+from launch import UserError, nodes, say
+from mmengine.config import Config
+
+# counted in iterations where a scheduler is not `by_epoch`
+SCHEDULER_COUNTS = ('begin', 'end', 'milestones', 'step_size', 'T_max', 'periods', 'total_iters', 'total_steps')
+# and where a loop or a hook counts iterations
+LOOP_COUNTS = ('max_iters', 'val_interval', 'val_begin')
+
+
+def accumulate(cfg: Config, wanted: str) -> None:
+    """Set the accumulation ('auto' for the recipe's batch, or a number); counts of iterations become as many steps.
+
+    Raises:
+        UserError: not a number, a config that accumulates already, or no number of iterations makes the recipe's batch.
+    """
+    before = cfg.optim_wrapper.get('accumulative_counts', 1)
+    if before != 1:
+        raise UserError(f'--accumulate: the config accumulates already, optim_wrapper.accumulative_counts={before}')
+    count = _fitting_count(cfg) if wanted == 'auto' else _checked_count(wanted)
+    cfg.optim_wrapper.accumulative_counts = count
+    if count == 1:
+        return
+    schedulers = [node for node in nodes(cfg.get('param_scheduler')) if node.get('by_epoch') is False]
+    for scheduler in schedulers:
+        _stretch(scheduler, SCHEDULER_COUNTS, count)
+    if 'max_epochs' not in cfg.train_cfg:
+        _stretch(cfg.train_cfg, LOOP_COUNTS, count)
+        dynamic = cfg.train_cfg.get('dynamic_intervals')
+        if dynamic:
+            cfg.train_cfg.dynamic_intervals = [(begin * count, interval * count) for begin, interval in dynamic]
+    for hook in nodes([cfg.get('default_hooks'), cfg.get('custom_hooks')]):
+        if hook.get('by_epoch') is False:
+            _stretch(hook, ('interval', 'save_begin'), count)
+        if hook.get('type') == 'EMAHook':
+            # mmengine's would average after every iteration
+            hook.type = 'swin_mmdet.EMAHook'
+    say(f'--accumulate: {count} iterations make one step of the optimizer; counts of iterations (warm-up, schedules, '
+        f'length, intervals) are times {count}, counts of epochs stay')  # fmt: skip
+
+
+def world_size(cfg: Config) -> int:
+    """How many processes the launcher started."""
+    names = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
+    return int(os.environ.get(names.get(cfg.launcher, ''), 1))
+
+
+def _fitting_count(cfg: Config) -> int:
+    base = cfg.get('auto_scale_lr', {}).get('base_batch_size')
+    if base is None:
+        raise UserError('--accumulate auto needs auto_scale_lr.base_batch_size in the config: the batch of its recipe')
+    processes, images = world_size(cfg), cfg.train_dataloader.batch_size
+    step = processes * images
+    if base % step:
+        near = max(1, round(base / step))
+        raise UserError(
+            f"--accumulate auto: the recipe's batch of {base} is no multiple of {step} = {processes} processes x "
+            f'{images} images; set train_dataloader.batch_size (--cfg-options) so that it is, or take '
+            f'`--accumulate {near} --auto-scale-lr`: a batch of {near * step} with its learning rate'
+        )
+    return base // step
+
+
+def _checked_count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise UserError(f'--accumulate {text}: give `auto` or a number of iterations, at least 1')
+    return int(text)
+
+
+def _stretch(node: dict, names: tuple[str, ...], count: int) -> None:
+    for name in names:
+        value = node.get(name)
+        if isinstance(value, (list, tuple)):
+            node[name] = [one * count for one in value]
+        elif isinstance(value, int):
+            node[name] = value * count

@@ -41,7 +41,7 @@ class BatchedPrediction:
     The host waits for a GPU twice for the boxes of a batch, to learn how many candidates there are and how many
     detections, and for its masks to fetch boxes and run lengths; after no candidates there is nothing left to do.
     Masks are `EncodedMasks`: bool tensors to whoever looks at them, run lengths to who writes results. What
-    `why_not_boxes` and `why_not_masks` name is left to mmdet, and logged.
+    `why_not_boxes` and `why_not_masks` name is left to mmdet, and logged. Soft-NMS takes equal scores in another order.
     """
 
     def predict_bbox(

@@ -1,5 +1,7 @@
 """Configs made small enough for a CPU: depth, images and numbers of candidates shrink, channels and heads stay."""
 
+from importlib.util import find_spec
+
 from launch import nodes
 from mmengine.config import Config
 
@@ -39,6 +41,7 @@ def shrink(cfg: Config) -> None:
         _fit_class_weight(node)
     for name in ('train_dataloader', 'val_dataloader'):
         for node in nodes(cfg[name]):
+            _without_instaboost(node)
             _small_images(node)
             _few_candidates(node)
         cfg[name].merge(dict(num_workers=0, persistent_workers=False))
@@ -98,6 +101,12 @@ def _fit_class_weight(node: dict) -> None:
     if 'num_things_classes' in node and weight:
         count = node['num_things_classes'] + node['num_stuff_classes']
         node['loss_cls']['class_weight'] = [weight[0]] * count + [weight[-1]]
+
+
+def _without_instaboost(node: dict) -> None:
+    """Where its package is not installed, which only these pipelines need."""
+    if 'pipeline' in node and not find_spec('instaboostfast'):
+        node['pipeline'] = [step for step in node['pipeline'] if step['type'] != 'swin_mmdet.InstaBoost']
 
 
 def _small_images(node: dict) -> None:

@@ -19,7 +19,7 @@ class EMAHook(MMEngineEMAHook):
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         print_log(
-            f'EMA (momentum {self.ema_model.momentum}): averaged weights are evaluated and are the `state_dict` of '
+            f'{type(self.ema_model).__name__}: averaged weights are evaluated and are the `state_dict` of '
             'checkpoints, which test.py and predict.py take; the raw ones are in `ema_state_dict`, for --resume',
             'current',
         )

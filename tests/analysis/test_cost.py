@@ -1,9 +1,21 @@
 """Whole detectors have the parameters and operations that were published for them."""
 
+from contextlib import nullcontext
+
 import pytest
+import torch
 from mmengine.config import Config
 
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+from mmdet.models.backbones import SwinTransformer as MMDetSwinTransformer
+
 from swin_mmdet.analysis import count_macs, measure_cost
+from swin_mmdet.analysis.operations import OperationCounter
+from swin_mmdet.analysis.parts import PartTracker
+from swin_mmdet.analysis.saved_tensors import SavedTensors
+from swin_mmdet.models import SwinTransformer
 
 # parameters in millions, GFLOPs at 1280 x 800: arXiv 2103.14030, table 2, and the README of the authors' detection code
 PUBLISHED = [
@@ -52,3 +64,31 @@ def test_parts_add_up_and_say_what_trains(repository):
     assert parts['backbone.stages.0'].macs > 0
     # 6 x 8 patches of 16 x 16 pixels are multiplied with 48 inputs for 32 channels each: 4 x 4 of them to a patch
     assert parts['backbone.patch_embed'].macs == 24 * 32 * 48 * 32
+
+
+NUMBERS = {'embed_dims': 16, 'depths': (2, 2, 2, 1), 'num_heads': (1, 2, 4, 8)}
+
+
+def run_backbone(model, watch, size=(100, 133)):
+    """Counter and saved bytes of a training step's forward pass, without computing if `watch`."""
+    with PartTracker({'backbone': model}) as tracker:
+        counter, saved = OperationCounter(tracker), SavedTensors(tracker, model)
+        model.train()
+        with saved, counter.watch(model) if watch else nullcontext():
+            model(torch.zeros(2, 3, *size))
+    return counter, saved.bytes
+
+
+def test_the_papers_convention_is_what_mmdets_backbone_computes():
+    """Its code pads tokens before the qkv layer, as the authors' does."""
+    theirs, _ = run_backbone(MMDetSwinTransformer(**NUMBERS), True)
+    ours, _ = run_backbone(SwinTransformer(**NUMBERS, attn_backend='reference'), True)
+    assert ours.paper_macs == theirs.macs == theirs.paper_macs
+    assert ours.macs['backbone'] < theirs.macs['backbone']
+
+
+def test_skipped_operations_keep_what_real_ones_do():
+    model = SwinTransformer(**NUMBERS, attn_backend='reference', drop_path_rate=0.0)
+    (_, skipped), (_, real) = (run_backbone(model, watch) for watch in (True, False))
+    assert skipped == real
+    assert real['backbone'] > 0

@@ -1,6 +1,6 @@
 """Grounding DINO, Swin-B, fine-tuned on COCO for 12 epochs; 16 GPUs x 2 images, checkpointing in the backbone.
 
-mmdet's recipe and its whole pretrained detector (`load_from`) on our backbone; BERT is from the hub of transformers 4.
+mmdet's recipe and its whole pretrained detector (`load_from`) on our backbone; BERT is from transformers' hub.
 Published by mmdet: 59.7 box AP on val2017. Not rerun here.
 """
 
@@ -9,6 +9,7 @@ custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
 
 model = dict(
     data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
+    language_model=dict(type='swin_mmdet.BertModel'),
     backbone=dict(
         _delete_=True,
         type='swin_mmdet.SwinTransformer',

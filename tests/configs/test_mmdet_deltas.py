@@ -97,8 +97,9 @@ def test_all_but_the_named_parts_is_mmdets(name: str):
     for cfg in (one, other):
         cfg.pop('pretrained', None)
     # the panoptic metric is one of a list, which stays as it is
-    metrics = set() if 'panoptic' in name else {'swin_mmdet.CocoMetric'}
-    assert set(types_of_ours(one)) == {'swin_mmdet.DetDataPreprocessor'} | metrics
+    parts = {'swin_mmdet.DetDataPreprocessor'} | (set() if 'panoptic' in name else {'swin_mmdet.CocoMetric'})
+    parts |= {'swin_mmdet.BertModel'} if 'language_model' in other['model'] else set()
+    assert set(types_of_ours(one)) == parts
     assert plain(one) == plain(other)
 
 
@@ -187,7 +188,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mmdet_on_transformers_5(monkeypatch: pytest.MonkeyPatch) -> None:
-    """mmdet's Grounding DINO was written for transformers 4: a method has gone, and masks [B, N, N] are not taken."""
+    """mmdet's own class was written for transformers 4: a method has gone, and masks [B, N, N] are not taken."""
     transformers = pytest.importorskip('transformers')
     if transformers.__version__ < '5':
         return

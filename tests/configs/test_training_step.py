@@ -55,10 +55,10 @@ def test_each_parameter_learns_and_decays_as_the_recipe_says(small: Small):
     assert [key for key in keys if not any(key in name for name in found) and not MISSING_BLOCK.search(key)] == []
 
 
-def test_one_training_step_is_finite_and_changes_the_weights(small: Small):
-    model = small.model.train()
-    optim_wrapper = small.optim_wrapper()
-    batch = next(iter(small.dataloader('train')))
+def test_one_training_step_is_finite_and_changes_the_weights(runnable: Small):
+    model = runnable.model.train()
+    optim_wrapper = runnable.optim_wrapper()
+    batch = next(iter(runnable.dataloader('train')))
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
 
     losses = model.train_step(batch, optim_wrapper)
@@ -79,12 +79,12 @@ def part_of(name: str) -> str:
     return '.'.join(name.split('.')[: 2 if name.startswith('roi_head') else 1])
 
 
-def test_its_metric_takes_what_it_predicts(small: Small):
-    dataloader = small.dataloader('val')
+def test_its_metric_takes_what_it_predicts(runnable: Small):
+    dataloader = runnable.dataloader('val')
     batch = next(iter(dataloader))
 
     with torch.no_grad():
-        (sample,) = small.model.eval().val_step(batch)
+        (sample,) = runnable.model.eval().val_step(batch)
 
     found = sample.pred_instances
     assert len(found)
@@ -92,7 +92,7 @@ def test_its_metric_takes_what_it_predicts(small: Small):
     assert found.scores.min() >= 0
     assert found.scores.max() <= 1
     assert found.labels.max() < 3
-    evaluator = Evaluator(small.cfg.val_evaluator)
+    evaluator = Evaluator(runnable.cfg.val_evaluator)
     evaluator.dataset_meta = dataloader.dataset.metainfo
     evaluator.process([sample], batch)
     metrics = evaluator.evaluate(1)

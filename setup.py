@@ -15,7 +15,7 @@ MMDET = ['mmengine>=0.10.7', 'mmcv-lite>=2.0.1,<2.2', 'mmdet>=3.3,<4', 'pycocoto
 ONEDL = ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'pycocotools>=2.0.8', 'opencv-python-headless']
 EVAL = ['faster-coco-eval>=1.6']
 # timm and transformers are oracles of the checkpoint conversions
-TEST = ['pytest>=7', 'ruff>=0.6', 'timm>=1.0', 'transformers>=5']
+TEST = ['pytest>=7', 'pytest-xdist>=3', 'ruff>=0.6', 'timm>=1.0', 'transformers>=5']
 
 setup(
     name='swin_mmdet',
@@ -32,6 +32,8 @@ setup(
         'mmdet': TORCH + MMDET,
         'onedl': TORCH + ONEDL,
         'eval': EVAL,
+        # pastes objects for HTC++, as the paper does
+        'htc': ['instaboostfast'],
         'test': TEST,
         'all': TORCH + MMDET + EVAL + TEST,
     },

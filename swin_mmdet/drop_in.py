@@ -13,6 +13,7 @@ from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 # inherit mmdet's classes, which are thus registered before
 from swin_mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip
 from swin_mmdet.detectors import (
+    BertModel,
     CascadeRoIHead,
     DetDataPreprocessor,
     DetTTAModel,
@@ -23,6 +24,7 @@ from swin_mmdet.detectors import (
 )
 
 MODELS = (
+    BertModel,
     CascadeRoIHead,
     DetDataPreprocessor,
     DetTTAModel,

@@ -31,14 +31,14 @@ CONFIGS = {
 }  # fmt: skip
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
-names = 'CascadeRoIHead DetDataPreprocessor DetTTAModel HybridTaskCascadeRoIHead RPNHead SingleRoIExtractor '
-names = [*names.split(), 'StandardRoIHead', 'SwinTransformer']
+names = 'BertModel CascadeRoIHead DetDataPreprocessor DetTTAModel HybridTaskCascadeRoIHead RPNHead '
+names = [*names.split(), 'SingleRoIExtractor', 'StandardRoIHead', 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
     + [name for name in 'LoadAnnotations RandomFlip PackDetInputs'.split()
        if TRANSFORMS.get(name).__module__.startswith('swin_mmdet.')])
 """
 MODELS = [
-    'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'HybridTaskCascadeRoIHead', 'RPNHead',
+    'BertModel', 'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'HybridTaskCascadeRoIHead', 'RPNHead',
     'SingleRoIExtractor', 'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']

@@ -1,10 +1,12 @@
 """What train.py, test.py and predict.py share: reading a config, fitting it to the machine, messages for users."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 from urllib.error import URLError
 
 import swin_mmdet.compat  # noqa: F401  before mmdet, which cannot be imported on mmcv-lite without it
@@ -34,6 +36,7 @@ def run_cli(main: Callable[[], int | None]) -> None:
             # the first process to leave would cut off the others in their last messages
             dist.barrier()
             dist.destroy_process_group()
+            leave_at_once(code or 0)
     except (UserError, DatasetCheckError) as error:
         print(f'error: {error}', file=sys.stderr)
         code = USER_ERROR
@@ -44,6 +47,14 @@ def run_cli(main: Callable[[], int | None]) -> None:
         print('interrupted; `train.py` goes on from its last checkpoint with --resume', file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code)
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """Exit without the interpreter's end, where a thread of gloo that is still there aborts a run that has finished."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def add_shared_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Lint and tests, in the environment of setup_env.sh: tools/run_tests.sh [ARGUMENTS OF PYTEST]
+# Lint and tests, in the environment of setup_env.sh, in two processes: tools/run_tests.sh [ARGUMENTS OF PYTEST]
+# In one: -n 0.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 . "$root/tools/setup_env.sh"
 cd "$root"
 python -m ruff check .
-python -m pytest "$@"
+# tensors of tests are small: threads would only wait for each other
+OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" python -m pytest -n 2 --dist loadfile "$@"

@@ -5,7 +5,7 @@ Published by detectron2: 53.9 box / 46.2 mask AP on val2017; 64 GPUs x 1 image, 
 
 _base_ = [
     '../_base_/models/cascade-mask-rcnn_swin-b_fpn_vitdet.py',
-    '../_base_/datasets/coco_instance_lsj.py',
+    '../_base_/datasets/coco_instance_lsj_vitdet.py',
     '../_base_/schedules/schedule_50e_vitdet.py',
     '../_base_/runtime_iterations.py',
 ]

@@ -7,7 +7,7 @@ batch 16 and 1e-4. Nobody published this detector. Not rerun here.
 
 _base_ = [
     '../_base_/models/mask-rcnn_swinv2-t_fpn.py',
-    '../_base_/datasets/coco_instance_lsj-1024.py',
+    '../_base_/datasets/coco_instance_lsj.py',
     '../_base_/schedules/schedule_3x_swinv2_backbone-0.1.py',
     '../_base_/default_runtime.py',
 ]

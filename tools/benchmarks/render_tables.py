@@ -58,7 +58,7 @@ def runs_table(here: Path) -> str:
                 link(run['name'], path, here),
                 run['iterations'],
                 f'{final["bbox_mAP"]:.3f}',
-                f'{final["segm_mAP"]:.3f}',
+                f'{final["segm_mAP"]:.3f}' if 'segm_mAP' in final else '',
                 f'{run["seconds_per_iteration"]:.2f}',
                 f'{run["seconds_waiting_for_data"]:.2f}',
                 f'{run["peak_memory_mb"] / 1024:.1f}' if run['peak_memory_mb'] else '',

@@ -15,8 +15,6 @@ train_pipeline = [
 ]
 test_pipeline = [dict(step, scale=size) if step['type'] == 'Resize' else step for step in _base_.test_pipeline]
 
-train_dataloader = dict(
-    batch_size=8, num_workers=8, sampler=dict(type='InfiniteSampler'), dataset=dict(pipeline=train_pipeline)
-)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,4 +1,4 @@
-"""Write configs/*/README.md and metafile.yml from the configs, published.csv and folders.csv.
+"""Write configs/*/README.md and metafile.yml from the configs, published.csv, folders.csv and what was counted here.
 
     python tools/render_zoo.py [--check]
 
@@ -28,18 +28,20 @@ FIGURES = {
     'mask_ap': 'mask AP',
     'other': 'other',
 }
-COLUMNS = 'config', 'schedule', 'crops', *FIGURES.values(), 'by', 'note', 'rerun by us'
+COLUMNS = 'config', 'schedule', 'crops', 'counted here', *FIGURES.values(), 'by', 'note', 'rerun by us'
+COUNTED = ROOT / 'tools/benchmarks/results/model_complexity.csv'
 MOST_GPUS = 8
 RESULTS = 'tools/benchmarks/README.md#training-runs'
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A config and what was published of it, one dict of published.csv for each who did."""
+    """A config, what was published of it, one dict of published.csv for each who did, and its line of COUNTED."""
 
     path: Path
     cfg: Config
     published: list[dict[str, str]]
+    counted: dict[str, str]
 
     @cached_property
     def summary(self) -> str:
@@ -86,6 +88,13 @@ class Entry:
     def crops(self) -> bool:
         return any('Crop' in str(node.get('type')) for node in nodes(self.cfg.train_dataloader))
 
+    @property
+    def cost(self) -> str:
+        """Such as '47.8M, 266.6G'."""
+        if not self.counted.get('params_m'):
+            return ''
+        return f'{float(self.counted["params_m"]):.1f}M, {self.counted["gflops_paper"]}G'
+
     def commands(self) -> str:
         """The line for one GPU and, of COCO, the line for several; each keeps the recipe's batch."""
         lines = [f'python tools/train.py {self.name}{self._accumulate(1)}']
@@ -105,7 +114,9 @@ def readme(about: dict[str, str], entries: list[Entry]) -> str:
         parts.append(f'Paper: [{about["paper"]}]({about["url"]})')
     if any(entry.is_coco for entry in entries):
         parts += [
-            'Results on COCO val2017 as others published them; there are no weights of our own.',
+            'Results on COCO val2017 as others published them; there are no weights of our own. Counted here are '
+            f'parameters and FLOPs at 1280x800, in the convention of the published ones ([{COUNTED.name}]'
+            f'(../../{COUNTED.relative_to(ROOT)}), by `tools/analyze_model.py`).',
             table(COLUMNS, [row for entry in entries for row in rows(entry)]),
         ]
     else:
@@ -118,7 +129,7 @@ def rows(entry: Entry) -> Iterable[list[str]]:
     """One for each who published a result."""
     for line in entry.published:
         first = [f'[{entry.path.stem}]({entry.path.name})', entry.schedule, 'yes' if entry.crops else 'no']
-        yield [*first, *(line[key] for key in FIGURES), credit(line), line['note'], 'no']
+        yield [*first, entry.cost, *(line[key] for key in FIGURES), credit(line), line['note'], 'no']
 
 
 def credit(line: dict[str, str]) -> str:
@@ -195,9 +206,11 @@ def find_entries(configs: Path, read: Callable[[Path], Config]) -> dict[str, lis
     for names, what in ((paths.keys() - published, 'no line for'), (published.keys() - paths, 'no config')):
         if names:
             raise UserError(f'published.csv: {what} {", ".join(sorted(names))}')
+    counted = {line['config']: line for line in read_csv(COUNTED)}
     folders: dict[str, list[Entry]] = {}
     for name, lines in published.items():
-        folders.setdefault(name.split('/')[0], []).append(Entry(paths[name], read(paths[name]), lines))
+        entry = Entry(paths[name], read(paths[name]), lines, counted.get(name, {}))
+        folders.setdefault(name.split('/')[0], []).append(entry)
     return folders
 
 

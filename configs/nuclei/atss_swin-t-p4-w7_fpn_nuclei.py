@@ -1,6 +1,6 @@
 """ATSS, Swin-T, from scratch on microscope images of at most 100 nuclei: 400 iterations of 8 images, 512 px, AMP.
 
-Minutes on one GPU. Anchors are half the usual size, as in the config of Mask R-CNN. Not run here.
+Minutes on one GPU. Anchors are half the usual size, as in the config of Mask R-CNN.
 """
 
 _base_ = [

@@ -1,6 +1,6 @@
 """RepPoints V2, Swin-T, from scratch on images of at most 100 nuclei: 400 iterations of 8 images, 512 px, AMP.
 
-Minutes on one GPU. Not run here.
+Minutes on one GPU.
 """
 
 _base_ = [

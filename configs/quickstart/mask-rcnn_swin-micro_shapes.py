@@ -14,8 +14,7 @@ data = dict(dataset=dict(data_root=data_root, metainfo=dict(classes=('circle', '
 
 model = dict(roi_head=dict(bbox_head=dict(num_classes=3), mask_head=dict(num_classes=3)))
 train_dataloader = dict(batch_size=8, **data)
-val_dataloader = data
-test_dataloader = data
+val_dataloader = test_dataloader = data
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 train_cfg = dict(max_iters=500, val_interval=500)

@@ -5,7 +5,6 @@ mmdet's recipe on our backbone. Published by mmdet: 52.4 box AP on val2017. Not 
 
 _base_ = 'mmdet::rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py'
 custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window12_384_22k.pth'
 
 model = dict(
     data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
@@ -17,7 +16,7 @@ model = dict(
         out_indices=(1, 2, 3),
         drop_path_rate=0.3,
         with_cp=True,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.checkpoint),
     ),
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')

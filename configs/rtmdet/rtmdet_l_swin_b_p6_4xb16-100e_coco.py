@@ -1,12 +1,10 @@
 """RTMDet-l P6, Swin-B (ImageNet-22K) with a fifth stage, 1280 px, 100 epochs, EMA; 4 GPUs x 16 images, checkpointing.
 
-The file lacks the fifth stage: `strict=False` lets it start at random. mmdet's recipe on our backbone. Published by
-mmdet: 56.4 box AP on val2017. Not rerun here.
+The fifth stage starts at random. mmdet's recipe on our backbone. Published by mmdet: 56.4 box AP. Not rerun here.
 """
 
 _base_ = 'mmdet::rtmdet/rtmdet_l_swin_b_p6_4xb16-100e_coco.py'
 custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window12_384_22k.pth'
 
 model = dict(
     data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
@@ -18,7 +16,7 @@ model = dict(
         out_indices=(1, 2, 3, 4),
         drop_path_rate=0.3,
         with_cp=True,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained, strict=False),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.checkpoint, strict=False),
     ),
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')

@@ -1,8 +1,7 @@
 """Cascade Mask R-CNN, SwinV2-L, windows from 12 (192 px, ImageNet-22K) to 32 (1024 px), 3x, jitter, AMP.
 
 8 GPUs x 2 images; `model.backbone.with_cp=True` where memory is short. 254M parameters, 1741 GFLOPs at 1280x800.
-After the authors' HTC++ (arXiv 2111.09883, A2.1: 1536 px, batch 64, rate 4e-4, a tenth of it in the backbone), with
-batch 16 and 1e-4. Nobody published this detector. Not rerun here.
+After the authors' HTC++ (arXiv 2111.09883, A2.1), with batch 16 and rate 1e-4. Nobody published it. Not rerun here.
 """
 
 _base_ = [

@@ -29,7 +29,8 @@ FIGURES = {
     'other': 'other',
 }
 COLUMNS = 'config', 'schedule', 'crops', 'counted here', *FIGURES.values(), 'by', 'note', 'rerun by us'
-COUNTED = ROOT / 'tools/benchmarks/results/model_complexity.csv'
+# beside configs/
+COUNTED = 'tools/benchmarks/results/model_complexity.csv'
 MOST_GPUS = 8
 RESULTS = 'tools/benchmarks/README.md#training-runs'
 
@@ -115,8 +116,8 @@ def readme(about: dict[str, str], entries: list[Entry]) -> str:
     if any(entry.is_coco for entry in entries):
         parts += [
             'Results on COCO val2017 as others published them; there are no weights of our own. Counted here are '
-            f'parameters and FLOPs at 1280x800, in the convention of the published ones ([{COUNTED.name}]'
-            f'(../../{COUNTED.relative_to(ROOT)}), by `tools/analyze_model.py`).',
+            f'parameters and FLOPs at 1280x800, in the convention of the published ones ([model_complexity.csv]'
+            f'(../../{COUNTED}), by `tools/analyze_model.py`).',
             table(COLUMNS, [row for entry in entries for row in rows(entry)]),
         ]
     else:
@@ -206,7 +207,7 @@ def find_entries(configs: Path, read: Callable[[Path], Config]) -> dict[str, lis
     for names, what in ((paths.keys() - published, 'no line for'), (published.keys() - paths, 'no config')):
         if names:
             raise UserError(f'published.csv: {what} {", ".join(sorted(names))}')
-    counted = {line['config']: line for line in read_csv(COUNTED)}
+    counted = {line['config']: line for line in read_csv(configs.parent / COUNTED)}
     folders: dict[str, list[Entry]] = {}
     for name, lines in published.items():
         entry = Entry(paths[name], read(paths[name]), lines, counted.get(name, {}))

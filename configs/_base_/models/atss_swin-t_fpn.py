@@ -3,25 +3,12 @@
 mmdet has these settings in one file with a schedule and data, which cannot be combined with ours.
 """
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
+_base_ = './swin-t.py'
 
 model = dict(
     type='ATSS',
-    data_preprocessor=dict(
-        type='swin_mmdet.DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_size_divisor=32,
-    ),
-    backbone=dict(
-        type='swin_mmdet.SwinTransformer',
-        arch='tiny',
-        window_size=7,
-        drop_path_rate=0.2,
-        out_indices=(1, 2, 3),
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
+    data_preprocessor=_base_.preprocessor,
+    backbone=dict(**_base_.swin_t, out_indices=(1, 2, 3)),
     neck=dict(
         type='FPN', in_channels=[192, 384, 768], out_channels=256, add_extra_convs='on_output', num_outs=5
     ),

@@ -1,19 +1,10 @@
 """HTC (arXiv 1901.07518) as in mmdet, without the semantic branch, with Swin-T as its backbone."""
 
-_base_ = 'mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py'
-
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
+_base_ = ['mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py', './swin-t.py']
 
 model = dict(
     type='HybridTaskCascade',
-    backbone=dict(
-        _delete_=True,
-        type='swin_mmdet.SwinTransformer',
-        arch='tiny',
-        window_size=7,
-        drop_path_rate=0.2,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
+    backbone=dict(_delete_=True, **_base_.swin_t),
     neck=dict(in_channels=[96, 192, 384, 768]),
     # mmdet's parts, for a whole batch at once
     data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),

@@ -3,26 +3,15 @@
 mmdet has these settings in one file with a schedule and data, which cannot be combined with ours.
 """
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
+_base_ = './swin-t.py'
+
 num_stages = 6
 num_proposals = 300
 
 model = dict(
     type='SparseRCNN',
-    data_preprocessor=dict(
-        type='swin_mmdet.DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_size_divisor=32,
-    ),
-    backbone=dict(
-        type='swin_mmdet.SwinTransformer',
-        arch='tiny',
-        window_size=7,
-        drop_path_rate=0.2,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
+    data_preprocessor=_base_.preprocessor,
+    backbone=dict(**_base_.swin_t),
     neck=dict(
         type='FPN', in_channels=[96, 192, 384, 768], out_channels=256, add_extra_convs='on_input', num_outs=4
     ),

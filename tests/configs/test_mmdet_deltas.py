@@ -28,7 +28,7 @@ from swin_mmdet.models import SwinTransformer
 from tests.checkpoint import published
 from tests.checkpoint.libraries import Sizes
 
-from .conftest import ROOT
+from .conftest import ONEDL_GROUNDING, ROOT, WITH_ONEDL
 
 FOLDERS = ('mask2former', 'dino', 'rtmdet', 'dyhead', 'grounding_dino')
 MMDET_CONFIGS = Path(get_installed_path('mmdet'), '.mim', 'configs')
@@ -302,7 +302,13 @@ def losses_and_predictions(model: nn.Module, name: str) -> dict[str, Tensor]:
 
 
 @pytest.mark.usefixtures('mmdet_on_transformers_5')
-@pytest.mark.parametrize('name', [RTMDET, DINO, MASK2FORMER, PANOPTIC, GROUNDING])
+@pytest.mark.parametrize(
+    'name',
+    [
+        RTMDET, DINO, MASK2FORMER, PANOPTIC,
+        pytest.param(GROUNDING, marks=pytest.mark.skipif(WITH_ONEDL, reason=ONEDL_GROUNDING)),
+    ],
+)  # fmt: skip
 def test_a_detector_of_mmdet_loads_and_gives_the_same(name: str, bert: Path):
     """Full channels, one block in each stage, one layer of each head."""
     heads = mmdet_settings(name)['num_heads']

@@ -26,6 +26,8 @@ from mmengine.runner import Runner, set_random_seed
 from torch import nn
 from torch.utils.data import DataLoader
 
+from tests.bert import write_bert
+
 from .small import shrink
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,18 +53,6 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for image in folder.glob('*/*.jpg'):
         cv2.imwrite(str(image.with_suffix('.png')), np.arange(96 * 96, dtype=np.uint8).reshape(96, 96) % 90)
     return folder
-
-
-def write_bert(folder: Path) -> str:
-    """A language model of one layer and few words, in the files that a download would give."""
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', '.', 'circle', 'square', 'triangle']
-    folder.mkdir(exist_ok=True)
-    (folder / 'vocab.txt').write_text('\n'.join(words))
-    BertTokenizerFast(str(folder / 'vocab.txt')).save_pretrained(folder)
-    BertModel(BertConfig(vocab_size=len(words), num_hidden_layers=1)).save_pretrained(folder)
-    return str(folder)
 
 
 @lru_cache
@@ -123,7 +113,8 @@ def build_small(path: Path, data: Path) -> Small:
     for node in of_stuff:
         node.data_prefix.seg = node.data_prefix.img
     if 'language_model' in cfg.model:
-        cfg.model.language_model.name = write_bert(data / 'bert')
+        words = ['circle', 'square', 'triangle']
+        cfg.model.language_model.name = str(write_bert(data / 'bert', words, num_hidden_layers=1))
     cfg.launcher = 'none'
     shrink(cfg)
     fit_to_device(cfg)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from swin_mmdet.checkpoint import load_backbone_weights, load_detector_weights
 from swin_mmdet.checkpoint.from_mmdet import MMDET
 from swin_mmdet.models import SwinTransformer
+from tests.bert import write_bert
 from tests.checkpoint import published
 from tests.checkpoint.libraries import Sizes
 
@@ -172,18 +173,11 @@ def test_the_file_of_p6_has_no_fifth_stage(tmp_path: Path):
 @pytest.fixture(scope='module')
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny BERT of letters, in place of the published one, which is on the internet."""
-    transformers = pytest.importorskip('transformers')
-    folder = tmp_path_factory.mktemp('bert')
+    pytest.importorskip('transformers')
     letters = 'abcdefghijklmnopqrstuvwxyz'
-    words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', '.', '?', *letters, *(f'##{letter}' for letter in letters)]
-    (folder / 'vocab.txt').write_text('\n'.join(words))
+    sizes = {'hidden_size': 32, 'num_hidden_layers': 1, 'num_attention_heads': 2, 'intermediate_size': 64}
     torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(words), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
-    )
-    transformers.BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    transformers.BertTokenizer(str(folder / 'vocab.txt')).save_pretrained(folder)
-    return folder
+    return write_bert(tmp_path_factory.mktemp('bert'), [*letters, *(f'##{letter}' for letter in letters)], **sizes)
 
 
 @pytest.fixture

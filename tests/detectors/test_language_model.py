@@ -7,20 +7,18 @@ import swin_mmdet.compat  # noqa: F401
 
 # isort: split
 from swin_mmdet.detectors import BertModel
+from tests.bert import SPECIAL, write_bert
 
-transformers = pytest.importorskip('transformers')
+pytest.importorskip('transformers')
 
-WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '.', '?', 'red', 'blue', 'cat', 'dog']
+WORDS = ['red', 'blue', 'cat', 'dog']
 
 
 @pytest.fixture
 def bert(tmp_path):
-    (tmp_path / 'vocab.txt').write_text('\n'.join(WORDS))
     torch.manual_seed(0)
     sizes = {'hidden_size': 16, 'num_hidden_layers': 2, 'num_attention_heads': 2, 'intermediate_size': 32}
-    config = transformers.BertConfig(vocab_size=len(WORDS), initializer_range=0.5, **sizes)
-    transformers.BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
-    transformers.BertTokenizer(str(tmp_path / 'vocab.txt')).save_pretrained(tmp_path)
+    write_bert(tmp_path, WORDS, initializer_range=0.5, **sizes)
     phrases = {'use_sub_sentence_represent': True, 'special_tokens_list': ['[CLS]', '[SEP]', '.', '?']}
     return lambda **options: BertModel(str(tmp_path), max_tokens=12, pad_to_max=False, **options | phrases).eval()
 
@@ -40,7 +38,7 @@ def test_words_are_those_of_transformers_alone(bert):
     """A single phrase without its end marks attends to all of itself: what BERT itself says."""
     model = bert()
     found = model(['red cat dog .'])
-    words = torch.tensor([[WORDS.index(word) for word in ('red', 'cat', 'dog', '.')]])
+    words = torch.tensor([[[*SPECIAL, *WORDS].index(word) for word in ('red', 'cat', 'dog', '.')]])
     expected = model.language_backbone.body.model(input_ids=words, position_ids=torch.arange(4)[None])
     torch.testing.assert_close(found['embedded'][:, 1:5], expected.last_hidden_state, rtol=1e-5, atol=1e-5)
     assert found['text_token_mask'].tolist() == [[True] * 6]

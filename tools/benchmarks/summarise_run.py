@@ -37,11 +37,16 @@ def parse_args() -> argparse.Namespace:
 
 
 def read_log(work_dir: Path) -> tuple[list[dict], list[dict]]:
-    """The logged training steps and evaluations of the newest run, each with its 'step'."""
+    """The logged training steps and evaluations of the newest run and of those that it resumed, each with its 'step'."""
     logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
     if not logs:
         sys.exit(f'error: no */vis_data/scalars.json in {work_dir}; is it the work-dir of a training run?')
-    records = [json.loads(line) for line in logs[-1].read_text().splitlines()]
+    records: list[dict] = []
+    for log in logs:
+        found = [json.loads(line) for line in log.read_text().splitlines()]
+        begin = min((record['step'] for record in found), default=0)
+        # what a run did after the checkpoint that the next one resumed is done again
+        records = [record for record in records if record['step'] < begin] + found
     train = [record for record in records if 'loss' in record]
     evaluations = []
     for record in records:
@@ -49,7 +54,7 @@ def read_log(work_dir: Path) -> tuple[list[dict], list[dict]]:
         if found:
             evaluations.append({'step': record['step'], **found})
     if not train:
-        sys.exit(f'error: {logs[-1]} holds no training step')
+        sys.exit(f'error: {work_dir} holds no training step')
     return train, evaluations
 
 

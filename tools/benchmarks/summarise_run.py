@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def read_log(work_dir: Path) -> tuple[list[dict], list[dict]]:
-    """The logged training steps and evaluations of the newest run and of those that it resumed, each with its 'step'."""
+    """The logged training steps and evaluations of the newest run and those it resumed, each with its 'step'."""
     logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
     if not logs:
         sys.exit(f'error: no */vis_data/scalars.json in {work_dir}; is it the work-dir of a training run?')

@@ -135,3 +135,19 @@ def test_a_log_becomes_numbers_curve_and_picture(work_dir, tmp_path):
     assert [int(row['step']) for row in rows] == list(range(10, 101, 10))
     assert (rows[-1]['loss'], rows[-1]['segm_mAP'], rows[0]['segm_mAP']) == ('0.01', '0.125', '')
     assert (tmp_path / 'x.png').stat().st_size > 1000
+
+
+def test_a_resumed_run_is_one_curve(work_dir, tmp_path):
+    """It was stopped at 100 and resumed from the checkpoint of 80."""
+    records = [{'step': step, 'loss': 2.0, 'lr': 0.1, 'time': 0.5, 'data_time': 0.1} for step in range(90, 121, 10)]
+    records.append({'step': 120, 'coco/bbox_mAP': 0.5})
+    log = tmp_path / '20260101_010000/vis_data/scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('\n'.join(map(json.dumps, records)))
+    result = run('summarise_run.py', work_dir, '--name', 'x', '--out', tmp_path, '--commit', 'abc')
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / 'x.json').read_text())['final'] == {'step': 120, 'bbox_mAP': 0.5}
+    with (tmp_path / 'x.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row['step']) for row in rows] == list(range(10, 121, 10))
+    assert [float(row['loss']) for row in rows[-5:]] == [1 / 80, 2.0, 2.0, 2.0, 2.0]

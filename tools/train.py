@@ -3,6 +3,7 @@
 import argparse
 
 from accumulation import accumulate
+from last_checkpoint import keep_two, last_checkpoint
 from launch import (
     UserError,
     add_shared_arguments,
@@ -16,7 +17,6 @@ from launch import (
 )
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
-from mmengine.runner import find_latest_checkpoint
 from training_runner import SCALES, TrainingRunner
 
 DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16'}
@@ -87,6 +87,7 @@ def main(argv: list[str] | None = None) -> None:
         resume(cfg, args.resume)
     elif cfg.get('load_from'):
         check_weights(cfg.load_from, 'weights (load_from)')
+    keep_two(cfg)
     check_run(cfg)
     fit_to_device(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else TrainingRunner.from_cfg(cfg)
@@ -138,11 +139,12 @@ def resume(cfg: Config, source: str) -> None:
     if source != 'auto':
         cfg.load_from = check_weights(source, 'checkpoint to resume from')
         return
-    latest = find_latest_checkpoint(cfg.work_dir)
-    cfg.load_from = latest and check_weights(latest, 'checkpoint that last_checkpoint in the work-dir names')
+    latest = last_checkpoint(cfg.work_dir)
     if latest is None:
         cfg.resume = False
         say(f'--resume: no checkpoint in {cfg.work_dir}, training starts at the beginning')
+    else:
+        cfg.load_from = check_weights(str(latest), 'checkpoint to resume from')
 
 
 if __name__ == '__main__':

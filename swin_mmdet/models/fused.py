@@ -141,8 +141,9 @@ def run_stage(
     copies = iter(in_dtype(flat if merge is None else [*flat, merge.reduction.weight], step_dtype(x)))
     # what a block hands on besides x: V1 the branch that is pending, V2 x in the dtype of the matrix products
     x, beside = x.contiguous(), None
-    for block, pair, own in zip(stage.blocks, scales, parameters, strict=True):
-        arguments = block, x, beside, pair, own, [next(copies) for _ in own]
+    for index, (block, pair, own) in enumerate(zip(stage.blocks, scales, parameters, strict=True)):
+        # without gradients every block works in the memory of the one before; the stage's own input is the caller's
+        arguments = block, x, beside, pair, own, [next(copies) for _ in own], index > 0
         if stage.with_cp and torch.is_grad_enabled():
             # nothing in it is random; to keep the generators' states would stop the GPU, and no CUDA graph may
             x, beside = checkpoint(run_block, *arguments, use_reentrant=False, preserve_rng_state=False)
@@ -150,7 +151,7 @@ def run_stage(
             x, beside = run_block(*arguments)
     branch, out = None if is_v2 else beside, None
     if norm is not None:
-        x, out = output_norm(x, branch, _numbers(norm), norm_dtype(x))
+        x, out = output_norm(x, branch, _numbers(norm), norm_dtype(x), reuse=True)
     elif branch is not None:
         x = x + scale_branch(branch.values + branch.bias.to(branch.values.dtype), branch.scale)
     if merge is None:
@@ -178,6 +179,7 @@ def _run_block(
     scales: tuple[Tensor | None, Tensor | None],
     factors: Sequence[Tensor],
     copies: Sequence[Tensor],
+    owns_x: bool,
 ) -> tuple[Tensor, Branch]:
     attn, mlp_ = block.attn, block.mlp
     qkv_weight, qkv_bias, proj_weight, fc1_weight, fc2_weight = factors
@@ -193,9 +195,12 @@ def _run_block(
         window_size=attn.window_size,
         shift_size=attn.shift_size,
         scale=(attn.proj.in_features // attn.num_heads) ** -0.5,
+        reuse=owns_x,
     )
     branch = Branch(values, attn.proj.bias, scales[0])
-    x, values = mlp_branch(x, branch, _numbers(block.norm2), fc1_weight, mlp_.fc1.bias, fc2_weight, copies[3:])
+    x, values = mlp_branch(
+        x, branch, _numbers(block.norm2), fc1_weight, mlp_.fc1.bias, fc2_weight, copies[3:], reuse=owns_x
+    )
     return x, Branch(values, mlp_.fc2.bias, scales[1])
 
 
@@ -206,6 +211,7 @@ def _run_block_v2(
     scales: tuple[Tensor | None, Tensor | None],
     factors: Sequence[Tensor],
     copies: Sequence[Tensor],
+    owns_x: bool,
 ) -> tuple[Tensor, Tensor]:
     attn, mlp_ = block.attn, block.mlp
     qkv_weight, qkv_bias, proj_weight, fc1_weight, fc2_weight = factors
@@ -221,9 +227,9 @@ def _run_block_v2(
         window_size=attn.window_size,
         shift_size=attn.shift_size,
     )
-    x, y = post_norm(x, Branch(values, attn.proj.bias, scales[0]), _numbers(block.norm1), dtype)
+    x, y = post_norm(x, Branch(values, attn.proj.bias, scales[0]), _numbers(block.norm1), dtype, reuse=owns_x)
     values = mlp(y, fc1_weight, mlp_.fc1.bias, fc2_weight, copies[3:])
-    return post_norm(x, Branch(values, mlp_.fc2.bias, scales[1]), _numbers(block.norm2), dtype)
+    return post_norm(x, Branch(values, mlp_.fc2.bias, scales[1]), _numbers(block.norm2), dtype, reuse=True)
 
 
 def _numbers(norm: nn.LayerNorm) -> Norm:

@@ -1,16 +1,19 @@
 """The fused operations inside the model: the same maps and gradients, and what must not be passed over."""
 
 import copy
+import gc
 import logging
 import pickle
 
 import pytest
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
 from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 from swin_mmdet.models.fused import why_not_fused_patches, why_not_fused_stage
 from swin_mmdet.ops import log
+from swin_mmdet.ops.residual_branch import linear
 from tests.numerics import assert_model_no_worse_than_eager
 
 pytest.importorskip('triton')
@@ -105,10 +108,79 @@ def test_inference_equals_training():
                 assert torch.equal(value, other)
 
 
+@pytest.mark.parametrize('cls', [SwinTransformer, SwinTransformerV2])
+def test_inference_by_parts(cls, monkeypatch):
+    """So few values at a time that tokens, and images, are many parts."""
+    monkeypatch.setattr(linear, 'PART', 1000)
+    size = {'height': 33, 'width': 61, 'batch': 3}
+    with torch.no_grad():
+        truth, eager, found = (
+            make(backend, cls).to(dtype)(image(**size, dtype=dtype))
+            for backend, dtype in (
+                ('reference', torch.float64), ('reference', torch.float32), ('triton', torch.float32)
+            )
+        )  # fmt: skip
+    assert_model_no_worse_than_eager(found, eager, truth, torch.float32)
+
+
+@pytest.mark.parametrize('cls', [SwinTransformer, SwinTransformerV2])
+def test_inference_leaves_what_others_hold(cls):
+    """Blocks work in each other's memory, but not in that of a stage's input, which a hook may have kept."""
+    model, kept = make('triton', cls), []
+    for module in (model.patch_embed, model.stages[0]):
+        module.register_forward_hook(lambda _module, _inputs, out: kept.extend(out if type(out) is tuple else (out,)))
+    with torch.no_grad():
+        model(image())
+        first = [x.clone() for x in kept]
+        found = model(image())
+    assert len(first) == 3
+    assert all(torch.equal(x, y) for x, y in zip(kept, first, strict=False))
+    assert torch.equal(kept[4], found[0])
+
+
+def peak_bytes(way):
+    """What a call holds at most of what it allocates."""
+    if DEVICE == 'cuda':
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        way()
+        return torch.cuda.max_memory_allocated() - before
+    thresholds = gc.get_threshold()
+    gc.collect()
+    # the interpreter of kernels leaves cycles that hold their arguments
+    gc.set_threshold(50, 2, 1)
+    try:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+            way()
+    finally:
+        gc.set_threshold(*thresholds)
+    events = found.profiler.kineto_results.events()
+    sizes = [(one.start_ns(), one.nbytes()) for one in events if one.name() == '[memory]']
+    return int(torch.tensor([size for _, size in sorted(sizes)]).cumsum(0).max())
+
+
+@pytest.mark.parametrize('cls', [SwinTransformer, SwinTransformerV2])
+def test_peak_of_inference(cls, monkeypatch):
+    """Of a stage: x, the branch and the result, or V2's next branch, and of the widest maps a part.
+
+    It is 7 with the whole of those, and with the first block's maps beside the second's.
+    """
+    model = make('triton', cls)
+    stage, x = model.stages[0], torch.randn(8, 16, 32, 16, device=DEVICE)
+    monkeypatch.setattr(linear, 'PART', x.numel() // 2)
+    with torch.no_grad():
+        stage(x, model.norm0, None)
+        peak = peak_bytes(lambda: stage(x, model.norm0, None)) / x.nbytes
+    assert 3 <= peak <= 4.5
+
+
 def test_an_empty_batch_keeps_the_graph():
     found = maps_and_gradients(make('triton'), image(batch=0))
     assert found[0].shape[0] == 0
     assert all(grad is not None and not grad.any() for grad in found[2:])
+    with torch.no_grad():
+        assert [x.shape for x in make('triton')(image(batch=0))] == [x.shape for x in found[:2]]
 
 
 def test_a_batch_may_be_used_twice_before_backward():

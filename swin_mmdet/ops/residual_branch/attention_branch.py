@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from swin_mmdet.ops.residual_branch.linear import weight_gradient
+from swin_mmdet.ops.residual_branch.linear import linear_into, parts, weight_gradient
 from swin_mmdet.ops.residual_branch.pieces import NO_BRANCH, Branch, Norm
 
 
@@ -27,6 +27,7 @@ def attention_branch(
     window_size: int,
     shift_size: int,
     scale: float,
+    reuse: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Add the branch that is pending, normalise, attend in windows, project.
 
@@ -36,6 +37,8 @@ def attention_branch(
         bias_table: [(2 * window_size - 1)**2, h].
         copies: of `qkv_weight`, `qkv_bias` and `proj_weight` in the step's dtype, that of the matrix products.
         window_size, shift_size, scale: as of `shifted_window_attention`.
+        reuse: without gradients, the results may take the memory of the branch's values and, if there is a branch,
+            of `x`.
 
     Returns:
         x with its branch, and the projection without its bias: [B, H, W, C] each.
@@ -47,8 +50,8 @@ def attention_branch(
         )
     from swin_mmdet.ops.residual_branch.triton_launch import norm_forward
 
-    x, y = norm_forward(x, branch, norm, copies[0].dtype)
-    return x, _attend(y, bias_table, None, copies, geometry)[0]
+    x, y = norm_forward(x, branch, norm, copies[0].dtype, reuse=reuse)
+    return x, _attend_by_parts(y, bias_table, None, copies, geometry, y)
 
 
 def attention(
@@ -72,19 +75,41 @@ def attention(
         return _Attention.apply(
             y, qkv_weight, qkv_bias, bias_table, cosine_scale, proj_weight, copies, geometry
         )
-    return _attend(y, bias_table, cosine_scale, copies, geometry)[0]
+    return _attend_by_parts(y, bias_table, cosine_scale, copies, geometry, torch.empty_like(y))
+
+
+def _attend_by_parts(
+    y: Tensor,
+    bias_table: Tensor,
+    cosine_scale: Tensor | None,
+    copies: Sequence[Tensor],
+    geometry: tuple,
+    out: Tensor,
+) -> Tensor:
+    """The projection in the memory of `out`, which may be y; the qkv map is made of some images at a time."""
+    number = min(max(1, len(y)), parts(y[..., 0].numel(), len(copies[0])))
+    for part, result in zip(y.chunk(number), out.chunk(number), strict=True):
+        linear_into(result, _mix(part, bias_table, cosine_scale, copies, geometry)[0], copies[2])
+    return out
 
 
 def _attend(
     y: Tensor, bias_table: Tensor, cosine_scale: Tensor | None, copies: Sequence[Tensor], geometry: tuple
 ) -> tuple[Tensor, Tensor]:
     """The projection, and the qkv map for backward."""
+    out, qkv = _mix(y, bias_table, cosine_scale, copies, geometry)
+    return F.linear(out, copies[2]), qkv
+
+
+def _mix(
+    y: Tensor, bias_table: Tensor, cosine_scale: Tensor | None, copies: Sequence[Tensor], geometry: tuple
+) -> tuple[Tensor, Tensor]:
+    """What the heads gather, and the qkv map."""
     from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_forward
 
-    qkv_weight, qkv_bias, proj_weight = copies
+    qkv_weight, qkv_bias, _ = copies
     qkv = F.linear(y, qkv_weight, qkv_bias)
-    out = launch_forward(qkv, bias_table, qkv_bias, cosine_scale, *geometry)
-    return F.linear(out, proj_weight), qkv
+    return launch_forward(qkv, bias_table, qkv_bias, cosine_scale, *geometry), qkv
 
 
 def _attend_backward(

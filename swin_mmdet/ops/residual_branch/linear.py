@@ -7,6 +7,9 @@ from torch import Tensor
 
 from swin_mmdet.ops.flat import cut, flat_numel
 
+# values of the widest map that is made at a time where nothing keeps it for backward: 64 MiB in half precision, which
+# is still many times what fills a GPU
+PART = 2**25
 # since torch 2.8, on GPUs: half factors with their float32 sum as it is
 _MM_TAKES_OUT_DTYPE = 'dtype' in torch.ops.aten.mm.overloads()
 
@@ -20,6 +23,16 @@ def in_dtype(parameters: Sequence[Tensor], dtype: torch.dtype) -> Sequence[Tenso
     with torch.no_grad():
         torch._foreach_copy_(copies, parameters)
     return copies
+
+
+def parts(rows: int, width: int) -> int:
+    """Into how many parts rows go whose widest map is so wide."""
+    return max(1, -(-rows * width // PART))
+
+
+def linear_into(out: Tensor, y: Tensor, weight: Tensor) -> None:
+    """y [..., N] times weight [C, N], written to the memory of `out` [..., C]; without gradients."""
+    torch.mm(y.view(-1, y.shape[-1]), weight.t(), out=out.view(-1, out.shape[-1]))
 
 
 def weight_gradient(dy: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:

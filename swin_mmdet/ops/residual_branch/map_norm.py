@@ -51,8 +51,17 @@ class _PatchNorm(torch.autograd.Function):
         return None, dweight, dbias, sums[0].to(norm_weight.dtype), sums[1].to(norm_bias.dtype), None, None, None
 
 
-def output_norm(x: Tensor, branch: Branch | None, norm: Norm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Add the branch that is pending, if any: x [B, H, W, C], and its norm as a map of `dtype`, [B, C, H, W]."""
+def output_norm(
+    x: Tensor, branch: Branch | None, norm: Norm, dtype: torch.dtype, *, reuse: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Add the branch that is pending, if any: x [B, H, W, C], and its norm as a map of `dtype`, [B, C, H, W].
+
+    With `reuse`, and without gradients, the first takes the memory of `x`.
+    """
+    if not torch.is_grad_enabled():
+        from swin_mmdet.ops.residual_branch.triton_launch import norm_forward
+
+        return norm_forward(x, branch, norm, dtype, channels_first=True, reuse=reuse)
     return _OutputNorm.apply(x, *(branch or NO_BRANCH), *norm, dtype)
 
 

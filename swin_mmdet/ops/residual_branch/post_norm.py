@@ -7,8 +7,17 @@ from torch.autograd.function import once_differentiable
 from swin_mmdet.ops.residual_branch.pieces import Branch, Norm
 
 
-def post_norm(x: Tensor, branch: Branch, norm: Norm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """x + scale * norm(values + bias): [B, H, W, C], and the same in `dtype`, that of the matrix products."""
+def post_norm(
+    x: Tensor, branch: Branch, norm: Norm, dtype: torch.dtype, *, reuse: bool = False
+) -> tuple[Tensor, Tensor]:
+    """x + scale * norm(values + bias): [B, H, W, C], and the same in `dtype`, that of the matrix products.
+
+    With `reuse`, and without gradients, they may take the memory of `x` and of the branch's values.
+    """
+    if not torch.is_grad_enabled():
+        from swin_mmdet.ops.residual_branch.triton_launch import post_norm_forward
+
+        return post_norm_forward(x, branch, norm, dtype, reuse=reuse)
     return _PostNorm.apply(x, *branch, *norm, dtype)
 
 

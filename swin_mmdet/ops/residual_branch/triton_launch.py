@@ -41,11 +41,19 @@ def norm_forward(
     *,
     merge: bool = False,
     channels_first: bool = False,
+    reuse: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """x [B, H, W, C] with its branch added, and its norm: [B, H, W, C], merged [B, H/2, W/2, 4C] or [B, C, H, W]."""
+    """x [B, H, W, C] with its branch added, and its norm: [B, H, W, C], merged [B, H/2, W/2, 4C] or [B, C, H, W].
+
+    With `reuse` they take the memory of `x` and of the branch's values where they fit: a tile is read before it is
+    written, and by one program.
+    """
     plan = _plan(x.shape, norm.weight.shape[0], merge, channels_first)
-    y = torch.empty(plan.y_shape, dtype=y_dtype, device=x.device)
-    x_out = x if branch is None else torch.empty_like(x)
+    x_out = x if branch is None or reuse else torch.empty_like(x)
+    if reuse and branch is not None and branch.values.dtype == y_dtype and not (merge or channels_first):
+        y = branch.values
+    else:
+        y = torch.empty(plan.y_shape, dtype=y_dtype, device=x.device)
     if y.numel():
         values, branch_bias, scale = _arguments(x, branch)
         with on_device_of(x):
@@ -94,11 +102,16 @@ def norm_backward(
     return NormGradients(dx, dbranch, y, total)
 
 
-def post_norm_forward(x: Tensor, branch: Branch, norm: Norm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """x [B, H, W, C] with the norm of its branch added, and the same in `dtype`."""
+def post_norm_forward(
+    x: Tensor, branch: Branch, norm: Norm, dtype: torch.dtype, *, reuse: bool = False
+) -> tuple[Tensor, Tensor]:
+    """x [B, H, W, C] with the norm of its branch added, and the same in `dtype`; `reuse` as of `norm_forward`."""
     plan = _plan(x.shape, x.shape[3], False, False)
-    x_out = torch.empty_like(x)
-    low = x_out if dtype == x.dtype else torch.empty_like(x, dtype=dtype)
+    x_out = x if reuse else torch.empty_like(x)
+    if dtype == x.dtype:
+        low = x_out
+    else:
+        low = branch.values if reuse and branch.values.dtype == dtype else torch.empty_like(x, dtype=dtype)
     if x.numel():
         with on_device_of(x):
             post_norm_forward_kernel[(plan.tiles,)](

@@ -36,8 +36,8 @@ from swin_mmdet.ops.to_device import to_device
 class BatchedCascadeTraining:
     """Goes before mmdet's `CascadeRoIHead`, or HTC's, in the bases of a class: the same losses, found in one go.
 
-    The host waits for a GPU once a stage, to learn how many masks it has; by then that has arrived. What
-    `_why_not_batched` names is left to mmdet, and logged.
+    The host waits for a GPU once a stage, to learn how many masks it has; by then that has arrived. A batch norm in a
+    box head makes it wait as well. What `_why_not_batched` names is left to mmdet, and logged.
     """
 
     # whether a stage's masks are of the boxes that it predicts, not of those that it was given; HTC sets it

@@ -119,7 +119,7 @@ def losses_and_gradients(head, proposals, instances, metas, size, semantic_maps=
 def assert_trained_alike(ours, theirs, data, samplings, monkeypatch):
     """Losses and gradients of maps and parameters, where both sample the same regions, `samplings` times.
 
-    `data` is what `losses_and_gradients` takes after proposals.
+    `data` is what `losses_and_gradients` takes after proposals. Returns the losses.
     """
     instances, _, size, *_ = data
     proposals = proposals_of(instances, size)
@@ -140,3 +140,4 @@ def assert_trained_alike(ours, theirs, data, samplings, monkeypatch):
     for one, other in zip(gradients, expected_gradients, strict=True):
         largest = other.nan_to_num().abs().max().item()
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * max(1, largest), equal_nan=True)
+    return expected

@@ -1,118 +1,15 @@
-"""mmdet's cascade of R-CNN heads for a batch at once: boxes are refined where they are."""
+"""mmdet's cascade of R-CNN heads for a batch at once."""
 
-from collections.abc import Sequence
-from functools import partial
-
-import torch
 from mmdet.models.roi_heads import CascadeRoIHead as MMDetCascadeRoIHead
-from mmdet.models.roi_heads.bbox_heads import BBoxHead
-from mmdet.models.utils import unpack_gt_instances
-from mmdet.structures import SampleList
-from mmengine.structures import InstanceData
-from torch import Tensor
 
-from swin_mmdet.detectors.batch import gather_objects
-from swin_mmdet.detectors.matching import coding_of, why_not_matched
+from swin_mmdet.detectors.cascade_training import BatchedCascadeTraining
 from swin_mmdet.detectors.prediction import BatchedCascadePrediction
-from swin_mmdet.detectors.region_losses import (
-    box_loss,
-    mask_loss,
-    own_deltas,
-    positive_regions,
-    why_not_box_loss,
-    why_not_mask_loss,
-)
-from swin_mmdet.detectors.sampled_regions import (
-    CountsOnTheWay,
-    SampledRegions,
-    boxes_of,
-    classify_used,
-    sample_regions,
-)
-from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
-from swin_mmdet.ops.log import log_once
-from swin_mmdet.ops.roi_align import channels_innermost
-from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.registry import MODELS
 
 
 @MODELS.register_module()
-class CascadeRoIHead(BatchedCascadePrediction, MMDetCascadeRoIHead):
+class CascadeRoIHead(BatchedCascadeTraining, BatchedCascadePrediction, MMDetCascadeRoIHead):
     """mmdet's `CascadeRoIHead`, of Cascade (Mask) R-CNN: same parameters, arguments, losses and detections.
 
     What is set otherwise (another assigner, sampler, loss or head) trains or predicts as in mmdet; the log says so.
     """
-
-    def loss(
-        self, x: Sequence[Tensor], rpn_results_list: Sequence[InstanceData], batch_data_samples: SampleList
-    ) -> dict[str, Tensor]:
-        """The losses of each stage, such as `s0.loss_cls`; arguments as in mmdet."""
-        instances, ignored, metas = unpack_gt_instances(batch_data_samples)
-        reason = self._why_not_batched(ignored)
-        if reason is not None:
-            log_once(f'CascadeRoIHead: training as in mmdet: {reason}')
-            return super().loss(x, list(rpn_results_list), batch_data_samples)
-        objects = gather_objects(instances)
-        x = channels_innermost(x)
-        boxes, valid = boxes_of(rpn_results_list)
-        shapes = to_device([meta['img_shape'][:2] for meta in metas], boxes)
-        losses, waiting = {}, []
-        for stage, (weight, head, config) in enumerate(
-            zip(self.stage_loss_weights, self.bbox_head, self.train_cfg, strict=True)
-        ):
-            self.current_stage = stage
-            regions = sample_regions(
-                boxes, valid, objects, self.bbox_assigner[stage], self.bbox_sampler[stage], head.num_classes
-            )
-            rois = regions.rois()
-            found = classify_used(head, partial(self._bbox_forward, stage, x), rois, regions)
-            own = box_loss(head, *found, regions, objects, config.pos_weight)
-            losses |= _of_stage(stage, own, weight)
-            if self.with_mask:
-                waiting.append((stage, weight, config, regions, rois, CountsOnTheWay(regions)))
-            if stage < self.num_stages - 1:
-                boxes, valid = refine(head, *found, regions, shapes)
-        # last, for then their counts have arrived
-        for stage, weight, config, regions, rois, on_the_way in waiting:
-            counts = on_the_way.wait()
-            positive = positive_regions(regions, counts)
-            predicted = self._mask_forward(stage, x, rois[positive])['mask_preds']
-            own = mask_loss(self.mask_head[stage], predicted, regions, positive, counts, instances, config)
-            losses |= _of_stage(stage, own, weight)
-        return losses
-
-    def _why_not_batched(self, ignored: Sequence[InstanceData]) -> str | None:
-        """None when training is that of Cascade (Mask) R-CNN, else why in words."""
-        if not self.with_bbox:
-            return 'there is no box head'
-        for stage, head in enumerate(self.bbox_head):
-            assigner, sampler = self.bbox_assigner[stage], self.bbox_sampler[stage]
-            reason = why_not_matched(assigner, sampler, ignored) or why_not_box_loss(head)
-            if reason is None and self.with_mask:
-                reason = why_not_mask_loss(self.mask_head[stage], self.train_cfg[stage])
-            if reason is not None:
-                return reason
-        return None
-
-
-def _of_stage(stage: int, losses: dict[str, Tensor], weight: float) -> dict[str, Tensor]:
-    """With the stage in their names, and losses times its weight."""
-    return {f's{stage}.{name}': x * weight if 'loss' in name else x for name, x in losses.items()}
-
-
-@torch.no_grad()
-def refine(
-    head: BBoxHead, scores: Tensor, deltas: Tensor, regions: SampledRegions, shapes: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The next stage's boxes [B, K, 4] and which there are [B, K]: those of objects themselves are not among them.
-
-    scores [B*K, classes + 1], deltas [B*K, n], shapes [B, 2] of the images.
-    """
-    best = scores[:, : head.num_classes].argmax(1).view_as(regions.labels)
-    labels = torch.where(regions.assigned > 0, regions.labels, best)
-    coding = coding_of(head.bbox_coder)
-    boxes = decode_boxes(regions.boxes, own_deltas(head, deltas, labels), coding.means, coding.stds, coding.most)
-    if coding.clip:
-        boxes = clip_boxes(boxes, shapes)
-    valid = (regions.assigned >= 0) & ~regions.is_object
-    return boxes.masked_fill(~valid[..., None], 0), valid

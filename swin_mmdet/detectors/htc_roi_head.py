@@ -1,21 +1,25 @@
-"""mmdet's hybrid task cascade with predictions for a batch at once."""
+"""mmdet's hybrid task cascade (arXiv 1901.07518) for a batch at once."""
 
 from collections.abc import Sequence
 
+import torch
 from mmdet.models.roi_heads import HybridTaskCascadeRoIHead as MMDetHybridTaskCascadeRoIHead
 from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from swin_mmdet.detectors.cascade_training import BatchedCascadeTraining
 from swin_mmdet.detectors.prediction import BatchedCascadePrediction
+from swin_mmdet.ops.roi_align import channels_innermost
 from swin_mmdet.registry import MODELS
 
 
 @MODELS.register_module()
-class HybridTaskCascadeRoIHead(BatchedCascadePrediction, MMDetHybridTaskCascadeRoIHead):
+class HybridTaskCascadeRoIHead(BatchedCascadeTraining, BatchedCascadePrediction, MMDetHybridTaskCascadeRoIHead):
     """mmdet's `HybridTaskCascadeRoIHead`, of HTC: same parameters, arguments, losses and detections.
 
-    Training is mmdet's. What is set otherwise (another NMS or head) predicts as in mmdet; the log says so.
+    What is set otherwise (another assigner, sampler, loss or head, `interleaved` without masks) trains or predicts as
+    in mmdet; the log says so.
     """
 
     def loss(
@@ -34,6 +38,15 @@ class HybridTaskCascadeRoIHead(BatchedCascadePrediction, MMDetHybridTaskCascadeR
                         "set data_prefix['seg'] and LoadAnnotations(with_seg=True), or semantic_head=None"
                     )
         return super().loss(x, rpn_results_list, batch_data_samples)
+
+    def _before_stages(self, x: Sequence[Tensor], samples: SampleList) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """`loss_semantic_seg` and `semantic_feat` [B, C, H, W], where there is a semantic branch."""
+        if not self.with_semantic:
+            return {}, {}
+        predicted, features = self.semantic_head(x)
+        maps = torch.stack([sample.gt_sem_seg.sem_seg for sample in samples])
+        losses = {'loss_semantic_seg': self.semantic_head.loss(predicted, maps)}
+        return losses, {'semantic_feat': channels_innermost([features])[0]}
 
     def predict_mask(
         self,

@@ -1,30 +1,31 @@
 """Training of R-CNN heads against mmdet's, with the same weights and the same sampled regions."""
 
-import copy
-
 import pytest
 import torch
 
 import swin_mmdet.compat  # noqa: F401
 
 # isort: split
-import numpy as np
 from mmdet.models.roi_heads import CascadeRoIHead as MMDetCascadeRoIHead
 from mmdet.models.roi_heads import StandardRoIHead as MMDetStandardRoIHead
-from mmdet.structures import DetDataSample
-from mmdet.structures.mask import BitmapMasks
-from mmengine.config import ConfigDict
-from mmengine.structures import InstanceData
 
-from swin_mmdet.datasets import PackedMasks
-from swin_mmdet.detectors import CascadeRoIHead, StandardRoIHead, sampled_regions, standard_roi_head
-from swin_mmdet.detectors.batch import BatchedProposals
-from tests.detectors.cases import COUNTS, DEVICE, SameSampler, images, record
+from swin_mmdet.detectors import CascadeRoIHead, StandardRoIHead, cascade_training, standard_roi_head
+from tests.detectors.cases import COUNTS
+from tests.detectors.roi_heads import (
+    GIOU,
+    L1,
+    MASK,
+    assert_trained_alike,
+    box_head,
+    extractor,
+    ground_truth,
+    losses_and_gradients,
+    proposals_of,
+    train_config,
+    twins,
+)
 
-CLASSES = 3
-STRIDES = [4, 8, 16]
-GIOU = {'type': 'GIoULoss', 'loss_weight': 2.0}
-L1 = {'type': 'L1Loss'}
+HEADS = {'standard': (StandardRoIHead, MMDetStandardRoIHead), 'cascade': (CascadeRoIHead, MMDetCascadeRoIHead)}
 
 
 @pytest.fixture(autouse=True)
@@ -32,105 +33,22 @@ def _exact(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
 
 
-def train_config(iou=0.5, number=48):
-    thresholds = dict.fromkeys(('pos_iou_thr', 'neg_iou_thr', 'min_pos_iou'), iou)
-    assigner = {'type': 'MaxIoUAssigner', 'match_low_quality': False, **thresholds}
-    sampler = {'type': 'RandomSampler', 'num': number, 'pos_fraction': 0.25, 'add_gt_as_proposals': True}
-    return {'assigner': assigner, 'sampler': sampler, 'mask_size': 14, 'pos_weight': -1}
-
-
-def box_head(agnostic, loss_bbox=L1):
-    # where there are several stages one of them may find fewer regions than it samples
-    norm = {'num_shared_convs': 1, 'conv_out_channels': 8, 'norm_cfg': {'type': 'BN'}} if loss_bbox is GIOU else {}
-    return norm | {
-        'type': 'ConvFCBBoxHead', 'num_shared_fcs': 1, 'in_channels': 8, 'fc_out_channels': 16, 'roi_feat_size': 3,
-        'num_classes': CLASSES, 'reg_class_agnostic': agnostic, 'reg_decoded_bbox': loss_bbox is GIOU,
-        'bbox_coder': {'type': 'DeltaXYWHBBoxCoder', 'target_stds': [0.1, 0.1, 0.2, 0.2]},
-        'loss_cls': {'type': 'CrossEntropyLoss', 'loss_weight': 1.5}, 'loss_bbox': loss_bbox,
-    }  # fmt: skip
-
-
-def extractor(size, scope=''):
-    layer = {'type': 'RoIAlign', 'output_size': size, 'sampling_ratio': 0}
-    return {
-        'type': f'{scope}SingleRoIExtractor', 'roi_layer': layer, 'out_channels': 8, 'featmap_strides': STRIDES,
-        'finest_scale': 14,
-    }  # fmt: skip
-
-
-MASK = {'type': 'FCNMaskHead', 'num_convs': 1, 'in_channels': 8, 'conv_out_channels': 8, 'num_classes': CLASSES}
-
-
 def make(kind, with_mask, agnostic=False, loss_bbox=L1):
     """Ours and mmdet's, of the same weights."""
-    torch.manual_seed(0)
-    made = []
-    heads = (StandardRoIHead, MMDetStandardRoIHead) if kind == 'standard' else (CascadeRoIHead, MMDetCascadeRoIHead)
-    for cls, scope in zip(heads, ('swin_mmdet.', ''), strict=True):
+
+    def options(scope):
         options = {'bbox_roi_extractor': extractor(3, scope)}
         if with_mask:
             options |= {'mask_roi_extractor': extractor(7, scope), 'mask_head': MASK}
         if kind == 'standard':
-            options |= {'bbox_head': box_head(agnostic, loss_bbox), 'train_cfg': train_config()}
-        else:
-            options |= {
-                'num_stages': 2, 'stage_loss_weights': [1, 0.5],
-                'bbox_head': [box_head(agnostic, loss_bbox)] * 2,
-                'train_cfg': [train_config(0.4), train_config(0.5)],
-            }  # fmt: skip
-        head = cls(**ConfigDict(copy.deepcopy(options))).to(DEVICE)
-        for parameter in head.parameters():
-            torch.nn.init.normal_(parameter, std=0.1)
-        made.append(head)
-    ours, theirs = made
-    theirs.load_state_dict(ours.state_dict())
-    return ours, theirs
+            return options | {'bbox_head': box_head(agnostic, loss_bbox), 'train_cfg': train_config()}
+        return options | {
+            'num_stages': 2, 'stage_loss_weights': [1, 0.5],
+            'bbox_head': [box_head(agnostic, loss_bbox)] * 2,
+            'train_cfg': [train_config(0.4), train_config(0.5)],
+        }  # fmt: skip
 
-
-def ground_truth(kind, shapes, packed):
-    instances, metas, size = images(kind, shapes, CLASSES)
-    generator = np.random.default_rng(0)
-    for image in instances:
-        # squares: where every pixel is drawn, half of the targets lie so near their threshold that rounding decides
-        drawn = generator.integers(2, size=(len(image.bboxes), *(-(-side // 16) for side in size)), dtype=np.uint8)
-        drawn = drawn.repeat(16, 1).repeat(16, 2)[:, : size[0], : size[1]]
-        bitmap = BitmapMasks(np.ascontiguousarray(drawn), *size)
-        image.masks = PackedMasks.from_bitmap(bitmap).to(DEVICE) if packed else bitmap
-    return instances, metas, size
-
-
-def proposals_of(instances, size, count=90):
-    """Boxes everywhere and boxes around the objects."""
-    generator = torch.Generator().manual_seed(2)
-    found = []
-    for image in instances:
-        corners = torch.rand(count, 2, 2, generator=generator) * torch.tensor([size[1], size[0]])
-        boxes = torch.cat([corners.amin(1), corners.amax(1)], 1).to(DEVICE)
-        near = image.bboxes[:20] + 2 * torch.randn(len(image.bboxes[:20]), 4, generator=generator).to(DEVICE)
-        found.append(torch.cat([near, boxes])[:count])
-    return found
-
-
-def losses_and_gradients(head, proposals, instances, metas, size, batched):
-    generator = torch.Generator().manual_seed(1)
-    maps = [
-        torch.randn(2, 8, -(-size[0] // s), -(-size[1] // s), generator=generator).to(DEVICE).requires_grad_()
-        for s in STRIDES
-    ]
-    head.zero_grad()
-    samples = [
-        DetDataSample(gt_instances=image, ignored_instances=image[:0], metainfo=meta)
-        for image, meta in zip(instances, metas, strict=True)
-    ]
-    given = [InstanceData(bboxes=boxes, scores=boxes[:, 0]) for boxes in proposals]
-    if batched:
-        boxes = torch.stack(proposals)
-        given = BatchedProposals(boxes, boxes[..., 0], torch.ones_like(boxes[..., 0], dtype=torch.bool))
-    losses = head.loss(maps, given, samples)
-    sum(x.sum() for name, x in losses.items() if 'loss' in name).backward()
-    zero = torch.zeros(())
-    gradients = [x.grad if x.grad is not None else zero for x in (*maps, *head.parameters())]
-    return losses, gradients
+    return twins(options, HEADS[kind])
 
 
 @pytest.mark.parametrize('kind', COUNTS)
@@ -150,26 +68,8 @@ def test_losses_and_gradients_are_those_of_mmdet(
     head, with_mask, agnostic, loss_bbox, packed, shapes, kind, monkeypatch
 ):
     ours, theirs = make(head, with_mask, agnostic, loss_bbox)
-    instances, metas, size = ground_truth(kind, shapes, packed)
-    proposals = proposals_of(instances, size)
-    drawn = record(sampled_regions, monkeypatch)
-    found, gradients = losses_and_gradients(ours, proposals, instances, metas, size, batched=True)
-    stages = 1 if head == 'standard' else 2
-    assert len(drawn) == 2 * stages
-    if head == 'standard':
-        theirs.bbox_sampler = SameSampler(theirs.bbox_sampler, drawn)
-    else:
-        theirs.bbox_sampler = [SameSampler(one, drawn) for one in theirs.bbox_sampler]
-    expected, expected_gradients = losses_and_gradients(theirs, proposals, instances, metas, size, batched=False)
-    assert not drawn
-    assert set(found) == set(expected)
-    for name, one in found.items():
-        # an object without a size has targets without bounds: mmdet's are not numbers either
-        sums = {'rtol': 1e-5, 'atol': 1e-5, 'equal_nan': True, 'msg': lambda text, name=name: f'{name}: {text}'}
-        torch.testing.assert_close(one.sum(), expected[name].sum(), **sums)
-    for one, other in zip(gradients, expected_gradients, strict=True):
-        largest = other.nan_to_num().abs().max().item()
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-5 * max(1, largest), equal_nan=True)
+    samplings = 1 if head == 'standard' else 2
+    assert_trained_alike(ours, theirs, ground_truth(kind, shapes, packed), samplings, monkeypatch)
 
 
 def test_fewer_proposals_than_are_sampled_and_lists_of_them():
@@ -181,12 +81,19 @@ def test_fewer_proposals_than_are_sampled_and_lists_of_them():
     assert losses['loss_mask'] > 0
 
 
-def test_what_it_cannot_do_is_mmdet_s_and_said(monkeypatch):
+@pytest.mark.parametrize(
+    ('kind', 'module', 'loss'),
+    [
+        ('standard', standard_roi_head, 'loss_cls'),
+        ('cascade', cascade_training, 's1.loss_cls'),
+    ],
+)
+def test_what_it_cannot_do_is_mmdet_s_and_said(kind, module, loss, monkeypatch):
     said = []
-    monkeypatch.setattr(standard_roi_head, 'log_once', said.append)
-    ours, _ = make('standard', False)
-    ours.bbox_head.loss_cls.use_sigmoid = True
+    monkeypatch.setattr(module, 'log_once', said.append)
+    ours, _ = make(kind, False)
+    (ours.bbox_head[-1] if kind == 'cascade' else ours.bbox_head).loss_cls.use_sigmoid = True
     instances, metas, size = ground_truth('some', ((96, 128), (96, 128)), True)
     losses, _ = losses_and_gradients(ours, proposals_of(instances, size), instances, metas, size, batched=True)
-    assert losses['loss_cls'] > 0
-    assert 'loss_cls' in said[0]
+    assert losses[loss] > 0
+    assert said[0].startswith(f'{type(ours).__name__}: training as in mmdet: loss_cls')

@@ -41,6 +41,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 OURS = {
     'mask-rcnn': 'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
     'cascade-mask-rcnn': 'swin/cascade-mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
+    'htc': 'htc/htc-without-semantic_swin-t-p4-w7_fpn_1x_coco.py',
 }
 # images of a batch, height, width, objects of an image
 CASES = {'2x800x1344': (2, 800, 1344, 10), '8x512x512': (8, 512, 512, 27), '8x800x1344': (8, 800, 1344, 10)}
@@ -113,9 +114,13 @@ def spread_weights(model: nn.Module) -> None:
     """Random weights, those of neck and heads the same for every peer, with class scores that differ."""
     torch.manual_seed(0)
     for name, parameter in model.named_parameters():
-        if not name.startswith('backbone') and parameter.dim() > 1:
+        if name.startswith('backbone'):
+            continue
+        if parameter.dim() > 1:
             gain = 3 if 'fc_cls' in name else 0.3 if 'fc_reg' in name or 'rpn_reg' in name else 1
             nn.init.normal_(parameter, std=gain * parameter[0].numel() ** -0.5)
+        elif name.endswith('bias'):
+            nn.init.zeros_(parameter)
 
 
 class Detector:

@@ -257,6 +257,21 @@ def parts_table(here: Path) -> str:
     return markdown(names, rows) if rows else NOT_YET
 
 
+def neck_and_heads_table(here: Path) -> str:
+    """What `neck_and_heads.py` measured, a row for each way."""
+    blocks = []
+    names = 'step', 'way', 'ms', 'to the first', 'GPU ms', 'kernels', 'peak GiB', 'first step, s', 'a new size, s'
+    for path, rows in read_all('neck_and_heads-*.csv').items():
+        cells = []
+        for row in rows:
+            times = f'{float(row["median ms"]):.1f}', f'{float(row["to as it is"]):.2f}', f'{float(row["GPU ms"]):.1f}'
+            waits = (f'{float(row[name]):.1f}' for name in ('first step s', 'new size s'))
+            peak = f'{float(row["peak MiB"]) / 1024:.1f}'
+            cells.append((', '.join(detector_case(row)), row['way'], *times, row['kernels'], peak, *waits))
+        blocks.append(f'{link(device_of(rows[0]), path, here)}:\n\n{markdown(names, cells)}')
+    return '\n\n'.join(blocks) or NOT_YET
+
+
 def data_table(here: Path) -> str:
     """What `data.py` measured of the pipeline, a row for each step; its decoders are in the file alone."""
     blocks = []
@@ -308,6 +323,7 @@ TABLES = {
     'parts': parts_table,
     'formats': formats_table,
     'memory': memory_table,
+    'neck_and_heads': neck_and_heads_table,
     'runs': runs_table,
     'speed': speed_table,
     'time': time_table,

@@ -32,7 +32,7 @@ def results(tmp_path, monkeypatch):
     return render_tables.RESULTS
 
 
-@pytest.mark.parametrize('name', ['attention', 'backbone', 'backbone_memory', 'speed', 'time'])
+@pytest.mark.parametrize('name', ['attention', 'backbone', 'backbone_memory', 'neck_and_heads', 'speed', 'time'])
 def test_a_table_without_files_says_so(name, results):
     text = f'before\n<!-- table {name} -->\n<!-- end {name} -->\nafter'
     filled = f'before\n<!-- table {name} -->\nNot measured yet.\n<!-- end {name} -->\nafter'
@@ -96,6 +96,20 @@ def test_where_the_time_goes_becomes_a_table(results):
     assert render_tables.time_table(results.parent).splitlines()[4:] == [
         '| GELU | 12 | 400 | 0.40 | 100 | 0.25 | `gelu_forward_kernel` |',
         '| waiting | 0 | 600 | 0.60 |  |  |  |',
+    ]
+
+
+def test_ways_of_neck_and_heads_become_a_table(results):
+    case = {'detector': 'mask-rcnn', 'mode': 'train', 'batch': 2, 'height': 800, 'width': 1344, 'objects': 10}
+    names = ('way', 'median ms', 'to as it is', 'GPU ms', 'kernels', 'peak MiB', 'first step s', 'new size s')
+    found = [
+        ('as it is', 40.0, 1.0, 21.0, 1500, 2048.0, 0.5, 0.1),
+        ('compiled', 38.0, 0.95, 20.0, 1400, 2048.0, 60.0, 30.0),
+    ]
+    write_rows(results / 'neck_and_heads-x.csv', [case | dict(zip(names, row)) | WHERE for row in found])
+    assert render_tables.neck_and_heads_table(results.parent).splitlines()[4:] == [
+        '| mask-rcnn, train, 2 x 800x1344, 10 objects | as it is | 40.0 | 1.00 | 21.0 | 1500 | 2.0 | 0.5 | 0.1 |',
+        '| mask-rcnn, train, 2 x 800x1344, 10 objects | compiled | 38.0 | 0.95 | 20.0 | 1400 | 2.0 | 60.0 | 30.0 |',
     ]
 
 

@@ -1,0 +1,111 @@
+"""The benchmarks of whole detectors: what they compare is the same detector."""
+
+import csv
+
+import detector
+import harness
+import neck_and_heads
+import pytest
+import torch
+from mmengine.model import BaseModel
+from torch import nn
+
+CASE = (1, 64, 96, 3)
+
+
+@pytest.fixture
+def on_cpu(monkeypatch):
+    """The scripts' own GPU calls do nothing, and times are the CPU's."""
+    for cls in (nn.Module, BaseModel):
+        monkeypatch.setattr(cls, 'cuda', lambda self: self)
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda self: self)
+    monkeypatch.setattr(torch.cuda, 'synchronize', lambda: None)
+    monkeypatch.setattr(torch.cuda, 'empty_cache', lambda: None)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """One block a stage, one small case, and full precision, as mixed precision wants a GPU."""
+    whole = detector.model_config
+
+    def config(name, peer):
+        cfg = whole(name, peer)
+        backbone = cfg.model.backbone
+        backbone.depths = (1, 1, 1, 1)
+        if backbone.pop('arch', None):
+            backbone.update(embed_dims=96, num_heads=(3, 6, 12, 24))
+        cfg.optim_wrapper.type = 'OptimWrapper'
+        for key in ('dtype', 'loss_scale'):
+            cfg.optim_wrapper.pop(key, None)
+        return cfg
+
+    monkeypatch.setattr(detector, 'model_config', config)
+    monkeypatch.setattr(detector, 'CASES', {'small': CASE})
+
+
+@pytest.mark.parametrize('name', detector.OURS)
+@pytest.mark.usefixtures('on_cpu', 'small')
+def test_the_peers_are_one_detector(name):
+    """mmdet's parts and ours have the same parameters outside the backbone, and both step."""
+    ours, theirs = (detector.Detector(name, peer, CASE, 'infer') for peer in ('ours', 'mmdet'))
+    states = (one.model.state_dict() for one in (ours, theirs))
+    heads = [{key: x for key, x in state.items() if not key.startswith('backbone')} for state in states]
+    assert heads[0].keys() == heads[1].keys()
+    assert all(torch.equal(x, heads[1][key]) for key, x in heads[0].items())
+    kinds = [{type(part).__module__.split('.')[0] for part in one.model.children()} for one in (ours, theirs)]
+    assert 'swin_mmdet' in kinds[0]
+    assert 'swin_mmdet' not in kinds[1]
+    for one in (ours, theirs):
+        assert len(one()) == 1
+
+
+@pytest.mark.parametrize('change', [neck_and_heads.to_channels_last, neck_and_heads.compile_parts])
+@pytest.mark.usefixtures('on_cpu', 'small')
+def test_ways_of_neck_and_heads_give_the_same(change):
+    plain, changed = (detector.Detector('mask-rcnn', 'ours', CASE, 'infer') for _ in range(2))
+    changed.model.load_state_dict(plain.model.state_dict())
+    if change is neck_and_heads.compile_parts:
+        change(changed.model, backend='eager')
+    else:
+        change(changed.model)
+        weight = changed.model.neck.fpn_convs[0].conv.weight
+        assert weight.is_contiguous(memory_format=torch.channels_last)
+    images = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        maps, others = (one.model.extract_feat(images) for one in (plain, changed))
+        for x, y in zip(maps, others, strict=True):
+            torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-4)
+        for x, y in zip(*(one.model.rpn_head(maps)[0] for one in (plain, changed)), strict=True):
+            torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures('on_cpu', 'small')
+def test_a_row_for_every_way(monkeypatch, tmp_path):
+    monkeypatch.setattr(neck_and_heads, 'measure', lambda ways, repeats: harness.measure(ways, repeats, 1, 'cpu'))
+    monkeypatch.setattr(neck_and_heads, 'gpu_work', lambda _way: [('kernel', 500.0), ('other', 1500.0)])
+    monkeypatch.setattr(neck_and_heads, 'conditions', lambda commit: {'commit': commit})
+    monkeypatch.setattr(neck_and_heads, 'NEW_SIZES', [(96, 64)])
+    out = tmp_path / 'x.csv'
+    ways = ['as it is', 'channels-last']
+    neck_and_heads.main(
+        [
+            '--cases',
+            'small',
+            '--ways',
+            *ways,
+            '--modes',
+            'infer',
+            '--repeats',
+            '1',
+            '--commit',
+            'abc',
+            '--out',
+            str(out),
+        ]
+    )
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row['mode'], row['way']) for row in rows] == [('infer', way) for way in ways]
+    assert all(row['commit'] == 'abc' and row['kernels'] == '2' and row['GPU ms'] == '2.0' for row in rows)
+    assert float(rows[0]['to as it is']) == 1
+    assert all(float(row['new size s']) > 0 < float(row['first step s']) for row in rows)

@@ -6,7 +6,7 @@ from launch import UserError, nodes
 from mmengine.config import Config
 
 from swin_mmdet.datasets.discover import discover
-from swin_mmdet.datasets.heads import head_classes
+from swin_mmdet.datasets.heads import class_weights, head_classes
 
 
 def use_folder(cfg: Config, folder: str) -> None:
@@ -38,6 +38,9 @@ def use_folder(cfg: Config, folder: str) -> None:
             if 'ann_file' in node:
                 node.ann_file = absolute(annotations)
     cfg.merge_from_dict({head.key: len(classes) for head in head_classes(cfg.model)})
+    for weights in class_weights(cfg.model):
+        if fitted := weights.fitted(len(classes)):
+            cfg.merge_from_dict({weights.key: fitted})
 
 
 def move_data(cfg: Config, new_root: str) -> None:

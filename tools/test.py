@@ -6,6 +6,7 @@ from pathlib import Path
 from launch import UserError, add_shared_arguments, check_run, check_weights, fit_to_device, load_config, run_cli
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
+from packages import check_packages
 from tta import use_tta
 from weights import StrictRunner
 
@@ -29,7 +30,9 @@ def main(argv: list[str] | None = None) -> None:
     cfg.resume = False
     if args.show_dir:
         draw_into(cfg, args.show_dir)
-    check_run(Config({key: value for key, value in cfg.items() if not key.startswith(('train_', 'val_'))}))
+    used = Config({key: value for key, value in cfg.items() if not key.startswith(('train_', 'val_'))})
+    check_packages(used)
+    check_run(used)
     fit_to_device(cfg)
     if args.tta:
         use_tta(cfg)

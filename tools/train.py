@@ -17,6 +17,7 @@ from launch import (
 )
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
+from packages import check_packages
 from training_runner import SCALES, TrainingRunner
 
 DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16'}
@@ -88,6 +89,7 @@ def main(argv: list[str] | None = None) -> None:
     elif cfg.get('load_from'):
         check_weights(cfg.load_from, 'weights (load_from)')
     keep_two(cfg)
+    check_packages(cfg)
     check_run(cfg)
     fit_to_device(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else TrainingRunner.from_cfg(cfg)

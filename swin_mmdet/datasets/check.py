@@ -11,9 +11,10 @@ from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
 from swin_mmdet.datasets.discover import CocoFolder
 from swin_mmdet.datasets.evaluator_problems import evaluator_problems, evaluators, writes_only
 from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, mask_problems
-from swin_mmdet.datasets.heads import has_roi_mask_head
+from swin_mmdet.datasets.heads import has_roi_mask_head, has_semantic_head
 from swin_mmdet.datasets.image_problems import image_problems
 from swin_mmdet.datasets.problems import ERROR, DatasetCheckError, Problem, listing
+from swin_mmdet.datasets.semantic_problems import semantic_problems
 from swin_mmdet.datasets.sources import CocoSource, coco_sources
 
 
@@ -89,6 +90,7 @@ def _source_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:
         found += annotation_problems(coco, key)
     reasons = []
     if source.split == 'train':
+        found += semantic_problems(source, coco, wanted=has_semantic_head(cfg.get('model') or {}))
         if source.with_mask:
             reasons.append('the pipeline loads them (with_mask=True)')
         if has_roi_mask_head(cfg.get('model') or {}):

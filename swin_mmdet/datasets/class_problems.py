@@ -72,9 +72,10 @@ def head_problems(model: dict, classes: Sequence[str]) -> list[Problem]:
                 f'{"has" if len(wrong) == 1 else "have"} num_classes {some(values)}')
         settings = '\n'.join(f'{head.key}={len(classes)}' for head in wrong)
         found.append(Problem('model', what, f'set (in the config, or after --cfg-options)\n{settings}'))
-    for key, length, fits in class_weights(model):
-        if fits != len(classes):
-            right = length - fits + len(classes)
-            what = f'{key} has {length} weights, which fit {fits} classes, but the data has {len(classes)}'
-            found.append(Problem('model', what, f'set {key}=[1.0] * {right - 1} + [0.1]', ERROR))
+    for weights in class_weights(model):
+        if weights.fits != len(classes):
+            what = (f'{weights.key} has {len(weights.values)} weights, which fit {weights.fits} classes, '
+                    f'but the data has {len(classes)}')
+            remedy = f'set {weights.key}=[1.0] * {len(classes) + weights.stuff} + [0.1]'
+            found.append(Problem('model', what, remedy, ERROR))
     return found

@@ -24,23 +24,45 @@ def head_classes(model: dict) -> list[HeadClasses]:
     return [] if 'language_model' in model else list(_walk(model, 'model'))
 
 
-def class_weights(model: dict) -> list[tuple[str, int, int]]:
-    """(key, length, num_classes it fits) of the lists `loss_cls.class_weight` of Mask2Former-like heads.
+@dataclass(frozen=True)
+class ClassWeights:
+    """`key` of a list with a weight for each thing, each of `stuff` kinds and, last, for 'no object'."""
 
-    Their length is the number of things and stuff plus one for 'no object'.
-    """
+    key: str
+    values: tuple[float, ...]
+    stuff: int
+
+    @property
+    def fits(self) -> int:
+        """The number of classes."""
+        return len(self.values) - 1 - self.stuff
+
+    def fitted(self, classes: int) -> list[float] | None:
+        """The list for so many classes, if all but the last weight are the same."""
+        *weights, of_none = self.values
+        return weights[:1] * (classes + self.stuff) + [of_none] if len(set(weights)) == 1 else None
+
+
+def class_weights(model: dict) -> list[ClassWeights]:
+    """The lists `loss_cls.class_weight` of Mask2Former-like heads."""
     found = []
     for key, node in _dicts(model, 'model'):
         weight = (node.get('loss_cls') or {}).get('class_weight')
         if 'num_things_classes' in node and isinstance(weight, (list, tuple)):
-            stuff = node.get('num_stuff_classes', 0)
-            found.append((f'{key}.loss_cls.class_weight', len(weight), len(weight) - 1 - stuff))
+            found.append(
+                ClassWeights(f'{key}.loss_cls.class_weight', tuple(weight), node.get('num_stuff_classes', 0))
+            )
     return found
 
 
 def has_roi_mask_head(model: dict) -> bool:
     """Whether a two-stage model predicts masks, which needs them in training."""
     return any(node.get('mask_head') for key, node in _dicts(model, 'model') if key.endswith('roi_head'))
+
+
+def has_semantic_head(model: dict) -> bool:
+    """Whether a two-stage model has HTC's semantic branch, which trains on semantic maps."""
+    return any(node.get('semantic_head') for key, node in _dicts(model, 'model') if key.endswith('roi_head'))
 
 
 def _walk(model: dict, key: str) -> Iterator[HeadClasses]:

@@ -2,6 +2,7 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -21,14 +22,7 @@ def image_problems(coco: CocoFile, folder: Path, where: str, key: str) -> list[P
     """
     if not folder.is_dir():
         return [Problem(where, f'no such image folder: {folder}', f'set {key} to the folder of the images')]
-    by_folder = defaultdict(list)
-    for name in coco.file_names:
-        by_folder[str(PurePosixPath(name).parent)].append(name)
-    missing = []
-    for inner, names in by_folder.items():
-        here = folder / inner
-        present = {entry.name for entry in os.scandir(here)} if here.is_dir() else set()
-        missing += [name for name in names if PurePosixPath(name).name not in present]
+    missing = missing_files(folder, coco.file_names)
     if not missing:
         return header_problems(coco, folder, where)
     what = f'{len(missing)} of {len(coco.file_names)} images are not in {folder}: {some(missing, 3)}'
@@ -36,6 +30,19 @@ def image_problems(coco: CocoFile, folder: Path, where: str, key: str) -> list[P
     if PurePosixPath(missing[0]).parts[0] == folder.name:
         hint = f"; 'file_name' begins with '{folder.name}/' already, so the folder should be {folder.parent}"
     return [Problem(where, what, f'set {key} so that {key} + file_name is the path of an image{hint}')]
+
+
+def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
+    """Those that are not in the folder, by one listing of each of its folders."""
+    by_folder = defaultdict(list)
+    for name in names:
+        by_folder[str(PurePosixPath(name).parent)].append(name)
+    missing = []
+    for inner, own in by_folder.items():
+        here = folder / inner
+        present = {entry.name for entry in os.scandir(here)} if here.is_dir() else set()
+        missing += [name for name in own if PurePosixPath(name).name not in present]
+    return missing
 
 
 def header_problems(coco: CocoFile, folder: Path, where: str) -> list[Problem]:

@@ -22,6 +22,8 @@ class CocoSource:
     classes: `metainfo['classes']`, or those of the dataset type; a str where the config gives one.
     is_default: the classes are those of the dataset type.
     with_mask: the pipeline loads masks.
+    with_map: the pipeline loads semantic maps, from `map_folder` (None without data_prefix['seg']), of the images'
+        names with `map_suffix`.
     """
 
     split: str
@@ -32,6 +34,9 @@ class CocoSource:
     classes: tuple[str, ...] | str
     is_default: bool
     with_mask: bool
+    with_map: bool
+    map_folder: Path | None
+    map_suffix: str
 
 
 def coco_sources(cfg) -> list[CocoSource]:
@@ -73,7 +78,10 @@ def _source(split: str, key: str, dataset: dict) -> CocoSource | str:
     ann_file = _joined(dataset, dataset.get('ann_file', ''))
     if '://' in ann_file or (dataset.get('backend_args') or {}).get('backend', 'local') != 'local':
         return f'{ann_file} is not on this file system'
-    prefix = (dataset.get('data_prefix') or {}).get('img')
+    prefixes = dataset.get('data_prefix') or {}
+    images, maps = (Path(_joined(dataset, prefixes[name])) if prefixes.get(name) is not None else None
+                    for name in ('img', 'seg'))
+    pipeline = dataset.get('pipeline') or ()
     metainfo = dataset.get('metainfo') or {}
     classes = metainfo.get('classes', cls.METAINFO.get('classes', ()))
     if isinstance(classes, str) and osp.isfile(classes):
@@ -83,10 +91,13 @@ def _source(split: str, key: str, dataset: dict) -> CocoSource | str:
         key=key,
         type_name=cls.__name__,
         ann_file=ann_file,
-        image_folder=None if prefix is None else Path(_joined(dataset, prefix)),
+        image_folder=images,
         classes=classes if isinstance(classes, str) else tuple(classes),
         is_default='classes' not in metainfo,
-        with_mask=_loads_masks(dataset.get('pipeline') or ()),
+        with_mask=_loads(pipeline, 'with_mask'),
+        with_map=_loads(pipeline, 'with_seg'),
+        map_folder=maps,
+        map_suffix=dataset.get('seg_map_suffix', '.png'),
     )
 
 
@@ -104,8 +115,8 @@ def _joined(dataset: dict, path: str) -> str:
     return osp.join(dataset.get('data_root') or '', path)
 
 
-def _loads_masks(node) -> bool:
-    """Whether any transform, also inside RandomChoice or MultiBranch, has with_mask=True."""
+def _loads(node, option: str) -> bool:
+    """Whether any transform, also inside RandomChoice or MultiBranch, has this option, such as with_mask=True."""
     if isinstance(node, dict):
-        return bool(node.get('with_mask')) or any(_loads_masks(value) for value in node.values())
-    return isinstance(node, (list, tuple)) and any(_loads_masks(value) for value in node)
+        return bool(node.get(option)) or any(_loads(value, option) for value in node.values())
+    return isinstance(node, (list, tuple)) and any(_loads(value, option) for value in node)

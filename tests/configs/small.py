@@ -38,7 +38,6 @@ def shrink(cfg: Config) -> None:
         _few_layers(node)
         _few_stages(node)
         _few_candidates(node)
-        _fit_class_weight(node)
     for name in ('train_dataloader', 'val_dataloader'):
         for node in nodes(cfg[name]):
             _without_instaboost(node)
@@ -93,14 +92,6 @@ def _few_candidates(node: dict) -> None:
     if 'score_thr' in node:
         # whoever has learned nothing is sure of nothing
         node['score_thr'] = 0.0
-
-
-def _fit_class_weight(node: dict) -> None:
-    """A weight for each class of a Mask2Former and one, the last, for 'no object'."""
-    weight = (node.get('loss_cls') or {}).get('class_weight')
-    if 'num_things_classes' in node and weight:
-        count = node['num_things_classes'] + node['num_stuff_classes']
-        node['loss_cls']['class_weight'] = [weight[0]] * count + [weight[-1]]
 
 
 def _without_instaboost(node: dict) -> None:

@@ -64,8 +64,7 @@ def config(tmp_path, write):
         head = {'num_classes': 2}
         return Config({
             'model': {'type': 'MaskRCNN', 'rpn_head': {'type': 'RPNHead', 'num_classes': 1},
-                      'roi_head': {'bbox_head': [dict(head), dict(head)], 'mask_head': dict(head),
-                                   'semantic_head': {'num_classes': 183}}},
+                      'roi_head': {'bbox_head': [dict(head), dict(head)], 'mask_head': dict(head)}},
             'train_dataloader': {'dataset': dataset('train')},
             'val_dataloader': {'dataset': dataset('val')},
             'test_dataloader': {'dataset': dataset('val')},

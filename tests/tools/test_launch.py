@@ -88,6 +88,14 @@ def test_data_folder_sets_classes_everywhere(launch, repository, shapes):
         assert tuple(cfg[f'{split}_dataloader'].dataset.metainfo.classes) == ('circle', 'square', 'triangle')
 
 
+def test_data_folder_fits_the_weights_of_classes(launch, repository, shapes):
+    """A weight for each class, and mmdet's 0.1 for 'no object'."""
+    cfg = Config.fromfile(repository / 'configs/mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py')
+    launch.apply_options(cfg, str(shapes), {})
+    assert cfg.model.panoptic_head.num_things_classes == 3
+    assert cfg.model.panoptic_head.loss_cls.class_weight == [1.0, 1.0, 1.0, 0.1]
+
+
 @pytest.mark.parametrize('rule', ['linear', 'sqrt'])
 def test_learning_rates_are_scaled_by_a_rule(rule: str):
     cfg = Config(dict(auto_scale_lr=dict(enable=False, base_batch_size=16)))

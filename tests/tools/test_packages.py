@@ -1,0 +1,35 @@
+"""A package that is missing is named before anything slow starts."""
+
+import importlib
+
+import pytest
+
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+from mmengine.config import Config
+
+
+def check(monkeypatch: pytest.MonkeyPatch, installed: bool, **parts: object) -> None:
+    packages = importlib.import_module('packages')
+    monkeypatch.setattr(packages, 'find_spec', lambda _name: object() if installed else None)
+    packages.check_packages(Config(parts))
+
+
+def test_a_transform_inside_others(monkeypatch: pytest.MonkeyPatch, user_error: type[Exception]):
+    boost = dict(type='swin_mmdet.InstaBoost')
+    pipeline = [dict(type='RandomChoice', transforms=[[boost], [dict(type='Resize')]])]
+    loader = dict(dataset=dict(dataset=dict(pipeline=pipeline)))
+    check(monkeypatch, True, train_dataloader=loader)
+    with pytest.raises(user_error, match='InstaBoost of this config needs the package instaboostfast: pip'):
+        check(monkeypatch, False, train_dataloader=loader)
+
+
+def test_one_metric_of_several(monkeypatch: pytest.MonkeyPatch, user_error: type[Exception]):
+    metrics = [dict(type='CocoMetric'), dict(type='CocoPanopticMetric')]
+    with pytest.raises(user_error, match=r'CocoPanopticMetric .* panopticapi: pip install git'):
+        check(monkeypatch, False, val_evaluator=metrics)
+
+
+def test_a_config_that_needs_none(monkeypatch: pytest.MonkeyPatch):
+    check(monkeypatch, False, model=dict(type='MaskRCNN'), val_evaluator=dict(type='swin_mmdet.CocoMetric'))

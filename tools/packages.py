@@ -17,12 +17,17 @@ NEEDED = {
 def check_packages(cfg: Config) -> None:
     """
     Raises:
-        UserError: a transform or metric of the config needs a package that is not installed.
+        UserError: a transform, metric or encoder of the config needs a package that is not installed.
     """
     for node in nodes(cfg.to_dict()):
         name = str(node.get('type')).split('.')[-1]
-        package, source = NEEDED.get(name, ('', ''))
-        if package and not find_spec(package):
-            raise UserError(
-                f'{name} of this config needs the package {package}: pip install {source}, or use a config without it'
-            )
+        if name in NEEDED:
+            _check(name, *NEEDED[name], 'use a config without it')
+        if node.get('num_cp', -1) > 0:
+            # activation checkpointing of mmdet's encoders
+            _check(f'num_cp={node["num_cp"]}', 'fairscale', 'fairscale', 'set it to -1, which takes more memory')
+
+
+def _check(what: str, package: str, source: str, otherwise: str) -> None:
+    if not find_spec(package):
+        raise UserError(f'{what} of this config needs the package {package}: pip install {source}, or {otherwise}')

@@ -31,5 +31,13 @@ def test_one_metric_of_several(monkeypatch: pytest.MonkeyPatch, user_error: type
         check(monkeypatch, False, val_evaluator=metrics)
 
 
+def test_checkpointing_in_an_encoder(monkeypatch: pytest.MonkeyPatch, user_error: type[Exception]):
+    model = dict(encoder=dict(num_layers=6, num_cp=6))
+    with pytest.raises(user_error, match='num_cp=6 of this config needs the package fairscale.*set it to -1'):
+        check(monkeypatch, False, model=model)
+    model['encoder']['num_cp'] = -1
+    check(monkeypatch, False, model=model)
+
+
 def test_a_config_that_needs_none(monkeypatch: pytest.MonkeyPatch):
     check(monkeypatch, False, model=dict(type='MaskRCNN'), val_evaluator=dict(type='swin_mmdet.CocoMetric'))

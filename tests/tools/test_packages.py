@@ -33,7 +33,7 @@ def test_one_metric_of_several(monkeypatch: pytest.MonkeyPatch, user_error: type
 
 def test_checkpointing_in_an_encoder(monkeypatch: pytest.MonkeyPatch, user_error: type[Exception]):
     model = dict(encoder=dict(num_layers=6, num_cp=6))
-    with pytest.raises(user_error, match='num_cp=6 of this config needs the package fairscale.*set it to -1'):
+    with pytest.raises(user_error, match=r'num_cp=6 of this config needs the package fairscale.*set it to -1'):
         check(monkeypatch, False, model=model)
     model['encoder']['num_cp'] = -1
     check(monkeypatch, False, model=model)

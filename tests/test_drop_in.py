@@ -26,20 +26,21 @@ CONFIGS = {
     'htc/htc-without-semantic_r50_fpn_1x_coco.py': {
         'RPNHead', 'HybridTaskCascadeRoIHead', 'SingleRoIExtractor',
     },
+    'queryinst/queryinst_r50_fpn_1x_coco.py': {'SparseRoIHead', 'SingleRoIExtractor'},
     # with a head of its own
     'retinanet/retinanet_r50_fpn_1x_coco.py': set(),
 }  # fmt: skip
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
 names = 'BertModel CascadeRoIHead DetDataPreprocessor DetTTAModel HybridTaskCascadeRoIHead RPNHead '
-names = [*names.split(), 'SingleRoIExtractor', 'StandardRoIHead', 'SwinTransformer']
+names = [*names.split(), 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead', 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
     + [name for name in 'LoadAnnotations RandomFlip PackDetInputs'.split()
        if TRANSFORMS.get(name).__module__.startswith('swin_mmdet.')])
 """
 MODELS = [
     'BertModel', 'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'HybridTaskCascadeRoIHead', 'RPNHead',
-    'SingleRoIExtractor', 'StandardRoIHead',
+    'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
 
@@ -57,7 +58,7 @@ def test_an_mmdet_config_trains_a_step_and_predicts(name, fresh_process):
     assert transforms == {'LoadAnnotations', 'RandomFlip', 'PackDetInputs'}
     assert all(np.isfinite(list(losses.values()))), losses
     assert losses['gradient'] > 0
-    with_masks = 'mask' in name or 'htc' in name
+    with_masks = any(part in name for part in ('mask', 'htc', 'queryinst'))
     assert any('loss_mask' in key for key in losses) == with_masks
     for scores, boxes, masks in found:
         assert 0 < len(scores) == len(boxes) <= MOST

@@ -141,22 +141,18 @@ def test_pairs_cost_least():
     # by hand: the first image has more predictions, the second more objects, the third has none
     costs = [
         torch.tensor([[[1.0, 2], [0, 4], [9, 9]], [[9, 9], [9, 1], [1, 0]]]),
-        torch.tensor([[[3.0, 1, 2, 5]] * 3, [[4.0, 3, 2, 1], [4, 3, 0, 9], [0, 3, 2, 9]]])[:, :3],
+        torch.tensor([[[3.0, 0, 2, 5], [3, 1, 1, 5], [1, 1, 2, 5]], [[4, 3, 2, 1], [4, 3, 0, 9], [0, 3, 2, 9]]]),
         torch.zeros(2, 3, 0),
     ]
-    costs[1][0, 0, 1] = 0
     instances = [InstanceData(bboxes=torch.rand(n, 4), labels=torch.arange(n) + 10 * n) for n in (2, 4, 0)]
     first, second = match_cheapest(costs, instances)
     assert first.counts == second.counts == [2, 3, 0]
-    assert first.places.tolist()[:2] == [0, 1]
-    assert first.objects.tolist()[:2] == [1, 0]
+    assert first.places.tolist() == [0, 1, 3, 4, 5]
+    assert first.objects.tolist() == [1, 0, 1, 2, 0]
     assert second.places.tolist() == [1, 2, 3, 4, 5]
     assert second.objects.tolist() == [1, 0, 3, 2, 0]
     assert second.labels.tolist() == [21, 20, 43, 42, 40]
     torch.testing.assert_close(second.boxes, torch.cat([instances[0].bboxes[[1, 0]], instances[1].bboxes[[3, 2, 0]]]))
-    # one of these two, for they cost the same: 0 + 2 + 3
-    assert first.places.tolist()[2:] == [3, 4, 5]
-    assert first.objects.tolist()[2:] in ([1, 2, 0], [1, 0, 2])
 
 
 def test_what_is_not_a_number_cannot_be_matched():
@@ -282,7 +278,8 @@ def test_it_waits_once(monkeypatch):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_a_gpu_is_waited_for_once():
-    head, _ = make()
+    # not the focal loss, for which mmcv may look at its targets
+    head, _ = make(loss_cls=SOFTMAX, costs=[{'type': 'ClassificationCost'}, *COSTS[1:]])
     arguments, _ = inputs(*ground_truth('some', SHAPES['different'], packed=True))
     head.loss(*inputs(*ground_truth('some', SHAPES['different'], packed=True))[0])
     torch.cuda.set_sync_debug_mode('warn')

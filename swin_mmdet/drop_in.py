@@ -20,6 +20,7 @@ from swin_mmdet.detectors import (
     HybridTaskCascadeRoIHead,
     RPNHead,
     SingleRoIExtractor,
+    SparseRoIHead,
     StandardRoIHead,
 )
 
@@ -31,6 +32,7 @@ MODELS = (
     HybridTaskCascadeRoIHead,
     RPNHead,
     SingleRoIExtractor,
+    SparseRoIHead,
     StandardRoIHead,
 )
 TRANSFORMS = (LoadAnnotations, PackDetInputs, RandomFlip)

@@ -6,6 +6,7 @@ from swin_mmdet.detectors.htc_roi_head import HybridTaskCascadeRoIHead
 from swin_mmdet.detectors.language_model import BertModel
 from swin_mmdet.detectors.roi_extractor import SingleRoIExtractor
 from swin_mmdet.detectors.rpn_head import RPNHead
+from swin_mmdet.detectors.sparse_roi_head import SparseRoIHead
 from swin_mmdet.detectors.standard_roi_head import StandardRoIHead
 from swin_mmdet.detectors.tta import DetTTAModel
 
@@ -17,5 +18,6 @@ __all__ = [
     'HybridTaskCascadeRoIHead',
     'RPNHead',
     'SingleRoIExtractor',
+    'SparseRoIHead',
     'StandardRoIHead',
 ]

@@ -67,7 +67,7 @@ class BatchedCascadeTraining:
             rois = regions.rois()
             found = classify_used(head, partial(self._bbox_forward, stage, x, **features), rois, regions)
             own = box_loss(head, *found, regions, objects, config.pos_weight)
-            losses |= _of_stage(stage, own, weight)
+            losses |= of_stage(stage, own, weight)
             if self.interleaved or stage < self.num_stages - 1:
                 boxes, valid = refine(head, *found, regions, shapes)
             if self.with_mask:
@@ -81,7 +81,7 @@ class BatchedCascadeTraining:
             positive = positive_regions(regions, counts)
             predicted = self._mask_forward(stage, x, rois[positive], **features)['mask_preds']
             own = mask_loss(self.mask_head[stage], predicted, regions, positive, counts, instances, config)
-            losses |= _of_stage(stage, own, weight)
+            losses |= of_stage(stage, own, weight)
         return losses
 
     def _before_stages(self, _x: Sequence[Tensor], _samples: SampleList) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -104,7 +104,7 @@ class BatchedCascadeTraining:
         return None
 
 
-def _of_stage(stage: int, losses: dict[str, Tensor], weight: float) -> dict[str, Tensor]:
+def of_stage(stage: int, losses: dict[str, Tensor], weight: float) -> dict[str, Tensor]:
     """With the stage in their names, and losses times its weight."""
     return {f's{stage}.{name}': x * weight if 'loss' in name else x for name, x in losses.items()}
 

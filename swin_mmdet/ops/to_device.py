@@ -1,10 +1,11 @@
 """Numbers of the host on a GPU, without waiting for what it does."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 
 def to_device(values: Sequence, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -12,6 +13,19 @@ def to_device(values: Sequence, like: Tensor, dtype: torch.dtype | None = None) 
     made = torch.tensor(values, dtype=dtype or like.dtype)
     # a copy from memory that is not pinned, as that of `like.new_tensor`, may wait for the GPU
     return made.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else made.to(like.device)
+
+
+class NewTensorsOnTheWay(TorchFunctionMode):
+    """Within this context `like.new_tensor(values)`, with which mmdet's parts make constants, is `to_device`."""
+
+    def __torch_function__(
+        self, function: Callable, _types: Sequence[type], args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        """Called by torch in place of `function`."""
+        if function is Tensor.new_tensor and not kwargs:
+            like, values = args
+            return to_device(values, like)
+        return function(*args, **(kwargs or {}))
 
 
 @lru_cache(maxsize=64)

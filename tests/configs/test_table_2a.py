@@ -194,7 +194,9 @@ def test_heads_are_mmdets(name: str):
         # of a backbone that has three maps, the first is used
         model['neck'].pop('start_level', None)
         if name == SPARSE:
-            model['roi_head']['bbox_roi_extractor'].pop('type')
+            roi_head = model['roi_head']
+            for part in (roi_head, roi_head['bbox_roi_extractor']):
+                part['type'] = part['type'].removeprefix('swin_mmdet.')
     assert ours == theirs
 
 

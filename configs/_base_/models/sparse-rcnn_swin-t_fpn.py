@@ -17,7 +17,7 @@ model = dict(
     ),
     rpn_head=dict(type='EmbeddingRPNHead', num_proposals=num_proposals, proposal_feature_channel=256),
     roi_head=dict(
-        type='SparseRoIHead',
+        type='swin_mmdet.SparseRoIHead',
         num_stages=num_stages,
         stage_loss_weights=[1] * num_stages,
         proposal_feature_channel=256,

@@ -1,0 +1,156 @@
+"""mmdet's heads of Sparse R-CNN for a batch at once."""
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.losses import accuracy
+from mmdet.models.roi_heads import SparseRoIHead as MMDetSparseRoIHead
+from mmdet.models.roi_heads.bbox_heads import BBoxHead, DIIHead
+from mmdet.models.utils import unpack_gt_instances
+from mmdet.structures import SampleList
+from mmdet.utils import reduce_mean
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from swin_mmdet.detectors.cascade_training import of_stage
+from swin_mmdet.detectors.matching import coding_of, why_not_coded
+from swin_mmdet.detectors.sampled_regions import rois_of
+from swin_mmdet.detectors.set_matching import Matches, match_cheapest, pair_costs, why_not_matched_together
+from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
+from swin_mmdet.ops.log import log_once
+from swin_mmdet.ops.roi_align import channels_innermost
+from swin_mmdet.ops.to_device import NewTensorsOnTheWay, to_device
+from swin_mmdet.registry import MODELS
+
+
+@MODELS.register_module()
+class SparseRoIHead(MMDetSparseRoIHead):
+    """mmdet's `SparseRoIHead`, of Sparse R-CNN and QueryInst: same parameters, arguments, losses and detections.
+
+    In training the host waits for a GPU once, after all stages, for what it costs to match their predictions with
+    objects; the mask losses, which are mmdet's, make it wait again. What is set otherwise (another assigner, box head
+    or box coder) trains or refines boxes as in mmdet; the log says so.
+    """
+
+    def loss(
+        self, x: tuple[Tensor, ...], rpn_results_list: Sequence[InstanceData], batch_data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        """The losses of each stage, such as `s0.loss_cls`; arguments as in mmdet.
+
+        Raises:
+            ValueError: scores or boxes are not numbers, so that nothing can be matched.
+        """
+        reason = self._why_not_batched()
+        if reason is not None:
+            log_once(f'{type(self).__name__}: training as in mmdet: {reason}')
+            return super().loss(x, rpn_results_list, batch_data_samples)
+        instances, _, metas = unpack_gt_instances(batch_data_samples)
+        x = channels_innermost(x)
+        boxes = torch.stack([image.bboxes for image in rpn_results_list])
+        features = torch.stack([image.pop('features') for image in rpn_results_list])
+        sizes = torch.cat([image.imgs_whwh for image in rpn_results_list])
+        # no stage needs to know what the one before was matched with
+        stages = []
+        for stage in range(self.num_stages):
+            found = self._bbox_forward(stage, x, rois_of(boxes), features, metas)
+            boxes, features = torch.stack(found['detached_proposals']), found['object_feats']
+            stages.append(found | {'boxes': boxes})
+        with NewTensorsOnTheWay():
+            scores, boxes = (torch.stack([found[name] for found in stages]) for name in ('cls_score', 'boxes'))
+            costs = pair_costs(self.bbox_assigner[0], scores, boxes, instances, metas)
+            matches = match_cheapest(costs, instances)
+            # the same in every stage
+            count = reduce_mean(sizes.new_full((), sum(matches[0].counts)))
+            losses = {}
+            for stage, (found, own) in enumerate(zip(stages, matches, strict=True)):
+                config, weight = self.train_cfg[stage], self.stage_loss_weights[stage]
+                box_losses = dii_loss(self.bbox_head[stage], found, own, sizes, count, config.pos_weight)
+                losses |= of_stage(stage, box_losses, weight)
+                if self.with_mask:
+                    losses |= of_stage(stage, self._mask_loss(stage, x, found, own, instances), weight)
+        return losses
+
+    def _mask_loss(
+        self, stage: int, x: Sequence[Tensor], found: dict, matches: Matches, instances: Sequence[InstanceData]
+    ) -> dict[str, Tensor]:
+        """`loss_mask` of mmdet's mask head, of what `_bbox_forward` found."""
+        regions = rois_of(found['boxes'])[matches.places]
+        features = found['attn_feats'].flatten(0, 1)[matches.places]
+        predicted = self._mask_forward(stage, x, regions, features)['mask_preds']
+        # what the head takes of sampling results
+        parts = {
+            'pos_priors': regions[:, 1:], 'pos_assigned_gt_inds': matches.objects, 'pos_gt_labels': matches.labels,
+        }  # fmt: skip
+        images = zip(*(part.split(matches.counts) for part in parts.values()), strict=True)
+        sampled = [InstanceData(**dict(zip(parts, image, strict=True))) for image in images]
+        head = self.mask_head[stage]
+        return head.loss_and_target(predicted, sampled, instances, self.train_cfg[stage])['loss_mask']
+
+    def _why_not_batched(self) -> str | None:
+        """None when training is that of Sparse R-CNN or QueryInst, else why in words."""
+        for head in self.bbox_head:
+            for name in ('loss_and_target', 'get_targets', '_get_targets_single'):
+                if getattr(type(head), name) is not getattr(DIIHead, name, None):
+                    return f'{type(head).__name__} has a {name} of its own'
+        return why_not_matched_together(self.bbox_assigner)
+
+    def _bbox_forward(
+        self, stage: int, x: Sequence[Tensor], rois: Tensor, object_feats: Tensor, batch_img_metas: Sequence[dict]
+    ) -> dict:
+        """As mmdet's, which asks the GPU which regions are of an image; here they are P of one, then P of the next.
+
+        rois [B * P, 5], object_feats [B, P, C].
+        """
+        head, extractor = self.bbox_head[stage], self.bbox_roi_extractor[stage]
+        reason = why_not_refined(head)
+        if reason is not None:
+            log_once(f'{type(self).__name__}: boxes as in mmdet: {reason}')
+            return super()._bbox_forward(stage, x, rois, object_feats, batch_img_metas)
+        regions = extractor(x[: extractor.num_inputs], rois)
+        scores, deltas, object_feats, attention = head(regions, object_feats)
+        coding = coding_of(head.bbox_coder)
+        boxes = decode_boxes(rois[:, 1:].view_as(deltas), deltas, coding.means, coding.stds, coding.most)
+        if coding.clip:
+            boxes = clip_boxes(boxes, to_device([meta['img_shape'][:2] for meta in batch_img_metas], boxes))
+        return {
+            'cls_score': scores,
+            'decoded_bboxes': boxes.flatten(0, 1),
+            'object_feats': object_feats,
+            'attn_feats': attention,
+            'detached_cls_scores': list(scores.detach()),
+            'detached_proposals': list(boxes.detach()),
+        }
+
+
+def why_not_refined(head: BBoxHead) -> str | None:
+    """None when a head's boxes are those that its coder decodes, else why in words."""
+    for name in ('refine_bboxes', 'regress_by_class'):
+        if getattr(type(head), name) is not getattr(BBoxHead, name):
+            return f'{type(head).__name__} has a {name} of its own'
+    return why_not_coded(head.bbox_coder)
+
+
+def dii_loss(
+    head: DIIHead, found: dict, matches: Matches, sizes: Tensor, count: Tensor, pos_weight: float
+) -> dict[str, Tensor]:
+    """`loss_cls`, `pos_acc`, `loss_bbox` and `loss_iou`, as `DIIHead.loss_and_target`.
+
+    Of what `_bbox_forward` found in B images; sizes [B * P, 4] are their width, height, width, height for each
+    prediction, and count [] is the mean number of pairs in a process.
+    """
+    scores, boxes = found['cls_score'].flatten(0, 1), found['decoded_bboxes']
+    labels = matches.labels.new_full((len(boxes),), head.num_classes).index_copy(0, matches.places, matches.labels)
+    weights = boxes.new_ones(len(boxes))
+    if pos_weight > 0:
+        weights = weights.index_fill(0, matches.places, pos_weight)
+    losses = {
+        'loss_cls': head.loss_cls(scores, labels, weights, avg_factor=count),
+        'pos_acc': accuracy(scores[matches.places], matches.labels),
+    }
+    if not len(matches.places):
+        return losses | dict.fromkeys(('loss_bbox', 'loss_iou'), boxes.sum() * 0)
+    own, sizes = boxes[matches.places], sizes[matches.places]
+    # all weigh one; of weights the losses would ask the GPU whether any is not zero
+    losses['loss_bbox'] = head.loss_bbox(own / sizes, matches.boxes / sizes, avg_factor=count)
+    losses['loss_iou'] = head.loss_iou(own, matches.boxes, avg_factor=count)
+    return losses

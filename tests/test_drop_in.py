@@ -26,21 +26,21 @@ CONFIGS = {
     'htc/htc-without-semantic_r50_fpn_1x_coco.py': {
         'RPNHead', 'HybridTaskCascadeRoIHead', 'SingleRoIExtractor',
     },
-    'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py': {'SparseRoIHead', 'SingleRoIExtractor'},
+    'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py': {'EmbeddingRPNHead', 'SparseRoIHead', 'SingleRoIExtractor'},
     # with a head of its own
     'retinanet/retinanet_r50_fpn_1x_coco.py': set(),
 }  # fmt: skip
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
-names = 'BertModel CascadeRoIHead DetDataPreprocessor DetTTAModel HybridTaskCascadeRoIHead RPNHead '
-names = [*names.split(), 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead', 'SwinTransformer']
+names = 'BertModel CascadeRoIHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead HybridTaskCascadeRoIHead '
+names = [*names.split(), 'RPNHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead', 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
     + [name for name in 'LoadAnnotations RandomFlip PackDetInputs'.split()
        if TRANSFORMS.get(name).__module__.startswith('swin_mmdet.')])
 """
 MODELS = [
-    'BertModel', 'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'HybridTaskCascadeRoIHead', 'RPNHead',
-    'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
+    'BertModel', 'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
+    'HybridTaskCascadeRoIHead', 'RPNHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
 

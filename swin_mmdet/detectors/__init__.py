@@ -2,6 +2,7 @@
 
 from swin_mmdet.detectors.cascade_roi_head import CascadeRoIHead
 from swin_mmdet.detectors.data_preprocessor import DetDataPreprocessor
+from swin_mmdet.detectors.embedding_rpn_head import EmbeddingRPNHead
 from swin_mmdet.detectors.htc_roi_head import HybridTaskCascadeRoIHead
 from swin_mmdet.detectors.language_model import BertModel
 from swin_mmdet.detectors.roi_extractor import SingleRoIExtractor
@@ -15,6 +16,7 @@ __all__ = [
     'CascadeRoIHead',
     'DetDataPreprocessor',
     'DetTTAModel',
+    'EmbeddingRPNHead',
     'HybridTaskCascadeRoIHead',
     'RPNHead',
     'SingleRoIExtractor',

@@ -13,22 +13,26 @@ from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 # inherit mmdet's classes, which are thus registered before
 from swin_mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip
 from swin_mmdet.detectors import (
+    ATSSHead,
     BertModel,
     CascadeRoIHead,
     DetDataPreprocessor,
     DetTTAModel,
     HybridTaskCascadeRoIHead,
+    RetinaHead,
     RPNHead,
     SingleRoIExtractor,
     StandardRoIHead,
 )
 
 MODELS = (
+    ATSSHead,
     BertModel,
     CascadeRoIHead,
     DetDataPreprocessor,
     DetTTAModel,
     HybridTaskCascadeRoIHead,
+    RetinaHead,
     RPNHead,
     SingleRoIExtractor,
     StandardRoIHead,

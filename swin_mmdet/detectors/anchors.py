@@ -43,7 +43,7 @@ class AnchorCache:
             if not inside.any():
                 raise ValueError(
                     f'no anchor lies inside an image of {meta["img_shape"][:2]} with allowed_border={border}: '
-                    'set allowed_border=-1 in train_cfg.rpn, or smaller anchors'
+                    'set allowed_border=-1 in the train_cfg of the head, or smaller anchors'
                 )
             return inside
 

@@ -26,20 +26,22 @@ CONFIGS = {
     'htc/htc-without-semantic_r50_fpn_1x_coco.py': {
         'RPNHead', 'HybridTaskCascadeRoIHead', 'SingleRoIExtractor',
     },
+    'retinanet/retinanet_r50_fpn_1x_coco.py': {'RetinaHead'},
+    'atss/atss_r50_fpn_1x_coco.py': {'ATSSHead'},
     # with a head of its own
-    'retinanet/retinanet_r50_fpn_1x_coco.py': set(),
+    'gfl/gfl_r50_fpn_1x_coco.py': set(),
 }  # fmt: skip
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
-names = 'BertModel CascadeRoIHead DetDataPreprocessor DetTTAModel HybridTaskCascadeRoIHead RPNHead '
-names = [*names.split(), 'SingleRoIExtractor', 'StandardRoIHead', 'SwinTransformer']
+names = 'ATSSHead BertModel CascadeRoIHead DetDataPreprocessor DetTTAModel HybridTaskCascadeRoIHead RPNHead '
+names = [*names.split(), 'RetinaHead', 'SingleRoIExtractor', 'StandardRoIHead', 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
     + [name for name in 'LoadAnnotations RandomFlip PackDetInputs'.split()
        if TRANSFORMS.get(name).__module__.startswith('swin_mmdet.')])
 """
 MODELS = [
-    'BertModel', 'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'HybridTaskCascadeRoIHead', 'RPNHead',
-    'SingleRoIExtractor', 'StandardRoIHead',
+    'ATSSHead', 'BertModel', 'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'HybridTaskCascadeRoIHead',
+    'RPNHead', 'RetinaHead', 'SingleRoIExtractor', 'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
 

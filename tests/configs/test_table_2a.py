@@ -195,6 +195,8 @@ def test_heads_are_mmdets(name: str):
         model['neck'].pop('start_level', None)
         if name == SPARSE:
             model['roi_head']['bbox_roi_extractor'].pop('type')
+        else:
+            model['bbox_head']['type'] = model['bbox_head']['type'].removeprefix('swin_mmdet.')
     assert ours == theirs
 
 

@@ -3,7 +3,9 @@
 import copy
 
 import torch
+import torch.nn.functional as F
 from mmengine.config import ConfigDict
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.detectors.cases import DEVICE
 
@@ -72,3 +74,33 @@ def assert_same_detections(found, expected):
         torch.testing.assert_close(one.scores, other.scores)
         torch.testing.assert_close(one.bboxes, other.bboxes, rtol=1e-5, atol=1e-4)
         assert torch.equal(one.labels, other.labels)
+
+
+class NoQuestions(TorchDispatchMode):
+    """Refuses what would wait for a GPU: numbers for the host, and results whose size depends on numbers."""
+
+    NAMES = ('_local_scalar_dense', 'nonzero', 'masked_select', 'equal', '_unique', '_unique2', 'unique_dim')
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        del types
+        name = func.__name__.split('.')[0]
+        indices = [x for x in args[1] if x is not None] if name in ('index', 'index_put', 'index_put_') else []
+        if name in self.NAMES:
+            raise AssertionError(f'{func} asks the GPU')
+        if any(x.dtype in (torch.bool, torch.uint8) for x in indices):
+            raise AssertionError(f'{func} with a mask asks the GPU')
+        return func(*args, **(kwargs or {}))
+
+
+def assert_no_questions(head, instances, metas, size, monkeypatch):
+    """In losses and their gradients, when the sizes have come before."""
+    losses_and_gradients(head, instances, metas, size)
+    # asks on a CPU alone, where mmdet's focal loss calls it
+    monkeypatch.setattr(F, 'one_hot', one_hot)
+    outs = head([x.requires_grad_() for x in features(head, size)])
+    with NoQuestions():
+        sum(head.loss_by_feat(*outs, instances, metas).values()).backward()
+
+
+def one_hot(labels, num_classes):
+    return (labels[:, None] == torch.arange(num_classes, device=labels.device)).long()

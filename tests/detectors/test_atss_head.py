@@ -17,6 +17,7 @@ from tests.detectors.dense import (
     CODER,
     TEST,
     assert_close,
+    assert_no_questions,
     assert_same_detections,
     build_pair,
     features,
@@ -106,6 +107,13 @@ def test_detections_are_those_of_mmdet(test, rescale, shapes, said):
     assert all(map(len, expected))
     assert_same_detections(found, expected)
     assert said == []
+
+
+@pytest.mark.parametrize('kind', ['none and one', 'odd'])
+def test_training_asks_the_gpu_nothing(kind, monkeypatch):
+    ours, _ = make()
+    instances, metas, size = images(kind, DIFFERENT, CLASSES)
+    assert_no_questions(ours, instances, metas, size, monkeypatch)
 
 
 def test_the_layout_of_maps_is_no_matter():

@@ -16,7 +16,9 @@ from tests.detectors.dense import (
     CLASSES,
     CODER,
     TEST,
+    NoQuestions,
     assert_close,
+    assert_no_questions,
     assert_same_detections,
     build_pair,
     features,
@@ -118,6 +120,22 @@ def test_nothing_above_the_threshold():
     assert [len(image) for image in found] == [0, 0]
     assert_same_detections(found, expected)
     assert [image.labels.dtype for image in found] == [torch.int64] * 2
+
+
+@pytest.mark.parametrize('kind', ['none and one', 'odd'])
+def test_training_asks_the_gpu_nothing(kind, monkeypatch):
+    ours, _ = make()
+    instances, metas, size = images(kind, DIFFERENT, CLASSES)
+    assert_no_questions(ours, instances, metas, size, monkeypatch)
+
+
+def test_mmdet_s_head_asks():
+    """As a check of the check."""
+    _, theirs = make()
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    outs = theirs(features(theirs, size))
+    with NoQuestions(), pytest.raises(AssertionError, match='asks the GPU'):
+        theirs.loss_by_feat(*outs, instances, metas)
 
 
 def test_the_layout_of_maps_is_no_matter():

@@ -36,6 +36,8 @@ def assign_adaptively(
     """
     images = [image for image, count in enumerate(counts) for _ in range(count)]
     numbers = [number for count in counts for number in range(count)]
+    if not images:
+        return valid.long() - 1
     image, number = to_device([images, numbers], objects, torch.int64)
     boxes, exists = objects[image, number], valid[image]
     candidates = _nearest(_centers(anchors), exists, level_counts, _centers(boxes), nearest)

@@ -15,6 +15,7 @@ from swin_mmdet.detectors.batch import Objects
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import coding_of, why_not_coded
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
+from swin_mmdet.ops.focal_loss import focal_loss
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.multiclass_nms import labelled_nms
 from swin_mmdet.ops.to_device import to_device
@@ -81,6 +82,8 @@ class BatchedDenseHead:
             return f'the sampler is {type(self.sampler).__name__}, not PseudoSampler'
         if type(self.loss_cls) is not FocalLoss:
             return f'loss_cls is {type(self.loss_cls).__name__}'
+        if self.loss_cls.activated or self.loss_cls.reduction != 'mean':
+            return f'loss_cls has activated={self.loss_cls.activated}, reduction={self.loss_cls.reduction}'
         return why_not_coded(self.bbox_coder)
 
     def _why_not_predicted(self, cfg: ConfigDict) -> str | None:
@@ -111,8 +114,8 @@ class BatchedDenseHead:
         if self.train_cfg['pos_weight'] > 0:
             weight = torch.where(positive, self.train_cfg['pos_weight'], weight)
         scores = flatten_maps(cls_scores, self.cls_out_channels).flatten(0, 1)
-        # weighted and summed by the loss itself: one number for each class of each anchor would be written once more
-        return self.loss_cls(scores, labels.flatten(), weight.flatten(), avg_factor=count)
+        loss = focal_loss(scores, labels.flatten(), weight.flatten(), self.loss_cls.gamma, self.loss_cls.alpha)
+        return self.loss_cls.loss_weight * loss / (count + torch.finfo(torch.float32).eps)
 
 
 def count_positives(assigned: Tensor) -> Tensor:

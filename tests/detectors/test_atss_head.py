@@ -110,10 +110,10 @@ def test_detections_are_those_of_mmdet(test, rescale, shapes, said):
 
 
 @pytest.mark.parametrize('kind', ['none and one', 'odd'])
-def test_training_asks_the_gpu_nothing(kind, monkeypatch):
+def test_training_asks_the_gpu_nothing(kind):
     ours, _ = make()
     instances, metas, size = images(kind, DIFFERENT, CLASSES)
-    assert_no_questions(ours, instances, metas, size, monkeypatch)
+    assert_no_questions(ours, instances, metas, size)
 
 
 def test_the_layout_of_maps_is_no_matter():

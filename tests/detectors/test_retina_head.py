@@ -123,10 +123,10 @@ def test_nothing_above_the_threshold():
 
 
 @pytest.mark.parametrize('kind', ['none and one', 'odd'])
-def test_training_asks_the_gpu_nothing(kind, monkeypatch):
+def test_training_asks_the_gpu_nothing(kind):
     ours, _ = make()
     instances, metas, size = images(kind, DIFFERENT, CLASSES)
-    assert_no_questions(ours, instances, metas, size, monkeypatch)
+    assert_no_questions(ours, instances, metas, size)
 
 
 def test_mmdet_s_head_asks():
@@ -155,6 +155,7 @@ def test_the_layout_of_maps_is_no_matter():
         ({'assigner': {'type': 'ATSSAssigner', 'topk': 9}}, {}, 'ATSSAssigner'),
         ({'sampler': {'type': 'RandomSampler', 'num': 9, 'pos_fraction': 0.5}}, {}, 'RandomSampler'),
         ({}, {'loss_cls': {'type': 'CrossEntropyLoss', 'use_sigmoid': True}}, 'CrossEntropyLoss'),
+        ({}, {'loss_cls': {'type': 'FocalLoss', 'activated': True}}, 'activated=True'),
         ({}, {'bbox_coder': {'type': 'TBLRBBoxCoder'}}, 'TBLRBBoxCoder'),
     ],
 )

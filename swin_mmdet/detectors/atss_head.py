@@ -58,8 +58,8 @@ class ATSSHead(BatchedDenseHead, MMDetATSSHead):
         )
         positive = assigned > 0
         centerness = torch.where(positive, _centerness(anchors, target), 0)
-        # of all processes; mmdet asks the GPU for both
-        count, total = reduce_mean(torch.stack([count_positives(assigned).float(), centerness.sum()]))
+        # one after the other as in mmdet, whose code another process may run, for regions to ignore
+        count, total = reduce_mean(count_positives(assigned).float()), reduce_mean(centerness.sum())
         centers = flatten_maps(centernesses, 1)
         return {
             'loss_cls': self._class_loss(cls_scores, assigned, objects, count),

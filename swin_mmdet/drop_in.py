@@ -13,12 +13,14 @@ from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 # inherit mmdet's classes, which are thus registered before
 from swin_mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip
 from swin_mmdet.detectors import (
+    ATSSHead,
     BertModel,
     CascadeRoIHead,
     DetDataPreprocessor,
     DetTTAModel,
     EmbeddingRPNHead,
     HybridTaskCascadeRoIHead,
+    RetinaHead,
     RPNHead,
     SingleRoIExtractor,
     SparseRoIHead,
@@ -26,12 +28,14 @@ from swin_mmdet.detectors import (
 )
 
 MODELS = (
+    ATSSHead,
     BertModel,
     CascadeRoIHead,
     DetDataPreprocessor,
     DetTTAModel,
     EmbeddingRPNHead,
     HybridTaskCascadeRoIHead,
+    RetinaHead,
     RPNHead,
     SingleRoIExtractor,
     SparseRoIHead,

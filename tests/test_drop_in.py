@@ -27,20 +27,23 @@ CONFIGS = {
         'RPNHead', 'HybridTaskCascadeRoIHead', 'SingleRoIExtractor',
     },
     'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py': {'EmbeddingRPNHead', 'SparseRoIHead', 'SingleRoIExtractor'},
+    'retinanet/retinanet_r50_fpn_1x_coco.py': {'RetinaHead'},
+    'atss/atss_r50_fpn_1x_coco.py': {'ATSSHead'},
     # with a head of its own
-    'retinanet/retinanet_r50_fpn_1x_coco.py': set(),
+    'gfl/gfl_r50_fpn_1x_coco.py': set(),
 }  # fmt: skip
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
-names = 'BertModel CascadeRoIHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead HybridTaskCascadeRoIHead '
-names = [*names.split(), 'RPNHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead', 'SwinTransformer']
+names = 'ATSSHead BertModel CascadeRoIHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead '
+names += 'HybridTaskCascadeRoIHead RPNHead RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
+names = [*names.split(), 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
     + [name for name in 'LoadAnnotations RandomFlip PackDetInputs'.split()
        if TRANSFORMS.get(name).__module__.startswith('swin_mmdet.')])
 """
 MODELS = [
-    'BertModel', 'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
-    'HybridTaskCascadeRoIHead', 'RPNHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
+    'ATSSHead', 'BertModel', 'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
+    'HybridTaskCascadeRoIHead', 'RPNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
 

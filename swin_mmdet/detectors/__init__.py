@@ -1,10 +1,12 @@
 """Parts of mmdet's detectors: for all images of a batch at once, test-time augmentation, a language model."""
 
+from swin_mmdet.detectors.atss_head import ATSSHead
 from swin_mmdet.detectors.cascade_roi_head import CascadeRoIHead
 from swin_mmdet.detectors.data_preprocessor import DetDataPreprocessor
 from swin_mmdet.detectors.embedding_rpn_head import EmbeddingRPNHead
 from swin_mmdet.detectors.htc_roi_head import HybridTaskCascadeRoIHead
 from swin_mmdet.detectors.language_model import BertModel
+from swin_mmdet.detectors.retina_head import RetinaHead
 from swin_mmdet.detectors.roi_extractor import SingleRoIExtractor
 from swin_mmdet.detectors.rpn_head import RPNHead
 from swin_mmdet.detectors.sparse_roi_head import SparseRoIHead
@@ -12,6 +14,7 @@ from swin_mmdet.detectors.standard_roi_head import StandardRoIHead
 from swin_mmdet.detectors.tta import DetTTAModel
 
 __all__ = [
+    'ATSSHead',
     'BertModel',
     'CascadeRoIHead',
     'DetDataPreprocessor',
@@ -19,6 +22,7 @@ __all__ = [
     'EmbeddingRPNHead',
     'HybridTaskCascadeRoIHead',
     'RPNHead',
+    'RetinaHead',
     'SingleRoIExtractor',
     'SparseRoIHead',
     'StandardRoIHead',

@@ -40,14 +40,15 @@ class AnchorCache:
         def make() -> Tensor:
             valid = torch.cat(self.generator.valid_flags(sizes, meta['pad_shape'], device))
             inside = anchor_inside_flags(self.boxes(sizes, device), valid, meta['img_shape'][:2], border)
-            if not inside.any():
+            # any image has some where those beyond its border count
+            if border >= 0 and not inside.any():
                 raise ValueError(
                     f'no anchor lies inside an image of {meta["img_shape"][:2]} with allowed_border={border}: '
-                    'set allowed_border=-1 in train_cfg.rpn, or smaller anchors'
+                    'set allowed_border=-1 in the train_cfg of the head, or smaller anchors'
                 )
             return inside
 
-        shapes = tuple(meta['pad_shape'][:2]), tuple(meta['img_shape'][:2])
+        shapes = [tuple(meta[key][:2]) for key in ('pad_shape', 'img_shape')[: 1 + (border >= 0)]]
         return _recall(self._inside, (tuple(sizes), device, border, *shapes), make, MOST_FLAGS_KEPT)
 
 

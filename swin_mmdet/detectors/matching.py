@@ -1,10 +1,16 @@
-"""What an R-CNN's assigner, sampler and box coder are set to, for functions that take a whole batch."""
+"""What a detector's assigner, sampler and box coder are set to, for functions that take a whole batch."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from mmdet.models.task_modules import BboxOverlaps2D, DeltaXYWHBBoxCoder, MaxIoUAssigner, RandomSampler
+from mmdet.models.task_modules import (
+    ATSSAssigner,
+    BboxOverlaps2D,
+    DeltaXYWHBBoxCoder,
+    MaxIoUAssigner,
+    RandomSampler,
+)
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
@@ -12,23 +18,43 @@ from swin_mmdet.ops.box_assignment import AssignmentRule
 from swin_mmdet.ops.box_deltas import decode_boxes, encode_boxes
 from swin_mmdet.ops.to_device import constant
 
+Ignored = Sequence[InstanceData | None] | None
 
-def why_not_matched(assigner: object, sampler: object, ignored: Sequence[InstanceData] | None) -> str | None:
+
+def why_not_matched(assigner: object, sampler: object, ignored: Ignored) -> str | None:
     """None when boxes of all images can be assigned and sampled together as these two do it, else why in words.
 
     `ignored` are the images' `gt_instances_ignore`.
     """
-    if type(assigner) is not MaxIoUAssigner:
-        return f'the assigner is {type(assigner).__name__}, not MaxIoUAssigner'
     if type(sampler) is not RandomSampler:
         return f'the sampler is {type(sampler).__name__}, not RandomSampler'
-    calculator = assigner.iou_calculator
-    if type(calculator) is not BboxOverlaps2D or calculator.scale != 1 or calculator.dtype is not None:
-        return f'the assigner has iou_calculator={calculator}'
+    return why_not_assigned(assigner, ignored)
+
+
+def why_not_assigned(assigner: object, ignored: Ignored) -> str | None:
+    """The same without a sampler."""
+    if type(assigner) is not MaxIoUAssigner:
+        return f'the assigner is {type(assigner).__name__}, not MaxIoUAssigner'
     if assigner.perm_repeat_gt_cfg is not None:
         return 'the assigner has perm_repeat_gt_cfg'
     if assigner.match_low_quality and not assigner.gt_max_assign_all:
         return 'the assigner has gt_max_assign_all=False'
+    return _why_not_overlaps(assigner, ignored)
+
+
+def why_not_adaptive(assigner: object, ignored: Ignored) -> str | None:
+    """None when `assign_adaptively` is what this assigner does, else why in words."""
+    if type(assigner) is not ATSSAssigner:
+        return f'the assigner is {type(assigner).__name__}, not ATSSAssigner'
+    if assigner.alpha is not None:
+        return f'the assigner has alpha={assigner.alpha}'
+    return _why_not_overlaps(assigner, ignored)
+
+
+def _why_not_overlaps(assigner: ATSSAssigner | MaxIoUAssigner, ignored: Ignored) -> str | None:
+    calculator = assigner.iou_calculator
+    if type(calculator) is not BboxOverlaps2D or calculator.scale != 1 or calculator.dtype is not None:
+        return f'the assigner has iou_calculator={calculator}'
     if assigner.ignore_iof_thr > 0 and any(len(image.bboxes) for image in ignored or () if image is not None):
         return f'the assigner has ignore_iof_thr={assigner.ignore_iof_thr} and there are regions to ignore'
     return None

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from swin_mmdet.detectors.anchors import AnchorCache
 from swin_mmdet.detectors.batch import BatchedProposals, gather_objects
+from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import (
     coding_of,
     regression,
@@ -61,7 +62,7 @@ class RPNHead(MMDetRPNHead):
             return super().loss_by_feat(
                 cls_scores, bbox_preds, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore
             )
-        sizes, device = _sizes(cls_scores), cls_scores[0].device
+        sizes, device = sizes_of(cls_scores), cls_scores[0].device
         anchors = self._anchors.boxes(sizes, device)
         inside = self._anchors.inside(sizes, device, batch_img_metas, self.train_cfg['allowed_border'])
         objects = gather_objects(batch_gt_instances)
@@ -75,13 +76,13 @@ class RPNHead(MMDetRPNHead):
         weight = used.float()
         if self.train_cfg['pos_weight'] > 0:
             weight = torch.where(positive, self.train_cfg['pos_weight'], weight)
-        scores = _flatten(cls_scores, 1).gather(1, places[..., None])
+        scores = flatten_maps(cls_scores, 1).gather(1, places[..., None])
         target = positive.long()[..., None]  # the one class is the object, of which mmdet makes this itself
         loss_cls = weighted_loss(self.loss_cls, scores.flatten(0, 1), target.flatten(0, 1), weight.flatten(), count)
 
         # those of objects stand first
         places, assigned = (x[:, : sampling['most_positive']] for x in (places, assigned))
-        deltas = _flatten(bbox_preds, 4).gather(1, places[..., None].expand(-1, -1, 4))
+        deltas = flatten_maps(bbox_preds, 4).gather(1, places[..., None].expand(-1, -1, 4))
         found, target = regression(
             anchors[places], deltas, objects.boxes, assigned, self.bbox_coder, self.reg_decoded_bbox
         )
@@ -114,10 +115,10 @@ class RPNHead(MMDetRPNHead):
             return super().predict_by_feat(
                 cls_scores, bbox_preds, score_factors, batch_img_metas, cfg, rescale, with_nms
             )
-        sizes, device = _sizes(cls_scores), cls_scores[0].device
+        sizes, device = sizes_of(cls_scores), cls_scores[0].device
         counts = [scores[0].numel() for scores in cls_scores]
-        scores, places = _best(_flatten(cls_scores, 1)[..., 0].sigmoid().float(), counts, cfg.get('nms_pre', -1))
-        deltas = _flatten(bbox_preds, 4).gather(1, places.flatten(1)[..., None].expand(-1, -1, 4))
+        scores, places = _best(flatten_maps(cls_scores, 1)[..., 0].sigmoid().float(), counts, cfg.get('nms_pre', -1))
+        deltas = flatten_maps(bbox_preds, 4).gather(1, places.flatten(1)[..., None].expand(-1, -1, 4))
         coding, anchors = coding_of(self.bbox_coder), self._anchors.boxes(sizes, device)[places]
         boxes = decode_boxes(anchors, deltas.view_as(anchors), coding.means, coding.stds, coding.most)
         if coding.clip:
@@ -163,13 +164,3 @@ def _suppress(boxes: Tensor, scores: Tensor, cfg: ConfigDict) -> BatchedProposal
     boxes = boxes.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, 4))
     valid = scores >= 0
     return BatchedProposals(boxes.masked_fill(~valid[..., None], 0), scores.clamp(min=0), valid)
-
-
-def _sizes(maps: list[Tensor]) -> tuple[tuple[int, int], ...]:
-    return tuple(tuple(one.shape[-2:]) for one in maps)
-
-
-def _flatten(maps: list[Tensor], channels: int) -> Tensor:
-    """Of every anchor: maps [B, anchors * channels, H, W] of some levels -> [B, N, channels]."""
-    # whatever their strides, `cat` is who copies them
-    return torch.cat([one.flatten(2).mT for one in maps], 1).view(len(maps[0]), -1, channels)

@@ -64,12 +64,17 @@ def _assign_one(boxes: Tensor, valid: Tensor, objects: Tensor, count: Tensor, ru
 
 
 def overlaps(objects: Tensor, boxes: Tensor) -> Tensor:
-    """Intersection over union: [G, 4], [N, 4] -> [G, N]."""
-    corner = torch.maximum(objects[:, None, :2], boxes[None, :, :2])
-    other = torch.minimum(objects[:, None, 2:], boxes[None, :, 2:])
+    """Intersection over union of each with each: [G, 4], [N, 4] -> [G, N]."""
+    return overlaps_of_pairs(objects[:, None], boxes[None])
+
+
+def overlaps_of_pairs(boxes: Tensor, others: Tensor) -> Tensor:
+    """Intersection over union: [..., 4], [..., 4] -> [...]."""
+    corner = torch.maximum(boxes[..., :2], others[..., :2])
+    other = torch.minimum(boxes[..., 2:], others[..., 2:])
     sides = (other - corner).clamp(min=0)
     shared = sides[..., 0] * sides[..., 1]
-    union = areas(objects)[:, None] + areas(boxes)[None] - shared
+    union = areas(boxes) + areas(others) - shared
     return shared / union.clamp(min=EPSILON)
 
 

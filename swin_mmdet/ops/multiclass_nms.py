@@ -1,4 +1,4 @@
-"""From class scores of proposals to detections, for all images of a batch at once."""
+"""From class scores of proposals or anchors to detections, for all images of a batch at once."""
 
 from typing import NamedTuple
 
@@ -70,6 +70,25 @@ def soft_multiclass_nms(boxes: Tensor, candidates: Candidates, rule: SoftNms, ma
     return Detections(found, scores, place // boxes.shape[2], (scores >= 0).sum(1))
 
 
+def labelled_nms(
+    boxes: Tensor, scores: Tensor, labels: Tensor, valid: Tensor, iou_threshold: float, max_per_image: int
+) -> Detections:
+    """The detections that NMS within classes leaves of candidates with a label each, without waiting for a GPU.
+
+    boxes [B, P, 4] float32, scores [B, P] float32, none below 0, labels [B, P], and which of them are `valid` [B, P].
+    Of equal scores the first is first.
+    """
+    scores, order = scores.masked_fill(~valid, NOT_THERE).sort(dim=1, descending=True, stable=True)
+    labels, valid = labels.gather(1, order), valid.gather(1, order)
+    boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
+    apart = boxes + (labels * _step(boxes, valid)[:, None])[..., None]
+    keep = batched_nms(apart, valid, iou_threshold)
+    falling = torch.arange(keep.shape[1], 0, -1, device=keep.device)
+    left, place = falling.where(keep, 0).topk(min(max_per_image, keep.shape[1]))
+    found = boxes.gather(1, place[..., None].expand(-1, -1, 4))
+    return Detections(found, scores.gather(1, place), labels.gather(1, place), (left > 0).sum(1))
+
+
 def _score_of(keys: Tensor) -> Tensor:
     return (keys >> SCORE_SHIFT).int().view(torch.float32)
 
@@ -80,6 +99,10 @@ def _classes_apart(boxes: Tensor, exists: Tensor) -> Tensor:
     Segments need no such distance, but the sums are rounded (to 1/128 pixel for 80 classes of large images), and an IoU
     near the threshold depends on it.
     """
-    farthest = boxes.where(exists[..., None], -torch.inf).flatten(1).amax(1)
     label = torch.arange(boxes.shape[1], dtype=boxes.dtype, device=boxes.device)
-    return boxes + (label * (farthest + 1)[:, None])[..., None, None]
+    return boxes + (label * _step(boxes, exists)[:, None])[..., None, None]
+
+
+def _step(boxes: Tensor, exists: Tensor) -> Tensor:
+    """How far from class to class mmcv moves the boxes [B, ..., 4] of an image that exist [B, ...]: [B]."""
+    return boxes.where(exists[..., None], -torch.inf).flatten(1).amax(1) + 1

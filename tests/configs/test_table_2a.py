@@ -14,6 +14,7 @@ import torch
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
+from launch import nodes
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
@@ -193,10 +194,9 @@ def test_heads_are_mmdets(name: str):
         del model['backbone'], model['data_preprocessor'], model['neck']['in_channels']
         # of a backbone that has three maps, the first is used
         model['neck'].pop('start_level', None)
-        if name == SPARSE:
-            roi_head = model['roi_head']
-            for part in (roi_head, roi_head['bbox_roi_extractor']):
-                part['type'] = part['type'].removeprefix('swin_mmdet.')
+        for node in nodes(model):
+            if 'type' in node:
+                node['type'] = node['type'].removeprefix('swin_mmdet.')
     assert ours == theirs
 
 

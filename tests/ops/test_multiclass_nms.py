@@ -6,9 +6,10 @@ import torch
 import swin_mmdet.compat  # noqa: F401
 
 pytest.importorskip('mmdet')
+from mmcv.ops import batched_nms
 from mmdet.models.layers import multiclass_nms as mmdet_nms
 
-from swin_mmdet.ops.multiclass_nms import find_candidates, multiclass_nms
+from swin_mmdet.ops.multiclass_nms import find_candidates, labelled_nms, multiclass_nms
 
 BATCH, PROPOSALS, CLASSES = 3, 150, 5
 
@@ -91,3 +92,22 @@ def test_no_candidates():
     assert find_candidates(scores, torch.zeros(BATCH, PROPOSALS, dtype=torch.bool), 0.05) is None
     assert find_candidates(scores, torch.ones(BATCH, PROPOSALS, dtype=torch.bool), 1.0) is None
     assert find_candidates(scores[:, :0], torch.ones(BATCH, 0, dtype=torch.bool), 0.05) is None
+
+
+@pytest.mark.parametrize('max_per_image', [10, 10000])
+@pytest.mark.parametrize('ties', [False, True], ids=['different scores', 'equal scores'])
+def test_candidates_with_a_label_each_are_suppressed_as_mmcv_does(ties, max_per_image):
+    boxes, scores = predictions(shared_boxes=True, ties=ties)
+    boxes, (scores, labels) = boxes[:, :, 0], scores.max(-1)
+    valid = torch.arange(PROPOSALS) < torch.tensor([PROPOSALS, 0, 40])[:, None]
+    found = labelled_nms(boxes, scores, labels, valid, 0.5, max_per_image)
+    counts = found.counts.tolist()
+    for image in (0, 2):
+        of_image = [x[image][valid[image]] for x in (boxes, scores, labels)]
+        _, keep = batched_nms(*of_image, dict(type='nms', iou_threshold=0.5))
+        keep = keep[:max_per_image]
+        assert counts[image] == len(keep)
+        for ours, theirs in zip((found.boxes, found.scores, found.labels), of_image):
+            assert torch.equal(ours[image, : len(keep)], theirs[keep])
+    assert counts[1] == 0
+    assert min(counts[::2]) == 10 if max_per_image == 10 else 10 < counts[0] < PROPOSALS

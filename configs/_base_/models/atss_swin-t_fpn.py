@@ -13,7 +13,7 @@ model = dict(
         type='FPN', in_channels=[192, 384, 768], out_channels=256, add_extra_convs='on_output', num_outs=5
     ),
     bbox_head=dict(
-        type='ATSSHead',
+        type='swin_mmdet.ATSSHead',
         num_classes=80,
         in_channels=256,
         feat_channels=256,

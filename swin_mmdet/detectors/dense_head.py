@@ -1,0 +1,139 @@
+"""What mmdet's one-stage heads with anchors share when they take a batch at once."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import torch
+from mmdet.models.losses import FocalLoss
+from mmdet.models.task_modules import PseudoSampler
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from swin_mmdet.detectors.anchors import AnchorCache
+from swin_mmdet.detectors.batch import Objects
+from swin_mmdet.detectors.maps import flatten_maps, sizes_of
+from swin_mmdet.detectors.matching import coding_of, why_not_coded
+from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
+from swin_mmdet.ops.focal_loss import focal_loss
+from swin_mmdet.ops.log import log_once
+from swin_mmdet.ops.multiclass_nms import labelled_nms
+from swin_mmdet.ops.to_device import to_device
+
+
+class BatchedDenseHead:
+    """Goes before a class of mmdet's `AnchorHead` in the bases of a head: the same detections, found in one go.
+
+    The host waits for a GPU once for a batch, to learn how many detections there are. What is set otherwise than in
+    RetinaNet or ATSS runs as in mmdet; the log says so.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._anchors = AnchorCache(self.prior_generator)
+
+    @torch.no_grad()
+    def predict_by_feat(
+        self,
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
+        score_factors: list[Tensor] | None = None,
+        batch_img_metas: Sequence[dict] | None = None,
+        cfg: ConfigDict | None = None,
+        rescale: bool = False,
+        with_nms: bool = True,
+    ) -> list[InstanceData]:
+        """Bboxes [n, 4], scores [n] and labels [n] of each image, best first; arguments as in mmdet.
+
+        With `rescale` in pixels of the original image. No gradient goes through them.
+        """
+        cfg = self.test_cfg if cfg is None else cfg
+        reason = self._why_not_predicted(cfg) if with_nms else 'boxes are wanted before NMS'
+        if reason is not None:
+            log_once(f'{type(self).__name__}: boxes are predicted image by image: {reason}')
+            return super().predict_by_feat(
+                cls_scores, bbox_preds, score_factors, batch_img_metas, cfg, rescale, with_nms
+            )
+        scores, places, labels = _best(cls_scores, self.cls_out_channels, cfg.nms_pre)
+        valid = scores > cfg.get('score_thr', 0)
+        if score_factors is not None:
+            scores = scores * flatten_maps(score_factors, 1)[..., 0].gather(1, places).sigmoid()
+        anchors = self._anchors.boxes(sizes_of(cls_scores), scores.device)[places]
+        deltas = flatten_maps(bbox_preds, 4).gather(1, places[..., None].expand(-1, -1, 4))
+        coding = coding_of(self.bbox_coder)
+        boxes = decode_boxes(anchors, deltas, coding.means, coding.stds, coding.most)
+        if coding.clip:
+            boxes = clip_boxes(boxes, to_device([meta['img_shape'][:2] for meta in batch_img_metas], boxes))
+        if rescale:
+            factors = [[1 / factor for factor in meta['scale_factor']] * 2 for meta in batch_img_metas]
+            boxes = boxes * to_device(factors, boxes)[:, None]
+        smallest = cfg.get('min_bbox_size', -1)
+        if smallest >= 0:
+            valid &= ((boxes[..., 2:] - boxes[..., :2]) > smallest).all(-1)
+        found = labelled_nms(boxes, scores.float(), labels, valid, cfg.nms.iou_threshold, cfg.max_per_img)
+        return [
+            InstanceData(bboxes=boxes[:count], scores=scores[:count], labels=labels[:count])
+            for boxes, scores, labels, count in zip(*found[:3], found.counts.tolist(), strict=True)
+        ]
+
+    def _why_not_trained(self) -> str | None:
+        """None when `_class_loss` is this head's, else why in words."""
+        if type(self.sampler) is not PseudoSampler:
+            return f'the sampler is {type(self.sampler).__name__}, not PseudoSampler'
+        if type(self.loss_cls) is not FocalLoss:
+            return f'loss_cls is {type(self.loss_cls).__name__}'
+        if self.loss_cls.activated or self.loss_cls.reduction != 'mean':
+            return f'loss_cls has activated={self.loss_cls.activated}, reduction={self.loss_cls.reduction}'
+        return why_not_coded(self.bbox_coder)
+
+    def _why_not_predicted(self, cfg: ConfigDict) -> str | None:
+        if not self.use_sigmoid_cls:
+            return 'classification without sigmoid'
+        if getattr(self.loss_cls, 'custom_cls_channels', False):
+            return f'{type(self.loss_cls).__name__} has an activation of its own'
+        for limit in ('nms_pre', 'max_per_img'):
+            if cfg.get(limit, -1) <= 0:
+                return f'{limit}={cfg.get(limit, -1)}: there is no limit'
+        nms = cfg.get('nms') or {}
+        if nms.get('type') != 'nms' or set(nms) - {'type', 'split_thr'} != {'iou_threshold'}:
+            return f'nms={nms}'
+        return why_not_coded(self.bbox_coder)
+
+    def _anchors_of(self, maps: list[Tensor], metas: Sequence[dict]) -> tuple[Tensor, Tensor]:
+        """Of maps of a head: [N, 4], and which of them are to be trained in each image: [B, N] bool."""
+        sizes, device = sizes_of(maps), maps[0].device
+        inside = self._anchors.inside(sizes, device, metas, self.train_cfg['allowed_border'])
+        return self._anchors.boxes(sizes, device), inside
+
+    def _class_loss(self, cls_scores: list[Tensor], assigned: Tensor, objects: Objects, count: Tensor) -> Tensor:
+        """[], over `count` [], of the objects that anchors are assigned [B, N] to."""
+        positive = assigned > 0
+        labels = objects.labels.gather(1, (assigned - 1).clamp(min=0))
+        labels = torch.where(positive, labels, self.num_classes)
+        weight = (assigned >= 0).float()
+        if self.train_cfg['pos_weight'] > 0:
+            weight = torch.where(positive, self.train_cfg['pos_weight'], weight)
+        scores = flatten_maps(cls_scores, self.cls_out_channels).flatten(0, 1)
+        loss = focal_loss(scores, labels.flatten(), weight.flatten(), self.loss_cls.gamma, self.loss_cls.alpha)
+        return self.loss_cls.loss_weight * loss / (count + torch.finfo(torch.float32).eps)
+
+
+def count_positives(assigned: Tensor) -> Tensor:
+    """How many anchors of [B, N] have an object, as mmdet counts them: none in an image is one. [] int64."""
+    return (assigned > 0).sum(1).clamp(min=1).sum()
+
+
+def _best(cls_scores: Sequence[Tensor], classes: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of logits [B, anchors * classes, H, W] of levels the best `most` of each, at most: probability, anchor, label.
+
+    All [B, P], falling within a level; anchors are numbered through all levels.
+    """
+    found = []
+    counts = [one[0].numel() // classes for one in cls_scores]
+    for one, first in zip(cls_scores, accumulate(counts, initial=0), strict=False):
+        area, anchors = one.shape[-2:].numel(), one.shape[1] // classes
+        # of logits, which order as probabilities do, and where they lie: no copy of all
+        logits, place = one.flatten(1).topk(min(most, one[0].numel()))
+        channel, pixel = place // area, place % area
+        found.append((logits.sigmoid(), first + pixel * anchors + channel // classes, channel % classes))
+    return tuple(torch.cat(part, 1) for part in zip(*found, strict=True))

@@ -1,0 +1,167 @@
+"""The head of ATSS against mmdet's, with the same weights."""
+
+import copy
+
+import pytest
+import torch
+
+import swin_mmdet.compat  # noqa: F401
+
+# isort: split
+from mmdet.models.dense_heads import ATSSHead as MMDetATSSHead
+
+from swin_mmdet.detectors import ATSSHead, atss_head, dense_head
+from tests.detectors.cases import COUNTS, images
+from tests.detectors.dense import (
+    CLASSES,
+    CODER,
+    TEST,
+    assert_close,
+    assert_no_questions,
+    assert_same_detections,
+    build_pair,
+    features,
+    losses_and_gradients,
+)
+
+TRAIN = {'assigner': {'type': 'ATSSAssigner', 'topk': 9}, 'allowed_border': -1, 'pos_weight': -1}
+STRIDES = [8, 16, 32, 64, 128]
+# of mmdet's config and, of those with DyHead, kernels of one pixel and anchors in the middle of theirs
+VARIANTS = {'ATSS': (1.0, 0.0, 3), 'DyHead': (1.0, 0.5, 1)}
+EQUAL, DIFFERENT = ((96, 128), (96, 128)), ((61, 200), (90, 33))
+shapes_of_images = pytest.mark.parametrize('shapes', [EQUAL, DIFFERENT], ids=['equal', 'different'])
+
+
+def make(train=(), test=(), variant='ATSS', **options):
+    ratio, offset, kernel = VARIANTS[variant]
+    options = {
+        'anchor_generator': {
+            'type': 'AnchorGenerator', 'octave_base_scale': 8, 'scales_per_octave': 1, 'ratios': [ratio],
+            'strides': STRIDES, 'center_offset': offset,
+        },
+        'norm_cfg': {'type': 'GN', 'num_groups': 2},
+        'pred_kernel_size': kernel,
+        'bbox_coder': CODER,
+        'loss_bbox': {'type': 'GIoULoss', 'loss_weight': 2.0},
+        'loss_centerness': {'type': 'CrossEntropyLoss', 'use_sigmoid': True, 'loss_weight': 0.6},
+    } | options  # fmt: skip
+    return build_pair(ATSSHead, MMDetATSSHead, options, TRAIN | dict(train), TEST | dict(test))
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What is logged."""
+    lines = []
+    for module in (atss_head, dense_head):
+        monkeypatch.setattr(module, 'log_once', lines.append)
+    return lines
+
+
+@pytest.mark.parametrize('kind', COUNTS)
+@shapes_of_images
+@pytest.mark.parametrize(
+    ('train', 'variant'),
+    [({}, 'ATSS'), ({'pos_weight': 3.0}, 'DyHead'), ({'allowed_border': 80}, 'ATSS')],
+    ids=['as in ATSS', 'DyHead', 'border'],
+)
+def test_losses_and_gradients_are_those_of_mmdet(train, variant, shapes, kind, said):
+    ours, theirs = make(train, variant=variant)
+    instances, metas, size = images(kind, shapes, CLASSES)
+    expected = losses_and_gradients(theirs, instances, metas, size)
+    assert_close(losses_and_gradients(ours, instances, metas, size), expected)
+    assert expected['loss_cls'] > 0
+    assert (expected['loss_bbox'] > 0) == (expected['loss_centerness'] > 0) == (kind != 'none')
+    assert said == []
+
+
+def test_counts_are_of_all_processes(monkeypatch, said):
+    """As if another process had twice the anchors with objects, and might be one that runs mmdet's code."""
+    ours, theirs = make()
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    alone = losses_and_gradients(ours, instances, metas, size)
+    asked = []
+    for module in ('swin_mmdet.detectors.atss_head', 'mmdet.models.dense_heads.atss_head'):
+        monkeypatch.setattr(f'{module}.reduce_mean', lambda x: asked.append(x) or x * 1.5)
+    expected = losses_and_gradients(theirs, instances, metas, size)
+    assert_close(losses_and_gradients(ours, instances, metas, size), expected)
+    torch.testing.assert_close(asked[2:], asked[:2])
+    for name in ('loss_cls', 'loss_bbox', 'loss_centerness'):
+        torch.testing.assert_close(expected[name] * 1.5, alone[name])
+    assert len(asked) == 4
+    assert said == []
+
+
+@shapes_of_images
+@pytest.mark.parametrize('rescale', [False, True], ids=['as seen', 'rescaled'])
+@pytest.mark.parametrize(
+    'test', [{}, {'nms_pre': 99999}, {'min_bbox_size': 12}, {'max_per_img': 7}, {'score_thr': 0.6}], ids=str
+)
+def test_detections_are_those_of_mmdet(test, rescale, shapes, said):
+    ours, theirs = make(test=test)
+    _, metas, size = images('some', shapes)
+    metas[1]['scale_factor'] = (0.7, 1.6)
+    with torch.no_grad():
+        maps = ours(features(ours, size))
+        found, expected = (
+            head.predict_by_feat(*maps, batch_img_metas=metas, rescale=rescale) for head in (ours, theirs)
+        )
+    assert all(map(len, expected))
+    assert_same_detections(found, expected)
+    assert said == []
+
+
+@pytest.mark.parametrize('kind', ['none and one', 'odd'])
+def test_training_asks_the_gpu_nothing(kind):
+    ours, _ = make()
+    instances, metas, size = images(kind, DIFFERENT, CLASSES)
+    assert_no_questions(ours, instances, metas, size)
+
+
+def test_the_layout_of_maps_is_no_matter():
+    ours, _ = make()
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    with torch.no_grad():
+        maps = ours(features(ours, size))
+        other = [[x.contiguous(memory_format=torch.channels_last) for x in kind] for kind in maps]
+        assert_same_detections(*(ours.predict_by_feat(*each, batch_img_metas=metas) for each in (other, maps)))
+        assert_close(*(ours.loss_by_feat(*each, instances, metas) for each in (other, maps)))
+
+
+@pytest.mark.parametrize(
+    ('change', 'options', 'reason'),
+    [
+        ({'assigner': {'type': 'ATSSAssigner', 'topk': 9, 'alpha': 0.8}}, {}, 'alpha'),
+        ({'assigner': {'type': 'MaxIoUAssigner', 'pos_iou_thr': 0.5, 'neg_iou_thr': 0.4}}, {}, 'MaxIoUAssigner'),
+        ({'sampler': {'type': 'RandomSampler', 'num': 9, 'pos_fraction': 0.5}}, {}, 'RandomSampler'),
+        ({}, {'reg_decoded_bbox': False}, 'reg_decoded_bbox'),
+        ({}, {'loss_cls': {'type': 'QualityFocalLoss', 'use_sigmoid': True}}, 'QualityFocalLoss'),
+        ({}, {'loss_centerness': {'type': 'MSELoss'}}, 'loss_centerness'),
+    ],
+)
+def test_what_it_cannot_train_is_mmdet_s_and_said(change, options, reason, monkeypatch, said):
+    ours, _ = make(change, **options)
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    called = []
+    monkeypatch.setattr(MMDetATSSHead, 'loss_by_feat', lambda *args: called.append(args) or {})
+    ours.loss_by_feat(*ours(features(ours, size)), instances, metas)
+    assert len(called) == len(said) == 1
+    assert reason in said[0]
+
+
+def test_regions_to_ignore_are_mmdet_s_only_where_there_are_any(said):
+    ours, theirs = make({'assigner': TRAIN['assigner'] | {'ignore_iof_thr': 0.5}})
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    maps = ours(features(ours, size))
+    ours.loss_by_feat(*maps, instances, metas, [image[:0] for image in instances])
+    assert said == []
+    found, expected = (head.loss_by_feat(*maps, instances, metas, instances[::-1]) for head in (ours, theirs))
+    assert_close({name: sum(x) for name, x in found.items()}, {name: sum(x) for name, x in expected.items()})
+    assert 'ignore' in said[0]
+
+
+def test_a_copy_of_the_head_has_its_own_anchors():
+    ours, _ = make()
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    ours.loss_by_feat(*ours(features(ours, size)), instances, metas)
+    twin = copy.deepcopy(ours)
+    assert twin._anchors.generator is twin.prior_generator

@@ -1,0 +1,214 @@
+"""The head of RetinaNet against mmdet's, with the same weights."""
+
+import copy
+
+import pytest
+import torch
+
+import swin_mmdet.compat  # noqa: F401
+
+# isort: split
+from mmdet.models.dense_heads import RetinaHead as MMDetRetinaHead
+
+from swin_mmdet.detectors import RetinaHead, dense_head, retina_head
+from tests.detectors.cases import COUNTS, images
+from tests.detectors.dense import (
+    CLASSES,
+    CODER,
+    TEST,
+    NoQuestions,
+    assert_close,
+    assert_no_questions,
+    assert_same_detections,
+    build_pair,
+    features,
+    losses_and_gradients,
+)
+
+TRAIN = {
+    'assigner': {
+        'type': 'MaxIoUAssigner', 'pos_iou_thr': 0.5, 'neg_iou_thr': 0.4, 'min_pos_iou': 0, 'ignore_iof_thr': -1,
+    },
+    'sampler': {'type': 'PseudoSampler'},
+    'allowed_border': -1,
+    'pos_weight': -1,
+}  # fmt: skip
+L1 = {'type': 'L1Loss', 'loss_weight': 0.7}
+GIOU = {'type': 'GIoULoss', 'loss_weight': 2.0}
+EQUAL, DIFFERENT = ((96, 128), (96, 128)), ((61, 200), (90, 33))
+shapes_of_images = pytest.mark.parametrize('shapes', [EQUAL, DIFFERENT], ids=['equal', 'different'])
+
+
+def make(train=(), loss_bbox=L1, test=(), **options):
+    options = {
+        'anchor_generator': {
+            'type': 'AnchorGenerator', 'octave_base_scale': 4, 'scales_per_octave': 3, 'ratios': [0.5, 1.0, 2.0],
+            'strides': [8, 16, 32, 64, 128],
+        },
+        'bbox_coder': CODER,
+        'loss_bbox': loss_bbox,
+        'reg_decoded_bbox': loss_bbox is GIOU,
+    } | options  # fmt: skip
+    return build_pair(RetinaHead, MMDetRetinaHead, options, TRAIN | dict(train), TEST | dict(test))
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What is logged."""
+    lines = []
+    for module in (retina_head, dense_head):
+        monkeypatch.setattr(module, 'log_once', lines.append)
+    return lines
+
+
+@pytest.mark.parametrize('kind', COUNTS)
+@shapes_of_images
+@pytest.mark.parametrize(
+    ('train', 'loss_bbox'),
+    [({}, L1), ({'pos_weight': 3.0}, GIOU), ({'allowed_border': 0}, L1)],
+    ids=['as in RetinaNet', 'decoded', 'border'],
+)
+def test_losses_and_gradients_are_those_of_mmdet(train, loss_bbox, shapes, kind, said):
+    ours, theirs = make(train, loss_bbox)
+    instances, metas, size = images(kind, shapes, CLASSES)
+    expected = losses_and_gradients(theirs, instances, metas, size)
+    assert_close(losses_and_gradients(ours, instances, metas, size), expected)
+    assert expected['loss_cls'] > 0
+    assert (expected['loss_bbox'] > 0) == (kind != 'none')
+    assert said == []
+
+
+@shapes_of_images
+@pytest.mark.parametrize('rescale', [False, True], ids=['as seen', 'rescaled'])
+@pytest.mark.parametrize(
+    'test',
+    [{}, {'nms_pre': 99999}, {'min_bbox_size': 12}, {'max_per_img': 7}, {'max_per_img': 9999}, {'score_thr': 0.9}],
+    ids=str,
+)
+def test_detections_are_those_of_mmdet(test, rescale, shapes, said):
+    ours, theirs = make(test=test)
+    _, metas, size = images('some', shapes)
+    metas[1]['scale_factor'] = (0.7, 1.6)
+    with torch.no_grad():
+        maps = ours(features(ours, size))
+        found, expected = (
+            head.predict_by_feat(*maps, batch_img_metas=metas, rescale=rescale) for head in (ours, theirs)
+        )
+    assert sum(map(len, expected)) > 0
+    assert_same_detections(found, expected)
+    assert said == []
+
+
+def test_detections_of_the_config_of_a_call(said):
+    ours, theirs = make()
+    _, metas, size = images('some', EQUAL)
+    maps = ours(features(ours, size))
+    cfg = copy.deepcopy(ours.test_cfg)
+    cfg.max_per_img = 3
+    found, expected = (head.predict_by_feat(*maps, batch_img_metas=metas, cfg=cfg) for head in (ours, theirs))
+    assert [len(image) for image in found] == [3, 3]
+    assert_same_detections(found, expected)
+    assert not found[0].bboxes.requires_grad
+    assert said == []
+
+
+def test_nothing_above_the_threshold():
+    ours, theirs = make(test={'score_thr': 1.0})
+    _, metas, size = images('some', EQUAL)
+    maps = ours(features(ours, size))
+    found, expected = (head.predict_by_feat(*maps, batch_img_metas=metas) for head in (ours, theirs))
+    assert [len(image) for image in found] == [0, 0]
+    assert_same_detections(found, expected)
+    assert [image.labels.dtype for image in found] == [torch.int64] * 2
+
+
+@pytest.mark.parametrize('kind', ['none and one', 'odd'])
+def test_training_asks_the_gpu_nothing(kind):
+    ours, _ = make()
+    instances, metas, size = images(kind, DIFFERENT, CLASSES)
+    assert_no_questions(ours, instances, metas, size)
+
+
+def test_mmdet_s_head_asks():
+    """As a check of the check."""
+    _, theirs = make()
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    outs = theirs(features(theirs, size))
+    with NoQuestions(), pytest.raises(AssertionError, match='asks the GPU'):
+        theirs.loss_by_feat(*outs, instances, metas)
+
+
+def test_the_layout_of_maps_is_no_matter():
+    ours, _ = make()
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    with torch.no_grad():
+        maps = ours(features(ours, size))
+        other = [[x.contiguous(memory_format=torch.channels_last) for x in kind] for kind in maps]
+        assert_same_detections(*(ours.predict_by_feat(*each, batch_img_metas=metas) for each in (other, maps)))
+        assert_close(*(ours.loss_by_feat(*each, instances, metas) for each in (other, maps)))
+
+
+@pytest.mark.parametrize(
+    ('change', 'options', 'reason'),
+    [
+        ({'assigner': TRAIN['assigner'] | {'gt_max_assign_all': False}}, {}, 'gt_max_assign_all'),
+        ({'assigner': {'type': 'ATSSAssigner', 'topk': 9}}, {}, 'ATSSAssigner'),
+        ({'sampler': {'type': 'RandomSampler', 'num': 9, 'pos_fraction': 0.5}}, {}, 'RandomSampler'),
+        ({}, {'loss_cls': {'type': 'CrossEntropyLoss', 'use_sigmoid': True}}, 'CrossEntropyLoss'),
+        ({}, {'loss_cls': {'type': 'FocalLoss', 'activated': True}}, 'activated=True'),
+        ({}, {'bbox_coder': {'type': 'TBLRBBoxCoder'}}, 'TBLRBBoxCoder'),
+    ],
+)
+def test_what_it_cannot_train_is_mmdet_s_and_said(change, options, reason, monkeypatch, said):
+    ours, _ = make(change, **options)
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    called = []
+    monkeypatch.setattr(MMDetRetinaHead, 'loss_by_feat', lambda *args: called.append(args) or {})
+    ours.loss_by_feat(*ours(features(ours, size)), instances, metas)
+    assert len(called) == len(said) == 1
+    assert reason in said[0]
+
+
+@pytest.mark.parametrize(
+    ('test', 'reason'),
+    [
+        ({'nms_pre': -1}, 'nms_pre'),
+        ({'max_per_img': -1}, 'max_per_img'),
+        ({'nms': {'type': 'soft_nms', 'iou_threshold': 0.5}}, 'soft_nms'),
+    ],
+)
+def test_what_it_cannot_predict_is_mmdet_s_and_said(test, reason, said):
+    ours, theirs = make(test=test)
+    _, metas, size = images('some', EQUAL)
+    maps = ours(features(ours, size))
+    assert_same_detections(*(head.predict_by_feat(*maps, batch_img_metas=metas) for head in (ours, theirs)))
+    assert len(said) == 1
+    assert reason in said[0]
+
+
+def test_boxes_before_nms_are_mmdet_s(said):
+    ours, theirs = make()
+    _, metas, size = images('some', EQUAL)
+    maps = ours(features(ours, size))
+    found, expected = (head.predict_by_feat(*maps, batch_img_metas=metas, with_nms=False) for head in (ours, theirs))
+    assert_same_detections(found, expected)
+    assert len(found[0]) > TEST['max_per_img']
+    assert 'before NMS' in said[0]
+
+
+def test_regions_to_ignore_are_mmdet_s_only_where_there_are_any(said):
+    ours, theirs = make({'assigner': TRAIN['assigner'] | {'ignore_iof_thr': 0.5}})
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    maps = ours(features(ours, size))
+    ours.loss_by_feat(*maps, instances, metas, [image[:0] for image in instances])
+    assert said == []
+    found, expected = (head.loss_by_feat(*maps, instances, metas, instances[::-1]) for head in (ours, theirs))
+    assert_close({name: sum(x) for name, x in found.items()}, {name: sum(x) for name, x in expected.items()})
+    assert 'ignore' in said[0]
+
+
+def test_an_image_without_anchors_is_named():
+    ours, _ = make({'allowed_border': 0})
+    instances, metas, size = images('some', ((4, 4), (96, 128)), CLASSES)
+    with pytest.raises(ValueError, match=r'no anchor lies inside an image of \(4, 4\)'):
+        ours.loss_by_feat(*ours(features(ours, size)), instances, metas)

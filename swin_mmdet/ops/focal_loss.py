@@ -26,7 +26,8 @@ class _FocalLoss(torch.autograd.Function):
         ctx.gamma, ctx.alpha = gamma, alpha
         x = _wide(logits)
         loss = _put(_term(x, gamma).mul_(1 - alpha), alpha * _term(-_own(x, labels), gamma), labels)
-        return loss.sum(1) @ weight.to(loss.dtype)
+        # no product of vectors, which autocast would take in low precision
+        return (loss.sum(1) * weight).sum()
 
     @staticmethod
     @once_differentiable

@@ -86,7 +86,8 @@ class MaskRepPointsV2Head(RepPointsV2Head):
         """[G, 2]: of the masks' pixels, `masks` being bool [G, H, W]; of the box where there are none."""
         lines = instances.masks.sum(1).float(), instances.masks.sum(2).float()
         areas = lines[0].sum(1, keepdim=True)
-        sums = [line @ torch.arange(line.shape[1], device=line.device).float() for line in lines]
+        # no matrix products, in which autocast would round, or in float16 overflow
+        sums = [(line * torch.arange(line.shape[1], device=line.device)).sum(1) for line in lines]
         return torch.where(areas > 0, torch.stack(sums, dim=1) / areas.clamp(min=1), super().object_centers(instances))
 
     def predict(self, x: Maps, batch_data_samples: Sequence, rescale: bool = False) -> list[InstanceData]:

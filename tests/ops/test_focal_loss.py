@@ -40,7 +40,8 @@ def test_low_precision_is_of_the_logits_alone(dtype):
     exact = logits.detach().double().requires_grad_()
     expected = expected_loss(exact, labels, weight, 2.0, 0.25)
     (expected_gradient,) = torch.autograd.grad(expected, exact)
-    found = focal_loss(logits, labels, weight, 2.0, 0.25)
+    with torch.autocast(DEVICE, torch.bfloat16):
+        found = focal_loss(logits, labels, weight, 2.0, 0.25)
     (gradient,) = torch.autograd.grad(found, logits)
     assert (found.dtype, gradient.dtype) == (torch.float32, dtype)
     torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0)

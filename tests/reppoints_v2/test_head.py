@@ -273,6 +273,18 @@ def test_objects_with_masks_are_looked_for_around_the_center_of_their_pixels():
     torch.testing.assert_close(centers, torch.tensor([[14.5, 5.5], [18, 7], [4, 7]]))
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16], ids=str)
+def test_centers_of_large_masks_in_mixed_precision(dtype):
+    """Their sums are beyond float16, and their coordinates between two of bfloat16."""
+    masks = torch.zeros(1, 800, 1344, dtype=torch.bool)
+    masks[0, 101:702, 203:1304] = True
+    boxes = torch.tensor([[203.0, 101, 1304, 702]])
+    with torch.autocast('cpu', dtype):
+        centers = build_head(with_masks=True).object_centers(InstanceData(bboxes=boxes, masks=masks))
+    # what float32 leaves of sums near 5e8
+    torch.testing.assert_close(centers, torch.tensor([[(203 + 1303) / 2, (101 + 701) / 2]]), rtol=1e-6, atol=0)
+
+
 def test_masks_are_trained_at_every_fourth_pixel():
     """The loss of one location is that of its logits against its own object's mask, of the second image."""
     torch.manual_seed(0)

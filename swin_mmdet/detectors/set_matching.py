@@ -47,6 +47,8 @@ def pair_costs(
     scores [S, B, P, C] and boxes [S, B, P, 4] of S stages and B images.
     """
     found = []
+    # in mixed precision too: what costs nearly the same must not be a tie
+    scores = scores.float()
     for image, (objects, meta) in enumerate(zip(instances, metas, strict=True)):
         predictions = InstanceData(scores=scores[:, image].flatten(0, 1), bboxes=boxes[:, image].flatten(0, 1))
         options = {'pred_instances': predictions, 'gt_instances': objects, 'img_meta': meta}

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     'detectors': MMLAB
     | {'ops', 'registry', 'compat', 'datasets', 'numpy', 'scipy', 'torch', 'torchvision', 'pycocotools'},
     'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
-    'reppoints_v2': MMLAB | {'registry', 'torch'},
+    'reppoints_v2': MMLAB | {'ops', 'registry', 'torch'},
     'datasets': MMLAB | {'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
     'evaluation': {'registry', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
 }

@@ -18,7 +18,13 @@ OVERLAP_SHIFT = 32
 
 
 def assign_adaptively(
-    anchors: Tensor, valid: Tensor, level_counts: Sequence[int], objects: Tensor, counts: Sequence[int], nearest: int
+    anchors: Tensor,
+    valid: Tensor,
+    level_counts: Sequence[int],
+    objects: Tensor,
+    counts: Sequence[int],
+    nearest: int,
+    around: Tensor | None = None,
 ) -> Tensor:
     """The object of each anchor plus one, 0 for background, -1 where not `valid`: [B, N] int64.
 
@@ -27,12 +33,13 @@ def assign_adaptively(
     take is that one's it overlaps most; of equal ones the first.
 
     Args:
-        anchors: [N, 4] float32: x1, y1, x2, y2, level after level.
+        anchors: [N, 4] float32: x1, y1, x2, y2, level after level; or those of each image, [B, N, 4].
         valid: [B, N] bool; others are as if they were not there.
         level_counts: how many of the N are of each level.
         objects: [B, G, 4] float32, of which image b has the first counts[b].
         counts: on the host: what is made is then of the objects that there are, T in all, not of B * G.
         nearest: candidates of a level.
+        around: [B, G, 2]: where an object is looked for, instead of at the center of its box.
     """
     images = [image for image, count in enumerate(counts) for _ in range(count)]
     numbers = [number for count in counts for number in range(count)]
@@ -40,10 +47,12 @@ def assign_adaptively(
         return valid.long() - 1
     image, number = to_device([images, numbers], objects, torch.int64)
     boxes, exists = objects[image, number], valid[image]
-    candidates = _nearest(_centers(anchors), exists, level_counts, _centers(boxes), nearest)
+    targets, centers = _centers(boxes) if around is None else around[image, number], _centers(anchors)
+    is_shared = anchors.dim() == 2
+    candidates = _nearest(centers if is_shared else centers[image], exists, level_counts, targets, nearest)
     exists = exists.gather(1, candidates)
 
-    boxes, candidate_boxes = boxes[:, None], anchors[candidates]
+    boxes, candidate_boxes = boxes[:, None], anchors[candidates] if is_shared else anchors[image[:, None], candidates]
     overlap = overlaps_of_pairs(candidate_boxes, boxes)
     centers = _centers(candidate_boxes)
     margin = torch.minimum(centers - boxes[..., :2], boxes[..., 2:] - centers).amin(-1)
@@ -52,7 +61,7 @@ def assign_adaptively(
     # overlap, then earlier object, all in one number
     last = objects.shape[1]
     keys = overlap.view(torch.int32).long() << OVERLAP_SHIFT | (last - number)[:, None]
-    place = candidates + (image * len(anchors))[:, None]
+    place = candidates + (image * valid.shape[1])[:, None]
     best = torch.full((valid.numel(),), -1, device=valid.device)
     best = best.scatter_reduce(0, place.flatten(), keys.masked_fill(~taken, -1).flatten(), 'amax').view_as(valid)
     own = last - (best & (1 << OVERLAP_SHIFT) - 1) + 1
@@ -60,18 +69,20 @@ def assign_adaptively(
 
 
 def _nearest(centers: Tensor, exists: Tensor, level_counts: Sequence[int], targets: Tensor, nearest: int) -> Tensor:
-    """Anchors of centers [N, 2], of which `exists` [T, N], nearest to targets [T, 2] in each level: [T, K] int64.
+    """Anchors nearest to targets [T, 2] in each level: [T, K] int64.
+
+    They have centers [N, 2], or [T, N, 2] for each target its own; of them those in `exists` [T, N] count.
 
     Where a level has fewer than wanted, others that do not exist.
     """
     found, start = [], 0
     # a level at a time, for memory
-    for level, there in zip(centers.split(level_counts), exists.split(level_counts, 1), strict=True):
-        x, y = ((level[:, axis] - targets[:, axis, None]).square() for axis in (0, 1))
+    for level, there in zip(centers.split(level_counts, -2), exists.split(level_counts, 1), strict=True):
+        x, y = ((level[..., axis] - targets[:, axis, None]).square() for axis in (0, 1))
         # with the root, as in mmdet: it makes equal what is almost
         distance = (x + y).sqrt().masked_fill(~there, torch.inf)
-        found.append(distance.topk(min(nearest, len(level)), largest=False).indices + start)
-        start += len(level)
+        found.append(distance.topk(min(nearest, there.shape[1]), largest=False).indices + start)
+        start += there.shape[1]
     return torch.cat(found, 1)
 
 

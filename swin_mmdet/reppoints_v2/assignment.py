@@ -1,10 +1,6 @@
-"""Which object a point or a box is trained for: indices of objects, -1 for none."""
-
-import itertools
-from collections.abc import Sequence
+"""Which object a point is trained for: indices of objects, -1 for none."""
 
 import torch
-from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
 NONE = -1
@@ -46,37 +42,3 @@ def assign_centers(points: Tensor, strides: Tensor, boxes: Tensor, centers: Tens
     wanted = wanted.clamp(levels.min(), levels.max())
     distances = ((points[:, None] - centers) / sizes).norm(dim=2)
     return claim_nearest(distances.masked_fill(levels[:, None] != wanted, torch.inf))
-
-
-def assign_atss(priors: Tensor, level_sizes: Sequence[int], boxes: Tensor, centers: Tensor, topk: int) -> Tensor:
-    """Of the `topk` priors of each level around an object, those that fit it well enough (ATSS, arXiv 1912.02424).
-
-    Well enough is an IoU of at least mean + standard deviation over these candidates, and a center inside the object. A
-    prior chosen by several objects goes to the one with the largest IoU.
-
-    Args:
-        priors: [P, 4], level after level, `level_sizes` of each
-        boxes: [G, 4], with centers [G, 2] to search around
-
-    Returns:
-        [P] index of the object
-    """
-    if not len(priors) or not len(boxes):
-        return boxes.new_full((len(priors),), NONE, dtype=torch.long)
-    middles = (priors[:, :2] + priors[:, 2:]) / 2
-    distances = (middles[:, None] - centers).norm(dim=2)
-    starts = itertools.accumulate(level_sizes, initial=0)
-    nearest = torch.cat(
-        [
-            level.topk(min(topk, len(level)), dim=0, largest=False).indices + start
-            for level, start in zip(distances.split(level_sizes), starts)
-        ]
-    )
-    overlaps = bbox_overlaps(priors, boxes)
-    candidates = overlaps.gather(0, nearest)
-    fits = candidates >= candidates.mean(0) + candidates.std(0)
-    inner = torch.minimum(middles[:, None] - boxes[:, :2], boxes[:, 2:] - middles[:, None]).amin(2) > 0.01
-    fits = fits & inner.gather(0, nearest)
-    # of those that fit, everything else is at -1
-    overlap, owner = torch.full_like(overlaps, NONE).scatter(0, nearest, candidates.where(fits, NONE)).max(1)
-    return owner.masked_fill(overlap < 0, NONE)

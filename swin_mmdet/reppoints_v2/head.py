@@ -17,9 +17,11 @@ from mmengine.model import bias_init_with_prob, normal_init
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
+from swin_mmdet.ops.adaptive_assignment import assign_adaptively
 from swin_mmdet.registry import MODELS
-from swin_mmdet.reppoints_v2.assignment import assign_atss, assign_centers
+from swin_mmdet.reppoints_v2.assignment import assign_centers
 from swin_mmdet.reppoints_v2.corner_pool import CornerPool
 from swin_mmdet.reppoints_v2.verification import corner_targets, foreground_targets, refine_corners
 
@@ -220,20 +222,30 @@ class RepPointsV2Head(BaseDenseHead):
     ) -> Targets:
         """For points of maps of `sizes`, whose initial boxes say which of them are refined."""
         places, strides = self.places(sizes, predictions.boxes.device)
+        every_boxes = [image.bboxes.float() for image in instances]
+        every_centers = [self.object_centers(image) for image in instances]
         targets = []
-        for init_boxes, image, meta in zip(predictions.init_boxes, instances, metas, strict=True):
+        for boxes, centers, meta in zip(every_boxes, every_centers, metas, strict=True):
             flags = self.prior_generator.valid_flags(sizes, meta['pad_shape'], places.device)
             valid, level_sizes = torch.cat(flags), [int(level.sum()) for level in flags]
-            boxes, centers = image.bboxes.float(), self.object_centers(image)
             known = places[valid], strides[valid]
             found = (
                 assign_centers(*known, boxes, centers, self.point_base_scale),
-                assign_atss(init_boxes[valid], level_sizes, boxes, centers, self.train_cfg['topk']),
                 *corner_targets(*known, level_sizes, boxes, self.train_cfg['gaussian_iou']),
             )
-            nothing = -1, -1, 0, 0
+            nothing = -1, 0, 0
             targets.append([_spread(one, valid, value) for one, value in zip(found, nothing, strict=True)] + [valid])
-        return Targets(*(torch.stack(one) for one in zip(*targets, strict=True)))
+        init_owner, heat, offsets, valid = (torch.stack(one) for one in zip(*targets, strict=True))
+        assigned = assign_adaptively(
+            predictions.init_boxes,
+            valid,
+            [size.numel() for size in sizes],
+            pad_sequence(every_boxes, batch_first=True),
+            [len(boxes) for boxes in every_boxes],
+            self.train_cfg['topk'],
+            around=pad_sequence(every_centers, batch_first=True),
+        )
+        return Targets(init_owner, assigned.clamp(min=0) - 1, heat, offsets, valid)
 
     def object_centers(self, instances: InstanceData) -> Tensor:
         """Around which points an object is looked for: [G, 2] x, y."""

@@ -68,6 +68,37 @@ def test_each_image_is_assigned_as_mmdet_does(case, every, topk):
     assert (found > 0).any()
 
 
+def test_anchors_of_each_image_are_its_own():
+    """As where earlier predictions take their place."""
+    generator = torch.Generator().manual_seed(0)
+    counts = [30, 0, 5]
+    shared, level_counts = grid([8, 16, 32])
+    sides = torch.rand(3, len(shared), 4, generator=generator).to(DEVICE) * 20
+    anchors = shared + sides * torch.tensor([-1, -1, 1, 1], device=DEVICE)
+    objects = random_objects(3, 30, 'random', generator)
+    valid = (torch.rand(3, len(shared), generator=generator) < 0.8).to(DEVICE)
+    found = assign_adaptively(anchors, valid, level_counts, objects, counts, 9)
+    for image, count in enumerate(counts):
+        expected = by_mmdet(anchors[image], valid[image], level_counts, objects[image, :count], 9)
+        assert torch.equal(found[image], expected)
+    assert (found[0] > 0).any()
+    assert (found[2] > 0).any()
+
+
+@pytest.mark.parametrize(('place', 'expected'), [((4.0, 4.0), [1, 0]), ((16.0, 16.0), [0, 1])])
+def test_an_object_is_looked_for_around_a_place(place, expected):
+    """Two anchors fit the box equally well: with one candidate of their level, that by the place is taken.
+
+    The candidates' overlaps are 0.25, 0 and 0, and 0.25 is above their mean and deviation, 0.083 + 0.144.
+    """
+    far = [[50.0, 50, 60, 60], [70.0, 70, 80, 80]]
+    anchors = torch.tensor([[0.0, 0, 10, 10], [10.0, 10, 20, 20], *far], device=DEVICE)
+    box = torch.tensor([[[0.0, 0.0, 20.0, 20.0]]], device=DEVICE)
+    around = torch.tensor([[place]], device=DEVICE)
+    valid = torch.ones(1, 4, dtype=torch.bool, device=DEVICE)
+    assert assign_adaptively(anchors, valid, [2, 1, 1], box, [1], 1, around).tolist() == [[*expected, 0, 0]]
+
+
 def test_the_single_candidate_of_an_object_is_background():
     """The deviation of one overlap is no number."""
     anchors = torch.tensor([[0.0, 0.0, 8.0, 8.0]], device=DEVICE)

@@ -6,11 +6,11 @@ import torch
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
-from mmdet.models.task_modules.assigners import ATSSAssigner, PointAssigner
+from mmdet.models.task_modules.assigners import PointAssigner
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from swin_mmdet.reppoints_v2.assignment import assign_atss, assign_centers, claim_nearest
+from swin_mmdet.reppoints_v2.assignment import assign_centers, claim_nearest
 
 STRIDES = (8, 16, 32, 64)
 
@@ -62,29 +62,3 @@ def test_an_object_is_looked_for_around_the_center_given():
     box = torch.tensor([[0.0, 0.0, 40.0, 40.0]])
     (index,) = (assign_centers(points, strides, box, torch.tensor([[41.0, 22.0]]), scale=4) == 0).nonzero().flatten()
     assert (points[index].tolist(), strides[index]) == ([40.0, 24.0], 8)
-
-
-@pytest.mark.parametrize('count', [0, 1, 30])
-@pytest.mark.parametrize('size', [(160, 224), (97, 131), (40, 24)], ids=str)
-def test_atss_equals_mmdets(count: int, size: tuple[int, int]):
-    torch.manual_seed(count)
-    points, strides, counts = grid(*size)
-    boxes = random_boxes(count, *size)
-    sizes = strides[:, None] * (2 + 4 * torch.rand(len(points), 2))
-    priors = torch.cat([points - sizes / 2, points + sizes / 2], dim=1)
-    theirs = ATSSAssigner(topk=9).assign(
-        InstanceData(priors=priors), counts, InstanceData(bboxes=boxes, labels=torch.zeros(count).long())
-    )
-    ours = assign_atss(priors, counts, boxes, (boxes[:, :2] + boxes[:, 2:]) / 2, topk=9)
-    assert torch.equal(ours, theirs.gt_inds - 1)
-    assert (ours >= 0).any() == (count > 0)
-
-
-def test_atss_looks_around_the_center_given():
-    """Two priors fit the box equally well; with one candidate, that by the center is chosen."""
-    far = [[50.0, 50, 60, 60], [70.0, 70, 80, 80]]
-    priors = torch.tensor([[0.0, 0, 10, 10], [10.0, 10, 20, 20], *far])
-    box = torch.tensor([[0.0, 0.0, 20.0, 20.0]])
-    for center, wanted in (((4.0, 4.0), [0, -1]), ((16.0, 16.0), [-1, 0])):
-        # IoU of the candidates: 0.25, 0, 0, so 0.25 > mean + deviation = 0.083 + 0.144
-        assert assign_atss(priors, [2, 1, 1], box, torch.tensor([center]), topk=1).tolist() == [*wanted, -1, -1]

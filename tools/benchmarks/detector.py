@@ -240,15 +240,21 @@ def measure_case(name: str, peers: list[str], case: tuple[int, ...], mode: str, 
     torch.cuda.empty_cache()
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """What every benchmark of these steps is asked."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, help='CSV file to write (default: only print)')
     parser.add_argument('--detectors', nargs='+', choices=OURS, default=['mask-rcnn'])
-    parser.add_argument('--peers', nargs='+', choices=PEERS, default=['ours', 'ours without graphs', 'mmdet'])
     parser.add_argument('--cases', nargs='+', choices=CASES, default=list(CASES))
     parser.add_argument('--modes', nargs='+', choices=('train', 'infer'), default=['train', 'infer'])
     parser.add_argument('--repeats', type=int, default=12)
     parser.add_argument('--commit', help='of the code that runs (default: asks git)')
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument('--peers', nargs='+', choices=PEERS, default=['ours', 'ours without graphs', 'mmdet'])
     args = parser.parse_args(argv)
     register_all_modules()
     # it says every parameter's learning rate

@@ -7,12 +7,10 @@ Compiled are the parts whose work has the same form in every step: neck, RPN hea
 as a training with several scales meets them again and again until each has come.
 """
 
-import argparse
 import gc
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import detector
 import torch
@@ -91,14 +89,8 @@ def measure_case(name: str, ways: list[str], case: str, mode: str, repeats: int)
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--out', type=Path, help='CSV file to write (default: only print)')
-    parser.add_argument('--detectors', nargs='+', choices=detector.OURS, default=['mask-rcnn'])
+    parser = detector.make_parser(__doc__)
     parser.add_argument('--ways', nargs='+', choices=WAYS, default=list(WAYS))
-    parser.add_argument('--cases', nargs='+', choices=detector.CASES, default=list(detector.CASES))
-    parser.add_argument('--modes', nargs='+', choices=('train', 'infer'), default=['train', 'infer'])
-    parser.add_argument('--repeats', type=int, default=12)
-    parser.add_argument('--commit', help='of the code that runs (default: asks git)')
     args = parser.parse_args(argv)
     register_all_modules()
     MMLogger.get_current_instance().setLevel('WARNING')

@@ -43,6 +43,19 @@ def use_folder(cfg: Config, folder: str) -> None:
             cfg.merge_from_dict({weights.key: fitted})
 
 
+def check_instances(cfg: Config, folder: str) -> None:
+    """
+    Raises:
+        UserError: the config trains on something else than the instances that such a folder has.
+    """
+    for node in nodes(cfg.get('train_dataloader')):
+        if str(node.get('type')).endswith('CocoPanopticDataset'):
+            raise UserError(
+                f'--data {folder}: it has instances, and this config trains on panoptic annotations '
+                f'({node["type"]}); take the config of the same detector for instances'
+            )
+
+
 def move_data(cfg: Config, new_root: str) -> None:
     """Let every path of the config that starts with its `data_root` start with another folder instead."""
     old_root = cfg.get('data_root')

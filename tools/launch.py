@@ -97,9 +97,10 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def apply_options(cfg: Config, data: str | None, options: dict) -> None:
     """Merge the options, later ones on top: `--data`, `data_root=FOLDER`, every other `--cfg-options`."""
-    from data_folder import move_data, use_folder
+    from data_folder import check_instances, move_data, use_folder
 
     if data:
+        check_instances(cfg, data)
         use_folder(cfg, existing(data, 'data folder'))
     if 'data_root' in options:
         # by itself the variable would change nothing: the paths were made from it when the file was read

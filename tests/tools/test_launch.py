@@ -88,6 +88,13 @@ def test_data_folder_sets_classes_everywhere(launch, repository, shapes):
         assert tuple(cfg[f'{split}_dataloader'].dataset.metainfo.classes) == ('circle', 'square', 'triangle')
 
 
+def test_data_folder_for_a_panoptic_config(launch, repository, shapes, user_error):
+    name = 'mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py'
+    cfg = Config.fromfile(repository / 'configs/mask2former' / name)
+    with pytest.raises(user_error, match=r'it has instances, .* panoptic annotations \(CocoPanopticDataset\)'):
+        launch.apply_options(cfg, str(shapes), {})
+
+
 def test_data_folder_fits_the_weights_of_classes(launch, repository, shapes):
     """A weight for each class, and mmdet's 0.1 for 'no object'."""
     cfg = Config.fromfile(repository / 'configs/mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py')

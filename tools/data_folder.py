@@ -44,9 +44,10 @@ def use_folder(cfg: Config, folder: str) -> None:
 
 
 def check_instances(cfg: Config, folder: str) -> None:
-    """
+    """The config must train on instances.
+
     Raises:
-        UserError: the config trains on something else than the instances that such a folder has.
+        UserError: it trains on something else than the instances that such a folder has.
     """
     for node in nodes(cfg.get('train_dataloader')):
         if str(node.get('type')).endswith('CocoPanopticDataset'):

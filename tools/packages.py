@@ -15,7 +15,8 @@ NEEDED = {
 
 
 def check_packages(cfg: Config) -> None:
-    """
+    """Every package that the config needs must be there.
+
     Raises:
         UserError: a transform, metric or encoder of the config needs a package that is not installed.
     """

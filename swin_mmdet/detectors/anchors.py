@@ -48,7 +48,9 @@ class AnchorCache:
                 )
             return inside
 
-        shapes = [tuple(meta[key][:2]) for key in ('pad_shape', 'img_shape')[: 1 + (border >= 0)]]
+        shapes = [tuple(meta['pad_shape'][:2])]
+        if border >= 0:
+            shapes.append(tuple(meta['img_shape'][:2]))
         return _recall(self._inside, (tuple(sizes), device, border, *shapes), make, MOST_FLAGS_KEPT)
 
 

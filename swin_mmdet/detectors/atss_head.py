@@ -10,9 +10,9 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from swin_mmdet.detectors.batch import gather_objects
-from swin_mmdet.detectors.dense_head import BatchedDenseHead, count_positives
+from swin_mmdet.detectors.dense_head import BatchedDenseHead
 from swin_mmdet.detectors.maps import flatten_maps
-from swin_mmdet.detectors.matching import regression, weighted_loss, why_not_adaptive
+from swin_mmdet.detectors.matching import count_chosen, regression, weighted_loss, why_not_adaptive
 from swin_mmdet.ops.adaptive_assignment import assign_adaptively
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.registry import MODELS
@@ -59,7 +59,7 @@ class ATSSHead(BatchedDenseHead, MMDetATSSHead):
         positive = assigned > 0
         centerness = torch.where(positive, _centerness(anchors, target), 0)
         # one after the other as in mmdet, whose code another process may run, for regions to ignore
-        count, total = reduce_mean(count_positives(assigned).float()), reduce_mean(centerness.sum())
+        count, total = reduce_mean(count_chosen(positive).float()), reduce_mean(centerness.sum())
         centers = flatten_maps(centernesses, 1)
         return {
             'loss_cls': self._class_loss(cls_scores, assigned, objects, count),

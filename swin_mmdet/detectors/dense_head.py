@@ -118,11 +118,6 @@ class BatchedDenseHead:
         return self.loss_cls.loss_weight * loss / (count + torch.finfo(torch.float32).eps)
 
 
-def count_positives(assigned: Tensor) -> Tensor:
-    """How many anchors of [B, N] have an object, as mmdet counts them: none in an image is one. [] int64."""
-    return (assigned > 0).sum(1).clamp(min=1).sum()
-
-
 def _best(cls_scores: Sequence[Tensor], classes: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
     """Of logits [B, anchors * classes, H, W] of levels the best `most` of each, at most: probability, anchor, label.
 

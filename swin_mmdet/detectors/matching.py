@@ -119,6 +119,11 @@ def regression(
     return deltas, encode_boxes(boxes, own, coding.means, coding.stds)
 
 
+def count_chosen(chosen: Tensor) -> Tensor:
+    """How many of [B, N] bool are chosen, as mmdet counts them: none in an image is one. [] int64."""
+    return chosen.sum(1).clamp(min=1).sum()
+
+
 def weighted_loss(loss: nn.Module, predicted: Tensor, target: Tensor, weight: Tensor, count: Tensor) -> Tensor:
     """The sum of weight [n] times the loss of each of n samples, over `count` []: what mmdet's losses do.
 

@@ -7,9 +7,9 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from swin_mmdet.detectors.batch import gather_objects
-from swin_mmdet.detectors.dense_head import BatchedDenseHead, count_positives
+from swin_mmdet.detectors.dense_head import BatchedDenseHead
 from swin_mmdet.detectors.maps import flatten_maps
-from swin_mmdet.detectors.matching import regression, rule_of, weighted_loss, why_not_assigned
+from swin_mmdet.detectors.matching import count_chosen, regression, rule_of, weighted_loss, why_not_assigned
 from swin_mmdet.ops.box_assignment import assign_boxes
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.registry import MODELS
@@ -41,7 +41,7 @@ class RetinaHead(BatchedDenseHead, MMDetRetinaHead):
         anchors, inside = self._anchors_of(cls_scores, batch_img_metas)
         objects = gather_objects(batch_gt_instances)
         assigned = assign_boxes(anchors[None], inside, objects.boxes, objects.counts, rule_of(self.assigner))
-        count = count_positives(assigned)
+        count = count_chosen(assigned > 0)
         deltas = flatten_maps(bbox_preds, 4)
         found, target = regression(
             anchors.expand_as(deltas), deltas, objects.boxes, assigned, self.bbox_coder, self.reg_decoded_bbox

@@ -16,6 +16,7 @@ from swin_mmdet.detectors.batch import BatchedProposals, gather_objects
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import (
     coding_of,
+    count_chosen,
     regression,
     rule_of,
     sampling_of,
@@ -70,8 +71,7 @@ class RPNHead(MMDetRPNHead):
         sampling = sampling_of(self.sampler)
         places, assigned = sample_boxes(assigned, **sampling)
         positive, used = assigned > 0, assigned >= 0
-        # as mmdet counts them: none of a kind is one
-        count = sum(kind.sum(1).clamp(min=1).sum() for kind in (positive, used & ~positive))
+        count = count_chosen(positive) + count_chosen(used & ~positive)
 
         weight = used.float()
         if self.train_cfg['pos_weight'] > 0:

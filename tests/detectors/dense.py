@@ -2,13 +2,16 @@
 
 import copy
 
+import pytest
 import torch
 from mmengine.config import ConfigDict
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.detectors.cases import DEVICE
+from tests.detectors.cases import DEVICE, images
 
 CLASSES = 3
+EQUAL, DIFFERENT = ((96, 128), (96, 128)), ((61, 200), (90, 33))
+shapes_of_images = pytest.mark.parametrize('shapes', [EQUAL, DIFFERENT], ids=['equal', 'different'])
 CODER = {'type': 'DeltaXYWHBBoxCoder', 'target_stds': (0.5, 0.5, 0.4, 0.4)}
 FOCAL = {'type': 'FocalLoss', 'use_sigmoid': True, 'gamma': 2.0, 'alpha': 0.25, 'loss_weight': 1.3}
 TEST = {
@@ -63,6 +66,23 @@ def assert_close(found, expected):
         torch.testing.assert_close(
             found[name], other, rtol=0, atol=1e-5 * largest, msg=lambda text, name=name: f'{name}: {text}'
         )
+
+
+def detections(heads, shapes, rescale):
+    """Of each head, from the maps of the first; the second image was scaled."""
+    _, metas, size = images('some', shapes)
+    metas[1]['scale_factor'] = (0.7, 1.6)
+    with torch.no_grad():
+        maps = heads[0](features(heads[0], size))
+        return [head.predict_by_feat(*maps, batch_img_metas=metas, rescale=rescale) for head in heads]
+
+
+def what_is_logged(monkeypatch, *modules):
+    """A list that grows by every line that they log once."""
+    lines = []
+    for module in modules:
+        monkeypatch.setattr(module, 'log_once', lines.append)
+    return lines
 
 
 def assert_same_detections(found, expected):

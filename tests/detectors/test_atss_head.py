@@ -15,21 +15,24 @@ from tests.detectors.cases import COUNTS, images
 from tests.detectors.dense import (
     CLASSES,
     CODER,
+    DIFFERENT,
+    EQUAL,
     TEST,
     assert_close,
     assert_no_questions,
     assert_same_detections,
     build_pair,
+    detections,
     features,
     losses_and_gradients,
+    shapes_of_images,
+    what_is_logged,
 )
 
 TRAIN = {'assigner': {'type': 'ATSSAssigner', 'topk': 9}, 'allowed_border': -1, 'pos_weight': -1}
 STRIDES = [8, 16, 32, 64, 128]
 # of mmdet's config and, of those with DyHead, kernels of one pixel and anchors in the middle of theirs
 VARIANTS = {'ATSS': (1.0, 0.0, 3), 'DyHead': (1.0, 0.5, 1)}
-EQUAL, DIFFERENT = ((96, 128), (96, 128)), ((61, 200), (90, 33))
-shapes_of_images = pytest.mark.parametrize('shapes', [EQUAL, DIFFERENT], ids=['equal', 'different'])
 
 
 def make(train=(), test=(), variant='ATSS', **options):
@@ -50,11 +53,7 @@ def make(train=(), test=(), variant='ATSS', **options):
 
 @pytest.fixture
 def said(monkeypatch):
-    """What is logged."""
-    lines = []
-    for module in (atss_head, dense_head):
-        monkeypatch.setattr(module, 'log_once', lines.append)
-    return lines
+    return what_is_logged(monkeypatch, atss_head, dense_head)
 
 
 @pytest.mark.parametrize('kind', COUNTS)
@@ -97,14 +96,7 @@ def test_counts_are_of_all_processes(monkeypatch, said):
     'test', [{}, {'nms_pre': 99999}, {'min_bbox_size': 12}, {'max_per_img': 7}, {'score_thr': 0.6}], ids=str
 )
 def test_detections_are_those_of_mmdet(test, rescale, shapes, said):
-    ours, theirs = make(test=test)
-    _, metas, size = images('some', shapes)
-    metas[1]['scale_factor'] = (0.7, 1.6)
-    with torch.no_grad():
-        maps = ours(features(ours, size))
-        found, expected = (
-            head.predict_by_feat(*maps, batch_img_metas=metas, rescale=rescale) for head in (ours, theirs)
-        )
+    found, expected = detections(make(test=test), shapes, rescale)
     assert all(map(len, expected))
     assert_same_detections(found, expected)
     assert said == []

@@ -15,14 +15,19 @@ from tests.detectors.cases import COUNTS, images
 from tests.detectors.dense import (
     CLASSES,
     CODER,
+    DIFFERENT,
+    EQUAL,
     TEST,
     NoQuestions,
     assert_close,
     assert_no_questions,
     assert_same_detections,
     build_pair,
+    detections,
     features,
     losses_and_gradients,
+    shapes_of_images,
+    what_is_logged,
 )
 
 TRAIN = {
@@ -35,8 +40,6 @@ TRAIN = {
 }  # fmt: skip
 L1 = {'type': 'L1Loss', 'loss_weight': 0.7}
 GIOU = {'type': 'GIoULoss', 'loss_weight': 2.0}
-EQUAL, DIFFERENT = ((96, 128), (96, 128)), ((61, 200), (90, 33))
-shapes_of_images = pytest.mark.parametrize('shapes', [EQUAL, DIFFERENT], ids=['equal', 'different'])
 
 
 def make(train=(), loss_bbox=L1, test=(), **options):
@@ -54,11 +57,7 @@ def make(train=(), loss_bbox=L1, test=(), **options):
 
 @pytest.fixture
 def said(monkeypatch):
-    """What is logged."""
-    lines = []
-    for module in (retina_head, dense_head):
-        monkeypatch.setattr(module, 'log_once', lines.append)
-    return lines
+    return what_is_logged(monkeypatch, retina_head, dense_head)
 
 
 @pytest.mark.parametrize('kind', COUNTS)
@@ -86,14 +85,7 @@ def test_losses_and_gradients_are_those_of_mmdet(train, loss_bbox, shapes, kind,
     ids=str,
 )
 def test_detections_are_those_of_mmdet(test, rescale, shapes, said):
-    ours, theirs = make(test=test)
-    _, metas, size = images('some', shapes)
-    metas[1]['scale_factor'] = (0.7, 1.6)
-    with torch.no_grad():
-        maps = ours(features(ours, size))
-        found, expected = (
-            head.predict_by_feat(*maps, batch_img_metas=metas, rescale=rescale) for head in (ours, theirs)
-        )
+    found, expected = detections(make(test=test), shapes, rescale)
     assert sum(map(len, expected)) > 0
     assert_same_detections(found, expected)
     assert said == []

@@ -114,11 +114,13 @@ def _is_plain(module: nn.Module, cls: type[nn.Module]) -> bool:
 def step_dtype(x: Tensor) -> torch.dtype:
     """Of matrix products: autocast's where it is on."""
     device = x.device.type
+    if device == 'meta':  # of which autocast knows nothing
+        return x.dtype
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def norm_dtype(x: Tensor) -> torch.dtype:
-    """Of a norm's result that leaves the fused operations: autocast keeps it in float32."""
+    """Of a norm's result, as autocast has it: float32."""
     return torch.float32 if torch.is_autocast_enabled(x.device.type) else x.dtype
 
 
@@ -130,7 +132,12 @@ def run_patch_embed(embed: PatchEmbed, image: Tensor) -> Tensor:
 
 
 def run_stage(
-    stage: nn.Module, x: Tensor, norm: nn.LayerNorm | None, scales: Sequence[tuple[Tensor | None, Tensor | None]]
+    stage: nn.Module,
+    x: Tensor,
+    norm: nn.LayerNorm | None,
+    scales: Sequence[tuple[Tensor | None, Tensor | None]],
+    channels_last: bool,
+    owns_x: bool,
 ) -> tuple[Tensor | None, Tensor | None]:
     """As of `SwinStage.forward`, with the scales of each block's two branches."""
     merge = stage.downsample
@@ -140,10 +147,10 @@ def run_stage(
     flat = [parameter for own in parameters for parameter in own]
     copies = iter(in_dtype(flat if merge is None else [*flat, merge.reduction.weight], step_dtype(x)))
     # what a block hands on besides x: V1 the branch that is pending, V2 x in the dtype of the matrix products
-    x, beside = x.contiguous(), None
+    x, beside, owns_x = x.contiguous(), None, owns_x or not x.is_contiguous()
     for index, (block, pair, own) in enumerate(zip(stage.blocks, scales, parameters, strict=True)):
-        # without gradients every block works in the memory of the one before; the stage's own input is the caller's
-        arguments = block, x, beside, pair, own, [next(copies) for _ in own], index > 0
+        # without gradients every block works in the memory of the one before
+        arguments = block, x, beside, pair, own, [next(copies) for _ in own], owns_x or index > 0
         if stage.with_cp and torch.is_grad_enabled():
             # nothing in it is random; to keep the generators' states would stop the GPU, and no CUDA graph may
             x, beside = checkpoint(run_block, *arguments, use_reentrant=False, preserve_rng_state=False)
@@ -151,7 +158,10 @@ def run_stage(
             x, beside = run_block(*arguments)
     branch, out = None if is_v2 else beside, None
     if norm is not None:
-        x, out = output_norm(x, branch, _numbers(norm), norm_dtype(x), reuse=True)
+        x, out = output_norm(x, branch, _numbers(norm), step_dtype(x), channels_first=not channels_last, reuse=True)
+        if channels_last:
+            out = out.permute(0, 3, 1, 2)
+        branch = beside = None  # the merging needs their memory
     elif branch is not None:
         x = x + scale_branch(branch.values + branch.bias.to(branch.values.dtype), branch.scale)
     if merge is None:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from swin_mmdet.models.block import KEEP_BOTH, SwinBlock, SwinBlockV2
-from swin_mmdet.models.fused import run_stage, why_not_fused_stage
+from swin_mmdet.models.fused import run_stage, step_dtype, why_not_fused_stage
 from swin_mmdet.models.patch_merging import PatchMerging, PatchMergingV2
 from swin_mmdet.ops.log import log_once
 
@@ -44,13 +44,21 @@ class SwinStage(nn.Module):
         self.downsample = self.merging_cls(dims) if downsample else None
 
     def forward(
-        self, x: Tensor, output_norm: nn.LayerNorm | None = None, scales: Tensor | None = None
+        self,
+        x: Tensor,
+        output_norm: nn.LayerNorm | None = None,
+        scales: Tensor | None = None,
+        *,
+        channels_last: bool = False,
+        owns_x: bool = False,
     ) -> tuple[Tensor | None, Tensor | None]:
         """[B, H, W, C] -> the normalised map of this stage [B, C, H, W], and the input of the next.
 
         Args:
             output_norm: the norm of the map; without it there is none.
             scales: [2 * depth, B] of stochastic depth, for the branches in their order.
+            channels_last: the map has its channels innermost in memory, else it is contiguous.
+            owns_x: nobody reads `x` afterwards; without gradients the stage may work in its memory.
         """
         if scales is None:
             pairs = [KEEP_BOTH] * len(self.blocks)
@@ -60,7 +68,7 @@ class SwinStage(nn.Module):
         reason = why_not_fused_stage(self, x, output_norm)
         if reason is None:
             log_once("stages run on fused operations, their attention on 'triton'")
-            return run_stage(self, x, output_norm, pairs)
+            return run_stage(self, x, output_norm, pairs, channels_last, owns_x)
         log_once(f'stages run module by module: {reason}')
         for block, pair in zip(self.blocks, pairs, strict=True):
             if self.with_cp and torch.is_grad_enabled():
@@ -68,7 +76,10 @@ class SwinStage(nn.Module):
                 x = checkpoint(block, x, pair, use_reentrant=False)
             else:
                 x = block(x, pair)
-        out = None if output_norm is None else output_norm(x).permute(0, 3, 1, 2).contiguous()
+        out = None
+        if output_norm is not None:
+            out = output_norm(x).to(step_dtype(x)).permute(0, 3, 1, 2)
+            out = out if channels_last else out.contiguous()
         return out, None if self.downsample is None else self.downsample(x)
 
 

@@ -20,6 +20,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from swin_mmdet.ops.flat import cut, flat_numel
+from swin_mmdet.ops.memory_format import is_channels_last, memory_format
 
 # a kind of image is recorded when it came this often among the last images
 TIMES, LAST = 3, 64
@@ -42,9 +43,9 @@ class _Step:
 @dataclass
 class _Recording:
     forward: torch.cuda.CUDAGraph
-    image: Tensor
-    scales: Tensor | None
-    maps: tuple[Tensor, ...]
+    image: Tensor | None = None
+    scales: Tensor | None = None
+    maps: tuple[Tensor, ...] = ()
     # of training
     backward: torch.cuda.CUDAGraph | None = None
     map_grads: dict[int, Tensor] = field(default_factory=dict)
@@ -178,6 +179,7 @@ class StepGraphs:
         autocast = torch.is_autocast_enabled('cuda') and torch.get_autocast_dtype('cuda')
         kind = (
             image.shape,
+            is_channels_last(image),
             image.dtype,
             image.device,
             autocast,
@@ -284,8 +286,8 @@ class StepGraphs:
                 gc.enable()
 
     def _capture(self, forward: Forward, image: Tensor, scales: Tensor | None, trained: list[Tensor]) -> _Recording:
-        image = image.detach().clone(memory_format=torch.contiguous_format)
-        scales = None if scales is None else scales.clone()
+        layout = memory_format(is_channels_last(image))
+        image = image.detach().clone(memory_format=layout)
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
         stream = torch.cuda.Stream()
@@ -295,25 +297,30 @@ class StepGraphs:
             maps = forward(image, scales)
             # the map of a frozen stage has no gradient
             wanted = [place for place, x in enumerate(maps) if x.requires_grad]
-            map_grads = {place: torch.zeros_like(maps[place]) for place in wanted}
             if trained:
-                torch.autograd.grad([maps[place] for place in wanted], trained, list(map_grads.values()))
+                map_grads = [torch.zeros_like(maps[place]) for place in wanted]
+                torch.autograd.grad([maps[place] for place in wanted], trained, map_grads)
+                del map_grads
             del maps
         torch.cuda.current_stream().wait_stream(stream)
         # other threads, such as those that pin the memory of batches, go on meanwhile
         options = {'pool': self._pool, 'stream': stream, 'capture_error_mode': 'thread_local'}
-        recording = _Recording(torch.cuda.CUDAGraph(), image, scales, (), map_grads=map_grads)
+        recording = _Recording(torch.cuda.CUDAGraph())
+        # inputs and results stay in the memory of the recordings, so that its size is all that they cost
         with torch.cuda.graph(recording.forward, **options):
-            maps = forward(image, scales)
+            recording.image = torch.empty_like(image, memory_format=layout)
+            recording.scales = None if scales is None else torch.empty_like(scales)
+            maps = forward(recording.image, recording.scales)
         if trained:
             shapes = [parameter.shape for parameter in trained]
             numel = flat_numel(shapes)
-            if numel not in self._gradients:
-                self._gradients[numel] = torch.empty(numel, dtype=trained[0].dtype, device=image.device)
-            recording.gradients = self._gradients[numel]
             recording.backward = torch.cuda.CUDAGraph()
             with torch.cuda.graph(recording.backward, **options):
+                map_grads = recording.map_grads = {place: torch.empty_like(maps[place]) for place in wanted}
                 grads = torch.autograd.grad([maps[place] for place in wanted], trained, list(map_grads.values()))
+                if numel not in self._gradients:
+                    self._gradients[numel] = torch.empty(numel, dtype=trained[0].dtype, device=image.device)
+                recording.gradients = self._gradients[numel]
                 torch._foreach_copy_(cut(recording.gradients, shapes), grads)
         recording.maps = tuple(x.detach() for x in maps)
         return recording

@@ -13,6 +13,7 @@ from swin_mmdet.models.fused import run_patch_embed, why_not_fused_patches, why_
 from swin_mmdet.models.patch_embed import PatchEmbed
 from swin_mmdet.models.stage import SwinStage
 from swin_mmdet.models.step_graphs import StepGraphs
+from swin_mmdet.ops.memory_format import is_channels_last
 from swin_mmdet.ops.shifted_window_attention import check_backend_name
 from swin_mmdet.ops.stochastic_depth import draw_branch_scales
 from swin_mmdet.variants import resolve_variant
@@ -23,8 +24,9 @@ PATCH_SIZE = 4
 class SwinBackbone(BaseModule):
     """Feature maps at strides 4, 8, 16 and 32, as FPN and detection heads take them.
 
-    Input [B, in_channels, H, W], any H and W. Output a tuple of contiguous maps
-    [B, embed_dims * 2**i, ceil(H / 2**(i+2)), ceil(W / 2**(i+2))], one for each i of `out_indices`.
+    Input [B, in_channels, H, W], any H and W. Output a tuple of maps
+    [B, embed_dims * 2**i, ceil(H / 2**(i+2)), ceil(W / 2**(i+2))], one for each i of `out_indices`. As after a
+    convolution, they are contiguous, or `torch.channels_last` where the image is, and of autocast's dtype if it is on.
 
     Stages after the last of `out_indices` are not built, so that no parameter is ever unused.
 
@@ -219,14 +221,27 @@ class SwinBackbone(BaseModule):
             x = x + embedding.permute(0, 2, 3, 1)
         x = self.pos_drop(x)
 
+        channels_last = is_channels_last(image)
+        owns_x = not self._is_watched()
         branches = [2 * len(stage.blocks) for stage in self.stages]
         per_stage_scales = [None] * len(branches) if scales is None else scales.split(branches)
         maps = []
         for index, (stage, stage_scales) in enumerate(zip(self.stages, per_stage_scales, strict=True)):
-            out, x = stage(x, self._output_norm(index), stage_scales if stage.training else None)
+            out, x = stage(
+                x,
+                self._output_norm(index),
+                stage_scales if stage.training else None,
+                channels_last=channels_last,
+                owns_x=owns_x,
+            )
             if out is not None:
                 maps.append(out)
         return tuple(maps)
+
+    def _is_watched(self) -> bool:
+        """Whether somebody may keep what goes from one part to the next."""
+        parts = self.patch_embed, self.pos_drop, *self.stages, *(stage.downsample for stage in self.stages)
+        return any(part is not None and (part._forward_hooks or part._forward_pre_hooks) for part in parts)
 
     def _output_norm(self, stage: int) -> nn.LayerNorm | None:
         return getattr(self, f'norm{stage}') if stage in self.out_indices else None

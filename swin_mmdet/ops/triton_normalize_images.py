@@ -7,6 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from swin_mmdet.ops.memory_format import memory_format
 from swin_mmdet.ops.triton_fast_launch import fast_launch, on_device_of
 
 COLUMNS = 512
@@ -14,11 +15,14 @@ COLUMNS = 512
 
 @fast_launch
 @triton.jit(
-    do_not_specialize=['height', 'width', 'stride_channel', 'stride_y', 'padded_height', 'padded_width', 'pad_value']
+    do_not_specialize=[
+        *('height', 'width', 'stride_channel', 'stride_y'),
+        *('padded_width', 'padded_channel', 'padded_y', 'pad_value'),
+    ]
 )
 def normalize_kernel(
-    image, mean, std, padded, height, width, stride_channel, stride_y, stride_x, padded_height, padded_width, pad_value,
-    HAS_MEAN: tl.constexpr, REVERSE: tl.constexpr, COLUMNS: tl.constexpr,
+    image, mean, std, padded, height, width, stride_channel, stride_y, stride_x, padded_width, padded_channel, padded_y,
+    padded_x, pad_value, HAS_MEAN: tl.constexpr, REVERSE: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
     """padded[c, y, x] = (image[c or 2 - c, y, x] - mean[c]) / std[c] inside the image, else pad_value."""
     y = tl.program_id(0)
@@ -31,7 +35,7 @@ def normalize_kernel(
         if HAS_MEAN:
             # not `/`, which is rounded less exactly on a GPU
             value = tl.div_rn(value - tl.load(mean + channel), tl.zeros_like(value) + tl.load(std + channel))
-        place = (channel * padded_height + y) * padded_width + x
+        place = channel * padded_channel + y * padded_y + x * padded_x
         tl.store(padded + place, tl.where(inside, value, pad_value), mask=x < padded_width)
 
 
@@ -42,12 +46,14 @@ def triton_normalize_images(
     size: tuple[int, int],
     pad_value: float,
     reverse_channels: bool,
+    channels_last: bool,
 ) -> Tensor:
     """As `normalize_images`, with one launch for each image.
 
     A launch for all would need a table of addresses on the GPU first, which takes longer than a few launches.
     """
-    batch = torch.empty(len(images), 3, *size, dtype=torch.float32, device=images[0].device)
+    shape, options = (len(images), 3, *size), {'memory_format': memory_format(channels_last)}
+    batch = torch.empty(shape, dtype=torch.float32, device=images[0].device, **options)
     if not batch.numel():
         return batch
     has_mean = mean is not None
@@ -55,7 +61,7 @@ def triton_normalize_images(
     with on_device_of(batch):
         for image, padded in zip(images, batch, strict=True):
             normalize_kernel[(size[0], triton.cdiv(size[1], COLUMNS))](
-                image, mean, std, padded, *image.shape[1:], *image.stride(), *size, float(pad_value),
-                HAS_MEAN=has_mean, REVERSE=reverse_channels, COLUMNS=COLUMNS,
+                image, mean, std, padded, *image.shape[1:], *image.stride(), size[1], *padded.stride(),
+                float(pad_value), HAS_MEAN=has_mean, REVERSE=reverse_channels, COLUMNS=COLUMNS,
             )  # fmt: skip
     return batch

@@ -101,6 +101,11 @@ def _launch(maps: Sequence[Tensor], out: Tensor, regions: tuple[Tensor, ...], ge
             )  # fmt: skip
 
 
+def _zeros(shape: Sequence[int], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """With channels innermost, and no view of anything: autograd lets nobody change one in place."""
+    return torch.empty(shape, device=device, dtype=dtype, memory_format=torch.channels_last).zero_()
+
+
 class _PyramidRoIAlign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, regions: tuple[Tensor, ...], geometry: tuple, *maps: Tensor) -> Tensor:
@@ -108,17 +113,14 @@ class _PyramidRoIAlign(torch.autograd.Function):
         ctx.shapes, ctx.dtype = [one.shape for one in maps], maps[0].dtype
         size = geometry[1]
         # zeros, for a region whose level is none of them
-        out = torch.zeros(len(regions[0]), size, size, maps[0].shape[1], dtype=ctx.dtype, device=maps[0].device)
-        out = out.permute(0, 3, 1, 2)
+        out = _zeros((len(regions[0]), maps[0].shape[1], size, size), maps[0].device, ctx.dtype)
         _launch([one.contiguous(memory_format=torch.channels_last) for one in maps], out, regions, geometry, False)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, dout: Tensor) -> tuple[Tensor | None, ...]:
-        dmaps = [
-            torch.zeros(shape, device=dout.device).contiguous(memory_format=torch.channels_last) for shape in ctx.shapes
-        ]
+        dmaps = [_zeros(shape, dout.device, torch.float32) for shape in ctx.shapes]
         _launch(dmaps, dout.contiguous(memory_format=torch.channels_last), ctx.regions, ctx.geometry, True)
         return None, None, *(one.to(ctx.dtype) for one in dmaps)
 

@@ -19,6 +19,7 @@ from mmengine.structures import InstanceData, PixelData
 
 from swin_mmdet.datasets import PackedMasks
 from swin_mmdet.detectors import DetDataPreprocessor
+from swin_mmdet.ops.memory_format import memory_format
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 RECIPE = dict(
@@ -101,6 +102,17 @@ def test_a_stacked_batch_takes_mmdets_way():
     inputs = torch.randint(0, 256, (2, 3, 20, 30), dtype=torch.uint8)
     expected, result = run_both({'inputs': inputs, 'data_samples': None})
     assert expected is result is None
+
+
+@pytest.mark.parametrize('autocast', [False, True])
+def test_layout(autocast):
+    """On a GPU that computes in half precision: channels innermost, with the same values."""
+    data = batch((37, 50), (64, 33))
+    with torch.autocast(DEVICE, torch.bfloat16, enabled=autocast):
+        run_both(data)
+        images = DetDataPreprocessor(**RECIPE).to(DEVICE)(data, True)['inputs']
+    channels_last = autocast and DEVICE == 'cuda'
+    assert images.is_contiguous(memory_format=memory_format(channels_last))
 
 
 def test_inputs_without_samples():

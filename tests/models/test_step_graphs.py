@@ -13,6 +13,7 @@ import torch
 from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 from swin_mmdet.models.step_graphs import StepGraphs, _Recording
 from swin_mmdet.ops.flat import cut, flat_numel
+from swin_mmdet.ops.memory_format import is_channels_last, memory_format
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = 'cuda' if ON_GPU else 'cpu'
@@ -122,6 +123,20 @@ def assert_same(one, other):
 def test_training_is_the_same_step_by_step(options):
     sizes = [(60, 70), (32, 32), (60, 70), (60, 70), (32, 32), (60, 70), (33, 31), (32, 32), (60, 70), (32, 32)]
     assert_same(run(True, sizes, **options), run(False, sizes, **options))
+
+
+def test_channels_last_is_a_kind_of_its_own():
+    def found(cuda_graphs):
+        model = make(cuda_graphs)
+        torch.manual_seed(1)
+        images = [image(seed).contiguous(memory_format=memory_format(seed % 2 == 1)) for seed in range(8)]
+        results = [step(model, one) for one in images]
+        for one, maps in zip(images, results, strict=True):
+            assert is_channels_last(one) == is_channels_last(maps[0]) == is_channels_last(maps[1])
+        assert is_recorded(model) == 2 * cuda_graphs
+        return results
+
+    assert_same(found(True), found(False))
 
 
 def test_gradients_of_several_steps_add_up():

@@ -89,6 +89,14 @@ def test_maps_have_strides_4_to_32_at_any_size(size):
         assert x.is_contiguous()
 
 
+@pytest.mark.parametrize('dtype', [None, torch.bfloat16], ids=str)
+def test_maps_have_the_dtype_of_autocast(dtype):
+    """As of any backbone that ends in a convolution; their values are those of mmdet's, rounded."""
+    with torch.autocast('cpu', dtype, enabled=dtype is not None):
+        maps = small()(torch.randn(2, 3, 64, 64))
+    assert {x.dtype for x in maps} == {dtype or torch.float32}
+
+
 def test_an_empty_batch_passes_and_every_parameter_gets_a_gradient():
     model = small()
     sum(x.sum() for x in model(torch.randn(0, 3, 64, 64))).backward()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from swin_mmdet.ops.memory_format import memory_format
 from swin_mmdet.ops.normalize_images import normalize_images, plain_normalize_images
 from tests.numerics import assert_equal_to_definition
 
@@ -43,10 +44,11 @@ def truth(images, mean, std, size, pad_value, reverse):
 
 def check(way, pictures, mean=MEAN, std=STD, size=(16, 32), pad_value=0.0, reverse=True):
     on_device = [None if values is None else values.to(DEVICE) for values in (mean, std)]
-    result = way(pictures, *on_device, size, pad_value, reverse)
-    assert result.dtype == torch.float32
-    assert result.is_contiguous()
-    assert_equal_to_definition(result.cpu(), truth(pictures, mean, std, size, pad_value, reverse))
+    for channels_last in (False, True):
+        result = way(pictures, *on_device, size, pad_value, reverse, channels_last)
+        assert result.dtype == torch.float32
+        assert result.is_contiguous(memory_format=memory_format(channels_last))
+        assert_equal_to_definition(result.cpu(), truth(pictures, mean, std, size, pad_value, reverse))
 
 
 @ways

@@ -53,11 +53,14 @@ def operation(name, shape):
     bias, norm_bias = (random(channels, seed=seed) for seed in (2, 3))
     weight = 1 + random(channels, seed=4, size=0.3)
     maps = [x, values]
-    if name == 'output_norm':
+    if name.startswith('output_norm'):
         parameters = [bias, scale, weight, norm_bias]
+        channels_first = name == 'output_norm'
 
         def fused(x, values, bias, scale, weight, norm_bias):
-            return output_norm(x, Branch(values, bias, scale), Norm(weight, norm_bias, EPS), x.dtype)
+            branch, norm = Branch(values, bias, scale), Norm(weight, norm_bias, EPS)
+            x, out = output_norm(x, branch, norm, x.dtype, channels_first=channels_first)
+            return x, out if channels_first else out.permute(0, 3, 1, 2)
 
         return plain_output_norm, fused, maps, parameters
     if name == 'merging':
@@ -96,7 +99,7 @@ def run(function, maps, parameters, map_dtype, parameter_dtype):
 
 @pytest.mark.parametrize('dtype', DTYPES, ids=str)
 @pytest.mark.parametrize('shape', SHAPES, ids=str)
-@pytest.mark.parametrize('name', ['output_norm', 'merging', 'mlp_branch'])
+@pytest.mark.parametrize('name', ['output_norm', 'output_norm, channels last', 'merging', 'mlp_branch'])
 def test_outputs_and_gradients_are_no_worse_than_eager(name, shape, dtype):
     plain, fused, maps, parameters = operation(name, shape)
     maps, parameters = ([tensor.to(dtype).float() for tensor in tensors] for tensors in (maps, parameters))

@@ -91,3 +91,16 @@ def test_maps_of_any_layout(align):
     expected = align(maps, *regions, SCALES, 3, 0)
     inner = [x.contiguous(memory_format=torch.channels_last) for x in maps]
     torch.testing.assert_close(align(inner, *regions, SCALES, 3, 0), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize('align', ways())
+def test_the_result_may_be_changed_in_place(align):
+    """As by HTC, which adds what its other branches found; autograd refuses that for a view made inside a function."""
+    maps, *regions = make(4)
+    leaves = [x.requires_grad_() for x in maps]
+    align(leaves, *regions, SCALES, 3, 0).mul_(3).sum().backward()
+    found = [x.grad for x in leaves]
+    leaves = [x.detach().requires_grad_() for x in maps]
+    (3 * align(leaves, *regions, SCALES, 3, 0)).sum().backward()
+    for one, other in zip(found, leaves, strict=True):
+        torch.testing.assert_close(one, other.grad)

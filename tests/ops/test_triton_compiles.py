@@ -93,7 +93,7 @@ def compile_detector_parts() -> None:
     byte = torch.zeros(9, dtype=torch.uint8)
     triton_mask_targets(byte, number, boxes[0].int(), number, boxes[0], 28, (8, 8))
     image = torch.zeros(9, 9, 3, dtype=torch.uint8).permute(2, 0, 1)
-    triton_normalize_images([image], torch.zeros(3), torch.ones(3), (32, 32), 0, True)
+    triton_normalize_images([image], torch.zeros(3), torch.ones(3), (32, 32), 0, True, False)
     maps = [torch.zeros(1, 256, 8, 8, dtype=torch.bfloat16, requires_grad=True)]
     found = triton_pyramid_roi_align(maps, boxes[0], number, number, (0.25,), 7, 0)
     found.sum().backward()

@@ -1,10 +1,12 @@
-"""Whole steps of our detector with its neck and heads in channels-last, compiled, or both, in turns in one process.
+"""Whole steps of our detector with its neck and heads in other layouts, or compiled, in turns in one process.
 
     python tools/benchmarks/neck_and_heads.py --out tools/benchmarks/results/neck_and_heads-h100.csv
 
-Compiled are the parts whose work has the same form in every step: neck, RPN head and box head. A step is that of
-`detector.py`. 'first step s' has the compilation; 'new size s' is the slowest first step of four other sizes of image,
-as a training with several scales meets them again and again until each has come.
+As it is, images are channels-last and so are all maps. 'contiguous' is without that; 'weights too' has the weights of
+convolutions in this layout as well, which are else turned in every step. Compiled are the parts whose work has the same
+form in every step: neck, RPN head and box head. A step is that of `detector.py`. 'first step s' has the compilation;
+'new size s' is the slowest first step of four other sizes of image, as a training with several scales meets them again
+and again until each has come.
 """
 
 import gc
@@ -23,8 +25,13 @@ from torch import nn
 NEW_SIZES = (640, 1088), (736, 1216), (480, 768), (768, 1344)
 
 
-def to_channels_last(model: nn.Module) -> None:
-    """Weights of convolutions; the maps that come out of these follow."""
+def to_contiguous(model: nn.Module) -> None:
+    """Images, and thereby all maps."""
+    model.backbone.register_forward_pre_hook(lambda _model, images: (images[0].contiguous(),))
+
+
+def turn_weights(model: nn.Module) -> None:
+    """To channels-last."""
     for part in (model.neck, model.rpn_head, model.roi_head):
         part.to(memory_format=torch.channels_last)
 
@@ -36,16 +43,11 @@ def compile_parts(model: nn.Module, backend: str = 'inductor') -> None:
         part.compile(backend=backend)
 
 
-def both(model: nn.Module) -> None:
-    to_channels_last(model)
-    compile_parts(model)
-
-
 WAYS: dict[str, Callable[[nn.Module], None]] = {
     'as it is': lambda _model: None,
-    'channels-last': to_channels_last,
+    'contiguous': to_contiguous,
+    'weights too': turn_weights,
     'compiled': compile_parts,
-    'compiled, channels-last': both,
 }
 
 

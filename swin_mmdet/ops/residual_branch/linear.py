@@ -7,9 +7,10 @@ from torch import Tensor
 
 from swin_mmdet.ops.flat import cut, flat_numel
 
-# values of the widest map that is made at a time where nothing keeps it for backward: 64 MiB in half precision, which
-# is still many times what fills a GPU
-PART = 2**25
+# values of the widest map that is made at a time where nothing keeps it for backward: 48 MiB in half precision, which
+# is still many times what fills a GPU. Of two images of 800x1344 the parts of qkv are then the largest of all, so that
+# the MLP's take their memory
+PART = 3 * 2**23
 # since torch 2.8, on GPUs: half factors with their float32 sum as it is
 _MM_TAKES_OUT_DTYPE = 'dtype' in torch.ops.aten.mm.overloads()
 

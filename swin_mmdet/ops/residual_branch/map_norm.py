@@ -52,28 +52,36 @@ class _PatchNorm(torch.autograd.Function):
 
 
 def output_norm(
-    x: Tensor, branch: Branch | None, norm: Norm, dtype: torch.dtype, *, reuse: bool = False
+    x: Tensor,
+    branch: Branch | None,
+    norm: Norm,
+    dtype: torch.dtype,
+    *,
+    channels_first: bool = True,
+    reuse: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Add the branch that is pending, if any: x [B, H, W, C], and its norm as a map of `dtype`, [B, C, H, W].
+    """Add the branch that is pending, if any: x [B, H, W, C], and its norm in `dtype`, [B, C, H, W] or like x.
 
-    With `reuse`, and without gradients, the first takes the memory of `x`.
+    With `reuse`, and without gradients, they may take the memory of `x` and of the branch's values.
     """
     if not torch.is_grad_enabled():
         from swin_mmdet.ops.residual_branch.triton_launch import norm_forward
 
-        return norm_forward(x, branch, norm, dtype, channels_first=True, reuse=reuse)
-    return _OutputNorm.apply(x, *(branch or NO_BRANCH), *norm, dtype)
+        return norm_forward(x, branch, norm, dtype, channels_first=channels_first, reuse=reuse)
+    return _OutputNorm.apply(x, *(branch or NO_BRANCH), *norm, dtype, channels_first)
 
 
 class _OutputNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, values, branch_bias, branch_scale, norm_weight, norm_bias, eps, dtype):
+    def forward(ctx, x, values, branch_bias, branch_scale, norm_weight, norm_bias, eps, dtype, channels_first):
         from swin_mmdet.ops.residual_branch.triton_launch import norm_forward
 
         branch = None if values is None else Branch(values, branch_bias, branch_scale)
-        x, out = norm_forward(x, branch, Norm(norm_weight, norm_bias, eps), dtype, channels_first=True)
+        norm = Norm(norm_weight, norm_bias, eps)
+        x, out = norm_forward(x, branch, norm, dtype, channels_first=channels_first)
         ctx.save_for_backward(x, branch_bias, branch_scale, norm_weight, norm_bias)
         ctx.branch_dtype, ctx.eps = None if values is None else values.dtype, eps
+        ctx.channels_first = channels_first
         ctx.set_materialize_grads(False)
         return x, out
 
@@ -84,15 +92,15 @@ class _OutputNorm(torch.autograd.Function):
 
         x, branch_bias, branch_scale, norm_weight, norm_bias = ctx.saved_tensors
         if dout is None:  # nobody used the map
-            dout = x.new_zeros(x.shape[0], x.shape[3], *x.shape[1:3])
+            dout = x.new_zeros(x.permute(0, 3, 1, 2).shape if ctx.channels_first else x.shape)
         norm = Norm(norm_weight, norm_bias, ctx.eps)
         dx, dvalues, _, sums = norm_backward(
-            x, dout.contiguous(), dx_out, branch_scale, ctx.branch_dtype, norm, channels_first=True
+            x, dout.contiguous(), dx_out, branch_scale, ctx.branch_dtype, norm, channels_first=ctx.channels_first
         )
         dnorm_weight, dnorm_bias, dbranch_bias = sums.unbind()
         dnorm_weight, dnorm_bias = dnorm_weight.to(norm_weight.dtype), dnorm_bias.to(norm_bias.dtype)
         dbranch_bias = None if branch_bias is None else dbranch_bias.to(branch_bias.dtype)
-        return dx, dvalues, dbranch_bias, None, dnorm_weight, dnorm_bias, None, None
+        return dx, dvalues, dbranch_bias, None, dnorm_weight, dnorm_bias, None, None, None
 
 
 def merging(x: Tensor, norm: Norm, weight: Tensor, copy: Tensor) -> Tensor:

@@ -60,6 +60,7 @@ def _layers_by_parts(y: Tensor, fc1_bias: Tensor, copies: Sequence[Tensor], out:
     for part, result in zip(tokens.chunk(number), results.chunk(number), strict=True):
         hidden = F.linear(part, copies[0])
         linear_into(result, gelu_forward(hidden, fc1_bias, hidden), copies[1])
+        del hidden  # before the next one is made
     return out
 
 

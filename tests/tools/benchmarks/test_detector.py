@@ -10,6 +10,8 @@ import torch
 from mmengine.model import BaseModel
 from torch import nn
 
+from swin_mmdet.ops.memory_format import is_channels_last
+
 CASE = (1, 64, 96, 3)
 
 
@@ -59,7 +61,7 @@ def test_the_peers_are_one_detector(name):
         assert len(one()) == 1
 
 
-@pytest.mark.parametrize('change', [neck_and_heads.to_channels_last, neck_and_heads.compile_parts])
+@pytest.mark.parametrize('change', list(neck_and_heads.WAYS.values())[1:])
 @pytest.mark.usefixtures('on_cpu', 'small')
 def test_ways_of_neck_and_heads_give_the_same(change):
     plain, changed = (detector.Detector('mask-rcnn', 'ours', CASE, 'infer') for _ in range(2))
@@ -68,11 +70,13 @@ def test_ways_of_neck_and_heads_give_the_same(change):
         change(changed.model, backend='eager')
     else:
         change(changed.model)
-        weight = changed.model.neck.fpn_convs[0].conv.weight
-        assert weight.is_contiguous(memory_format=torch.channels_last)
-    images = torch.randn(1, 3, 64, 96)
+    weight = changed.model.neck.fpn_convs[0].conv.weight
+    assert is_channels_last(weight) == (change is neck_and_heads.turn_weights)
+    images = torch.randn(1, 3, 64, 96).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         maps, others = (one.model.extract_feat(images) for one in (plain, changed))
+        assert is_channels_last(maps[0])
+        assert is_channels_last(others[0]) == (change is not neck_and_heads.to_contiguous)
         for x, y in zip(maps, others, strict=True):
             torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-4)
         for x, y in zip(*(one.model.rpn_head(maps)[0] for one in (plain, changed)), strict=True):
@@ -86,7 +90,7 @@ def test_a_row_for_every_way(monkeypatch, tmp_path):
     monkeypatch.setattr(neck_and_heads, 'conditions', lambda commit: {'commit': commit})
     monkeypatch.setattr(neck_and_heads, 'NEW_SIZES', [(96, 64)])
     out = tmp_path / 'x.csv'
-    ways = ['as it is', 'channels-last']
+    ways = ['as it is', 'contiguous']
     neck_and_heads.main(
         [
             '--cases',

@@ -10,6 +10,7 @@ from unittest import mock
 import cv2
 import numpy as np
 import pytest
+import torch
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
@@ -23,9 +24,10 @@ from mmengine.config import utils as config_utils
 from mmengine.device import get_device
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.runner import Runner, set_random_seed
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from swin_mmdet.ops.normalize_images import normalize_images
 from tests.bert import write_bert
 
 from .small import shrink
@@ -85,8 +87,16 @@ class Small:
 
 
 @pytest.fixture
-def runnable(small: Small) -> Small:
-    """One whose data can be read, and of those that are equal once they are small the first."""
+def runnable(small: Small, monkeypatch: pytest.MonkeyPatch) -> Small:
+    """One whose data can be read, and of those that are equal once they are small the first.
+
+    Its images, and so its maps, lie in memory as they do on a GPU in mixed precision.
+    """
+
+    def channels_last(*args) -> Tensor:
+        return normalize_images(*args).contiguous(memory_format=torch.channels_last)
+
+    monkeypatch.setattr('swin_mmdet.detectors.data_preprocessor.normalize_images', channels_last)
     if any(step.get('type') == 'LoadPanopticAnnotations' for step in nodes(small.cfg.train_dataloader)):
         pytest.skip('reading panoptic annotations needs panopticapi, which is not on PyPI')
     if 'language_model' in small.cfg.model and WITH_ONEDL:

@@ -71,6 +71,14 @@ def test_backbones_become_a_long_table_and_a_short_one(results):
         '| mmdet | 48 ms (1.00), 4.0 GiB, 400 kernels in 9.0 ms |',
         '| timm | ModuleNotFoundError: timm |',
     ]
+    # measured again: only the short table drops the older numbers
+    rows = [row('ours', 10.0, 1.0, 0.25, None), row('mmdet', 40.0, 4.0, 1.0, None)]
+    write_rows(results / 'backbone-a.csv', [one | {'date': '2026-01-02'} for one in rows])
+    numbers = '10 | 40 | 0.25 |  | 1.0 / 4.0 (0.25) | [H100](results/backbone-a.csv)'
+    assert render_tables.speed_table(results.parent).splitlines()[2:] == [
+        f'| tiny, window 7, bf16 | train, batch 2 | {numbers} |'
+    ]
+    assert len(render_tables.backbone_table(results.parent).splitlines()) > 10
 
 
 def test_checkpointing_becomes_a_table(results):

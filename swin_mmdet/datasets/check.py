@@ -11,7 +11,7 @@ from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
 from swin_mmdet.datasets.discover import CocoFolder
 from swin_mmdet.datasets.evaluator_problems import evaluator_problems, evaluators, writes_only
 from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, mask_problems
-from swin_mmdet.datasets.heads import has_roi_mask_head, has_semantic_head
+from swin_mmdet.datasets.heads import roi_head_has
 from swin_mmdet.datasets.image_problems import image_problems
 from swin_mmdet.datasets.problems import ERROR, DatasetCheckError, Problem, listing
 from swin_mmdet.datasets.semantic_problems import semantic_problems
@@ -90,10 +90,10 @@ def _source_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:
         found += annotation_problems(coco, key)
     reasons = []
     if source.split == 'train':
-        found += semantic_problems(source, coco, wanted=has_semantic_head(cfg.get('model') or {}))
+        found += semantic_problems(source, coco, wanted=roi_head_has(cfg.get('model') or {}, 'semantic_head'))
         if source.with_mask:
             reasons.append('the pipeline loads them (with_mask=True)')
-        if has_roi_mask_head(cfg.get('model') or {}):
+        if roi_head_has(cfg.get('model') or {}, 'mask_head'):
             reasons.append('the model has a mask_head')
             if not source.with_mask:
                 found.append(Problem(key, 'the model has a mask_head, but the pipeline loads no masks',

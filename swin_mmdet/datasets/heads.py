@@ -55,14 +55,9 @@ def class_weights(model: dict) -> list[ClassWeights]:
     return found
 
 
-def has_roi_mask_head(model: dict) -> bool:
-    """Whether a two-stage model predicts masks, which needs them in training."""
-    return any(node.get('mask_head') for key, node in _dicts(model, 'model') if key.endswith('roi_head'))
-
-
-def has_semantic_head(model: dict) -> bool:
-    """Whether a two-stage model has HTC's semantic branch, which trains on semantic maps."""
-    return any(node.get('semantic_head') for key, node in _dicts(model, 'model') if key.endswith('roi_head'))
+def roi_head_has(model: dict, part: str) -> bool:
+    """Whether a two-stage model has such a part: 'mask_head', or 'semantic_head', which trains on semantic maps."""
+    return any(node.get(part) for key, node in _dicts(model, 'model') if key.endswith('roi_head'))
 
 
 def _walk(model: dict, key: str) -> Iterator[HeadClasses]:

@@ -1,10 +1,12 @@
-"""The anchors of a batch, kept for the sizes of maps that come again."""
+"""The anchors of a batch, kept for the sizes of maps that come again, and heads that have them."""
 
 from collections.abc import Sequence
 
 import torch
 from mmdet.models.task_modules.prior_generators import AnchorGenerator, anchor_inside_flags
 from torch import Tensor
+
+from swin_mmdet.detectors.maps import sizes_of
 
 Sizes = Sequence[tuple[int, int]]
 # multi-scale training comes with hundreds of sizes: the last that were used are kept, some megabytes each
@@ -52,6 +54,20 @@ class AnchorCache:
         if border >= 0:
             shapes.append(tuple(meta['img_shape'][:2]))
         return _recall(self._inside, (tuple(sizes), device, border, *shapes), make, MOST_FLAGS_KEPT)
+
+
+class KeepsAnchors:
+    """Goes before a class of mmdet's `AnchorHead` in the bases of a head."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._anchors = AnchorCache(self.prior_generator)
+
+    def _anchors_of(self, maps: Sequence[Tensor], metas: Sequence[dict]) -> tuple[Tensor, Tensor]:
+        """Of maps of the head: [N, 4], and which of them are to be trained in each image: [B, N] bool."""
+        sizes, device = sizes_of(maps), maps[0].device
+        inside = self._anchors.inside(sizes, device, metas, self.train_cfg['allowed_border'])
+        return self._anchors.boxes(sizes, device), inside
 
 
 def _recall(kept: dict[tuple, Tensor], key: tuple, make, most: int) -> Tensor:

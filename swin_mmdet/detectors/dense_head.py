@@ -10,27 +10,22 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from swin_mmdet.detectors.anchors import AnchorCache
+from swin_mmdet.detectors.anchors import KeepsAnchors
 from swin_mmdet.detectors.batch import Objects
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
-from swin_mmdet.detectors.matching import coding_of, why_not_coded
-from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
+from swin_mmdet.detectors.matching import class_weight, decode_in_images, why_not_coded, without_small
 from swin_mmdet.ops.focal_loss import focal_loss
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.multiclass_nms import labelled_nms
 from swin_mmdet.ops.to_device import to_device
 
 
-class BatchedDenseHead:
+class BatchedDenseHead(KeepsAnchors):
     """Goes before a class of mmdet's `AnchorHead` in the bases of a head: the same detections, found in one go.
 
     The host waits for a GPU once for a batch, to learn how many detections there are. What is set otherwise than in
     RetinaNet or ATSS runs as in mmdet; the log says so.
     """
-
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self._anchors = AnchorCache(self.prior_generator)
 
     @torch.no_grad()
     def predict_by_feat(
@@ -60,16 +55,11 @@ class BatchedDenseHead:
             scores = scores * flatten_maps(score_factors, 1)[..., 0].gather(1, places).sigmoid()
         anchors = self._anchors.boxes(sizes_of(cls_scores), scores.device)[places]
         deltas = flatten_maps(bbox_preds, 4).gather(1, places[..., None].expand(-1, -1, 4))
-        coding = coding_of(self.bbox_coder)
-        boxes = decode_boxes(anchors, deltas, coding.means, coding.stds, coding.most)
-        if coding.clip:
-            boxes = clip_boxes(boxes, to_device([meta['img_shape'][:2] for meta in batch_img_metas], boxes))
+        boxes = decode_in_images(self.bbox_coder, anchors, deltas, batch_img_metas)
         if rescale:
             factors = [[1 / factor for factor in meta['scale_factor']] * 2 for meta in batch_img_metas]
             boxes = boxes * to_device(factors, boxes)[:, None]
-        smallest = cfg.get('min_bbox_size', -1)
-        if smallest >= 0:
-            valid &= ((boxes[..., 2:] - boxes[..., :2]) > smallest).all(-1)
+        valid = without_small(valid, boxes, cfg)
         found = labelled_nms(boxes, scores.float(), labels, valid, cfg.nms.iou_threshold, cfg.max_per_img)
         return [
             InstanceData(bboxes=boxes[:count], scores=scores[:count], labels=labels[:count])
@@ -99,20 +89,11 @@ class BatchedDenseHead:
             return f'nms={nms}'
         return why_not_coded(self.bbox_coder)
 
-    def _anchors_of(self, maps: list[Tensor], metas: Sequence[dict]) -> tuple[Tensor, Tensor]:
-        """Of maps of a head: [N, 4], and which of them are to be trained in each image: [B, N] bool."""
-        sizes, device = sizes_of(maps), maps[0].device
-        inside = self._anchors.inside(sizes, device, metas, self.train_cfg['allowed_border'])
-        return self._anchors.boxes(sizes, device), inside
-
     def _class_loss(self, cls_scores: list[Tensor], assigned: Tensor, objects: Objects, count: Tensor) -> Tensor:
         """[], over `count` [], of the objects that anchors are assigned [B, N] to."""
-        positive = assigned > 0
         labels = objects.labels.gather(1, (assigned - 1).clamp(min=0))
-        labels = torch.where(positive, labels, self.num_classes)
-        weight = (assigned >= 0).float()
-        if self.train_cfg['pos_weight'] > 0:
-            weight = torch.where(positive, self.train_cfg['pos_weight'], weight)
+        labels = torch.where(assigned > 0, labels, self.num_classes)
+        weight = class_weight(assigned, self.train_cfg['pos_weight'])
         scores = flatten_maps(cls_scores, self.cls_out_channels).flatten(0, 1)
         loss = focal_loss(scores, labels.flatten(), weight.flatten(), self.loss_cls.gamma, self.loss_cls.alpha)
         return self.loss_cls.loss_weight * loss / (count + torch.finfo(torch.float32).eps)

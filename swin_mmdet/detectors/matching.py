@@ -11,12 +11,13 @@ from mmdet.models.task_modules import (
     MaxIoUAssigner,
     RandomSampler,
 )
+from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from swin_mmdet.ops.box_assignment import AssignmentRule
-from swin_mmdet.ops.box_deltas import decode_boxes, encode_boxes
-from swin_mmdet.ops.to_device import constant
+from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes, encode_boxes
+from swin_mmdet.ops.to_device import constant, to_device
 
 Ignored = Sequence[InstanceData | None] | None
 
@@ -99,6 +100,19 @@ def coding_of(coder: DeltaXYWHBBoxCoder) -> Coding:
     return Coding(tuple(coder.means), tuple(coder.stds), most, coder.clip_border)
 
 
+def decode_in_images(coder: DeltaXYWHBBoxCoder, boxes: Tensor, deltas: Tensor, metas: Sequence[dict]) -> Tensor:
+    """Boxes [B, ..., 4] moved by deltas of as many, and clipped to their images where the coder does that."""
+    coding = coding_of(coder)
+    boxes = decode_boxes(boxes, deltas, coding.means, coding.stds, coding.most)
+    return clip_boxes(boxes, to_device([meta['img_shape'][:2] for meta in metas], boxes)) if coding.clip else boxes
+
+
+def without_small(valid: Tensor, boxes: Tensor, cfg: ConfigDict) -> Tensor:
+    """Of `valid` [...] those of boxes [..., 4] whose sides are longer than `min_bbox_size`, if there is one."""
+    smallest = cfg.get('min_bbox_size', -1)
+    return valid & ((boxes[..., 2:] - boxes[..., :2]) > smallest).all(-1) if smallest >= 0 else valid
+
+
 def regression(
     boxes: Tensor, deltas: Tensor, objects: Tensor, assigned: Tensor, coder: DeltaXYWHBBoxCoder, is_decoded: bool
 ) -> tuple[Tensor, Tensor]:
@@ -117,6 +131,12 @@ def regression(
     if is_decoded:
         return decode_boxes(boxes, deltas, coding.means, coding.stds, coding.most), own
     return deltas, encode_boxes(boxes, own, coding.means, coding.stds)
+
+
+def class_weight(assigned: Tensor, pos_weight: float) -> Tensor:
+    """Of each of [B, N] in a loss of classes: 0 if it is not trained, of an object `pos_weight` if this is above 0."""
+    weight = (assigned >= 0).float()
+    return weight.masked_fill(assigned > 0, pos_weight) if pos_weight > 0 else weight
 
 
 def count_chosen(chosen: Tensor) -> Tensor:

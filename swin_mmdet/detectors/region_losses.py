@@ -13,7 +13,7 @@ from torch import Tensor
 
 from swin_mmdet.datasets import PackedMasks
 from swin_mmdet.detectors.batch import Objects
-from swin_mmdet.detectors.matching import regression, weighted_loss, why_not_coded
+from swin_mmdet.detectors.matching import class_weight, regression, weighted_loss, why_not_coded
 from swin_mmdet.detectors.sampled_regions import SampledRegions
 from swin_mmdet.ops.box_deltas import clip_boxes
 from swin_mmdet.ops.mask_targets import mask_targets
@@ -35,9 +35,7 @@ def box_loss(
 ) -> dict[str, Tensor]:
     """`loss_cls`, `acc` and `loss_bbox`, each [], as `BBoxHead.loss`; scores [B*K, classes + 1], deltas [B*K, n]."""
     labels, used = regions.labels.flatten(), (regions.assigned >= 0).flatten()
-    weight = used.float()
-    if pos_weight > 0:
-        weight = weight.masked_fill((regions.assigned > 0).flatten(), pos_weight)
+    weight = class_weight(regions.assigned, pos_weight).flatten()
     count = used.sum()
     right = (scores.argmax(1) == labels) & used
     losses = {

@@ -11,22 +11,23 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from swin_mmdet.detectors.anchors import AnchorCache
+from swin_mmdet.detectors.anchors import KeepsAnchors
 from swin_mmdet.detectors.batch import BatchedProposals, gather_objects
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import (
-    coding_of,
+    class_weight,
     count_chosen,
+    decode_in_images,
     regression,
     rule_of,
     sampling_of,
     weighted_loss,
     why_not_coded,
     why_not_matched,
+    without_small,
 )
 from swin_mmdet.ops.batched_nms import batched_nms
 from swin_mmdet.ops.box_assignment import assign_boxes
-from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
 from swin_mmdet.ops.box_sampling import sample_boxes
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.to_device import to_device
@@ -34,16 +35,12 @@ from swin_mmdet.registry import MODELS
 
 
 @MODELS.register_module()
-class RPNHead(MMDetRPNHead):
+class RPNHead(KeepsAnchors, MMDetRPNHead):
     """mmdet's `RPNHead`: same parameters, arguments, losses and proposals.
 
     Anchors are sampled first, and the losses are made of the sampled ones alone; each is one number, not one a level.
     What is set otherwise than in an R-CNN (another assigner, sampler, coder or NMS) runs as in mmdet; the log says so.
     """
-
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self._anchors = AnchorCache(self.prior_generator)
 
     def loss_by_feat(
         self,
@@ -63,9 +60,7 @@ class RPNHead(MMDetRPNHead):
             return super().loss_by_feat(
                 cls_scores, bbox_preds, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore
             )
-        sizes, device = sizes_of(cls_scores), cls_scores[0].device
-        anchors = self._anchors.boxes(sizes, device)
-        inside = self._anchors.inside(sizes, device, batch_img_metas, self.train_cfg['allowed_border'])
+        anchors, inside = self._anchors_of(cls_scores, batch_img_metas)
         objects = gather_objects(batch_gt_instances)
         assigned = assign_boxes(anchors[None], inside, objects.boxes, objects.counts, rule_of(self.assigner))
         sampling = sampling_of(self.sampler)
@@ -73,9 +68,7 @@ class RPNHead(MMDetRPNHead):
         positive, used = assigned > 0, assigned >= 0
         count = count_chosen(positive) + count_chosen(used & ~positive)
 
-        weight = used.float()
-        if self.train_cfg['pos_weight'] > 0:
-            weight = torch.where(positive, self.train_cfg['pos_weight'], weight)
+        weight = class_weight(assigned, self.train_cfg['pos_weight'])
         scores = flatten_maps(cls_scores, 1).gather(1, places[..., None])
         target = positive.long()[..., None]  # the one class is the object, of which mmdet makes this itself
         loss_cls = weighted_loss(self.loss_cls, scores.flatten(0, 1), target.flatten(0, 1), weight.flatten(), count)
@@ -115,15 +108,11 @@ class RPNHead(MMDetRPNHead):
             return super().predict_by_feat(
                 cls_scores, bbox_preds, score_factors, batch_img_metas, cfg, rescale, with_nms
             )
-        sizes, device = sizes_of(cls_scores), cls_scores[0].device
         counts = [scores[0].numel() for scores in cls_scores]
         scores, places = _best(flatten_maps(cls_scores, 1)[..., 0].sigmoid().float(), counts, cfg.get('nms_pre', -1))
         deltas = flatten_maps(bbox_preds, 4).gather(1, places.flatten(1)[..., None].expand(-1, -1, 4))
-        coding, anchors = coding_of(self.bbox_coder), self._anchors.boxes(sizes, device)[places]
-        boxes = decode_boxes(anchors, deltas.view_as(anchors), coding.means, coding.stds, coding.most)
-        if coding.clip:
-            shapes = to_device([meta['img_shape'][:2] for meta in batch_img_metas], boxes)
-            boxes = clip_boxes(boxes, shapes)
+        anchors = self._anchors.boxes(sizes_of(cls_scores), scores.device)[places]
+        boxes = decode_in_images(self.bbox_coder, anchors, deltas.view_as(anchors), batch_img_metas)
         return _suppress(boxes, scores, cfg)
 
     def _why_not_batched(self) -> str | None:
@@ -154,10 +143,7 @@ def _filled(x: Tensor, length: int, value: float) -> Tensor:
 
 def _suppress(boxes: Tensor, scores: Tensor, cfg: ConfigDict) -> BatchedProposals:
     """Of boxes [B, levels, K, 4] with falling scores those that NMS within a level keeps, best first."""
-    valid = scores >= 0
-    smallest = cfg.get('min_bbox_size', -1)
-    if smallest >= 0:
-        valid &= ((boxes[..., 2:] - boxes[..., :2]) > smallest).all(-1)
+    valid = without_small(scores >= 0, boxes, cfg)
     keep = batched_nms(boxes.flatten(0, 1), valid.flatten(0, 1), cfg.nms.iou_threshold).view_as(valid)
     scores = scores.masked_fill(~keep, -1).flatten(1)
     scores, places = scores.topk(min(cfg.max_per_img, scores.shape[1]))

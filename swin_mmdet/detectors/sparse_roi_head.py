@@ -13,13 +13,12 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from swin_mmdet.detectors.cascade_training import of_stage
-from swin_mmdet.detectors.matching import coding_of, why_not_coded
+from swin_mmdet.detectors.matching import decode_in_images, why_not_coded
 from swin_mmdet.detectors.sampled_regions import rois_of
 from swin_mmdet.detectors.set_matching import Matches, match_cheapest, pair_costs, why_not_matched_together
-from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
-from swin_mmdet.ops.to_device import NewTensorsOnTheWay, to_device
+from swin_mmdet.ops.to_device import NewTensorsOnTheWay
 from swin_mmdet.registry import MODELS
 
 
@@ -108,10 +107,7 @@ class SparseRoIHead(MMDetSparseRoIHead):
             return super()._bbox_forward(stage, x, rois, object_feats, batch_img_metas)
         regions = extractor(x[: extractor.num_inputs], rois)
         scores, deltas, object_feats, attention = head(regions, object_feats)
-        coding = coding_of(head.bbox_coder)
-        boxes = decode_boxes(rois[:, 1:].view_as(deltas), deltas, coding.means, coding.stds, coding.most)
-        if coding.clip:
-            boxes = clip_boxes(boxes, to_device([meta['img_shape'][:2] for meta in batch_img_metas], boxes))
+        boxes = decode_in_images(head.bbox_coder, rois[:, 1:].view_as(deltas), deltas, batch_img_metas)
         return {
             'cls_score': scores,
             'decoded_bboxes': boxes.flatten(0, 1),

@@ -158,9 +158,7 @@ def run_stage(
             x, beside = run_block(*arguments)
     branch, out = None if is_v2 else beside, None
     if norm is not None:
-        x, out = output_norm(x, branch, _numbers(norm), step_dtype(x), channels_first=not channels_last, reuse=True)
-        if channels_last:
-            out = out.permute(0, 3, 1, 2)
+        x, out = output_norm(x, branch, _numbers(norm), step_dtype(x), channels_last=channels_last, reuse=True)
         branch = beside = None  # the merging needs their memory
     elif branch is not None:
         x = x + scale_branch(branch.values + branch.bias.to(branch.values.dtype), branch.scale)

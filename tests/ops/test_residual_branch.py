@@ -55,12 +55,11 @@ def operation(name, shape):
     maps = [x, values]
     if name.startswith('output_norm'):
         parameters = [bias, scale, weight, norm_bias]
-        channels_first = name == 'output_norm'
+        channels_last = name != 'output_norm'
 
         def fused(x, values, bias, scale, weight, norm_bias):
             branch, norm = Branch(values, bias, scale), Norm(weight, norm_bias, EPS)
-            x, out = output_norm(x, branch, norm, x.dtype, channels_first=channels_first)
-            return x, out if channels_first else out.permute(0, 3, 1, 2)
+            return output_norm(x, branch, norm, x.dtype, channels_last=channels_last)
 
         return plain_output_norm, fused, maps, parameters
     if name == 'merging':

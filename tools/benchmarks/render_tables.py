@@ -264,11 +264,12 @@ def parts_table(here: Path) -> str:
 def neck_and_heads_table(here: Path) -> str:
     """What `neck_and_heads.py` measured, a row for each way."""
     blocks = []
-    names = 'step', 'way', 'ms', 'to the first', 'GPU ms', 'kernels', 'peak GiB', 'first step, s', 'a new size, s'
+    names = 'step', 'way', 'ms', 'to as it is', 'GPU ms', 'kernels', 'peak GiB', 'first step, s', 'a new size, s'
     for path, rows in read_all('neck_and_heads-*.csv').items():
         cells = []
         for row in rows:
-            times = f'{float(row["median ms"]):.1f}', f'{float(row["to as it is"]):.2f}', f'{float(row["GPU ms"]):.1f}'
+            ratio = f'{float(row["to as it is"]):.2f}' if row['to as it is'] else ''
+            times = f'{float(row["median ms"]):.1f}', ratio, f'{float(row["GPU ms"]):.1f}'
             waits = (f'{float(row[name]):.1f}' for name in ('first step s', 'new size s'))
             peak = f'{float(row["peak MiB"]) / 1024:.1f}'
             cells.append((', '.join(detector_case(row)), row['way'], *times, row['kernels'], peak, *waits))

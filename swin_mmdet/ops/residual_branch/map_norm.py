@@ -57,18 +57,21 @@ def output_norm(
     norm: Norm,
     dtype: torch.dtype,
     *,
-    channels_first: bool = True,
+    channels_last: bool = False,
     reuse: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Add the branch that is pending, if any: x [B, H, W, C], and its norm in `dtype`, [B, C, H, W] or like x.
+    """Add the branch that is pending, if any: x [B, H, W, C], and its norm as a map of `dtype`, [B, C, H, W].
 
+    The map is contiguous, or with `channels_last` has its channels innermost in memory.
     With `reuse`, and without gradients, they may take the memory of `x` and of the branch's values.
     """
     if not torch.is_grad_enabled():
         from swin_mmdet.ops.residual_branch.triton_launch import norm_forward
 
-        return norm_forward(x, branch, norm, dtype, channels_first=channels_first, reuse=reuse)
-    return _OutputNorm.apply(x, *(branch or NO_BRANCH), *norm, dtype, channels_first)
+        x, out = norm_forward(x, branch, norm, dtype, channels_first=not channels_last, reuse=reuse)
+    else:
+        x, out = _OutputNorm.apply(x, *(branch or NO_BRANCH), *norm, dtype, not channels_last)
+    return x, out.permute(0, 3, 1, 2) if channels_last else out
 
 
 class _OutputNorm(torch.autograd.Function):

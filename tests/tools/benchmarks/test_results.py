@@ -114,10 +114,15 @@ def test_ways_of_neck_and_heads_become_a_table(results):
         ('as it is', 40.0, 1.0, 21.0, 1500, 2048.0, 0.5, 0.1),
         ('compiled', 38.0, 0.95, 20.0, 1400, 2048.0, 60.0, 30.0),
     ]
+    alone = 'contiguous', 40.0, None, 21.0, 1500, 2048.0, 0.5, 0.1
     write_rows(results / 'neck_and_heads-x.csv', [case | dict(zip(names, row)) | WHERE for row in found])
     assert render_tables.neck_and_heads_table(results.parent).splitlines()[4:] == [
         '| mask-rcnn, train, 2 x 800x1344, 10 objects | as it is | 40.0 | 1.00 | 21.0 | 1500 | 2.0 | 0.5 | 0.1 |',
         '| mask-rcnn, train, 2 x 800x1344, 10 objects | compiled | 38.0 | 0.95 | 20.0 | 1400 | 2.0 | 60.0 | 30.0 |',
+    ]
+    write_rows(results / 'neck_and_heads-x.csv', [case | dict(zip(names, alone)) | WHERE])
+    assert render_tables.neck_and_heads_table(results.parent).splitlines()[4:] == [
+        '| mask-rcnn, train, 2 x 800x1344, 10 objects | contiguous | 40.0 |  | 21.0 | 1500 | 2.0 | 0.5 | 0.1 |',
     ]
 
 

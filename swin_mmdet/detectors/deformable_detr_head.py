@@ -11,7 +11,7 @@ from torch import Tensor
 from swin_mmdet.detectors.box_branches import box_changes, classify
 from swin_mmdet.detectors.query_head import BatchedQueryHead
 from swin_mmdet.detectors.set_losses import PredictedSets, layer_names
-from swin_mmdet.ops.coordinates import inverse_sigmoid
+from swin_mmdet.ops.coordinates import inverse_sigmoid, with_sizes
 from swin_mmdet.registry import MODELS
 
 
@@ -21,7 +21,7 @@ class RefiningHead(BatchedQueryHead):
     def forward(self, hidden_states: Tensor, references: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits [S, B, P, classes] and boxes [S, B, P, 4] float32 of states [S, B, P, C] and S references or more.
 
-        A reference is [B, P, 4], or [B, P, 2] of centers.
+        A reference is boxes [B, P, 4] or points [B, P, 2].
         """
         return self._forward_layers(hidden_states, references, range(len(hidden_states)))
 
@@ -31,10 +31,8 @@ class RefiningHead(BatchedQueryHead):
         """Of some layers, whose states and references are among those of all."""
         if len(layers) < len(hidden_states):
             hidden_states = hidden_states[layers[0] : layers[-1] + 1]
-        own = inverse_sigmoid(torch.stack([references[layer] for layer in layers]))
+        own = inverse_sigmoid(torch.stack([with_sizes(references[layer]) for layer in layers]))
         changes = box_changes([self.reg_branches[layer] for layer in layers], hidden_states)
-        if own.shape[-1] == 2:
-            own = torch.cat([own, torch.zeros_like(own)], -1)
         return classify([self.cls_branches[layer] for layer in layers], hidden_states), (changes + own).sigmoid()
 
     def predict(

@@ -27,6 +27,11 @@ def sine_encoding(coordinates: Tensor, num_feats: int, temperature: float = 1000
     return torch.stack([angles[..., 0::2].sin(), angles[..., 1::2].cos()], -1).flatten(-3)
 
 
+def with_sizes(references: Tensor) -> Tensor:
+    """Points [..., 2] as boxes [..., 4] whose sizes are 0 before the sigmoid; boxes as they are."""
+    return F.pad(references, (0, 4 - references.shape[-1]), value=0.5) if references.shape[-1] < 4 else references
+
+
 @lru_cache(maxsize=16)
 def wavelengths(num_feats: int, temperature: float, device: torch.device) -> Tensor:
     """float32 [num_feats], of which two neighbours are the same; made once and shared: not to be written into."""

@@ -1,6 +1,7 @@
 """Linear layers of one shape, each for its own input, in one matrix product."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,9 @@ def stacked_linear(x: Tensor, layers: Sequence[nn.Linear], *, precise: bool = Fa
     `precise`: in float32 also under autocast, or in float64 of such weights.
     """
     weight, bias = torch.stack([layer.weight for layer in layers]), torch.stack([layer.bias for layer in layers])
-    dtype = torch.promote_types(weight.dtype, torch.float32)
-    with torch.autocast(x.device.type, enabled=not precise and torch.is_autocast_enabled(x.device.type)):
-        if precise:
-            x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
-        return torch.baddbmm(bias[:, None], x.flatten(1, -2), weight.mT).unflatten(1, x.shape[1:-1])
+    flat = x.flatten(1, -2)
+    if precise:
+        dtype = torch.promote_types(weight.dtype, torch.float32)
+        flat, weight, bias = flat.to(dtype), weight.to(dtype), bias.to(dtype)
+    with torch.autocast(x.device.type, enabled=False) if precise else nullcontext():
+        return torch.baddbmm(bias[:, None], flat, weight.mT).unflatten(1, x.shape[1:-1])

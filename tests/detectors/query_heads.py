@@ -119,3 +119,17 @@ def losses_and_gradients(head, name, samples, dtype=torch.float32):
     gradients = {f'input {place}': leaf.grad for place, leaf in enumerate(leaves)}
     gradients |= {name: parameter.grad for name, parameter in head.named_parameters()}
     return losses, {key: torch.zeros(()) if value is None else value for key, value in gradients.items()}
+
+
+def assert_alike(found, expected):
+    """Of `losses_and_gradients`: within 1e-5, of the largest where that is above one."""
+    (found, gradients), (expected, expected_gradients) = found, expected
+    assert list(found) == list(expected)
+    for one, other in ((found, expected), (gradients, expected_gradients)):
+        assert one.keys() == other.keys()
+        for key, value in other.items():
+            allowed = 1e-5 * max(1, value.abs().max().item() if value.numel() else 0)
+            # a loss of no queries has a dimension in mmdet
+            torch.testing.assert_close(
+                one[key], value.reshape(one[key].shape), rtol=0, atol=allowed, msg=lambda text, key=key: f'{key}: {text}'
+            )

@@ -146,8 +146,8 @@ class DinoTransformerDecoder(DeformableDetrTransformerDecoder, MMDetDinoTransfor
 
 def in_all_levels(references: Tensor, pyramid: Pyramid) -> Tensor:
     """In shares of the image [B, Q, 2 or 4] -> of each level's map [B, Q, L, 2 or 4]."""
-    shares = filled_shares(pyramid, references.device)
-    return references[:, :, None] * shares.repeat(1, 1, references.shape[-1] // 2)[:, None]
+    shares = filled_shares(pyramid, references.device)[:, None, :, None]
+    return (references.unflatten(-1, (-1, 2))[:, :, None] * shares).flatten(-2)
 
 
 def moved(references: Tensor, changes: Tensor, nearest: float = 1e-5) -> Tensor:

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-import torch
 from mmdet.models.dense_heads import DINOHead as MMDetDINOHead
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from swin_mmdet.detectors.deformable_detr_head import RefiningHead
 from swin_mmdet.detectors.denoising import denoising_matches
-from swin_mmdet.detectors.set_losses import PredictedSets, layer_names
+from swin_mmdet.detectors.set_losses import PredictedSets, joined, layer_names
 from swin_mmdet.registry import MODELS
 
 
@@ -48,12 +47,9 @@ class DINOHead(RefiningHead, MMDetDINOHead):
         scores, boxes = (
             every.split([noisy, queries - noisy], 2) for every in (all_layers_cls_scores, all_layers_bbox_preds)
         )
-        predicted = PredictedSets(scores[1], boxes[1], layer_names(layers))
+        predicted = [PredictedSets(scores[1], boxes[1], layer_names(layers))]
         if enc_cls_scores is not None:
-            # as many as there are queries to match: one layer more
-            scores_of_all = torch.cat([scores[1], enc_cls_scores[None].to(scores[1].dtype)])
-            boxes_of_all = torch.cat([boxes[1], enc_bbox_preds[None].to(boxes[1].dtype)])
-            predicted = PredictedSets(scores_of_all, boxes_of_all, (*predicted.names, 'enc_'))
+            predicted.append(PredictedSets(enc_cls_scores[None], enc_bbox_preds[None], ('enc_',)))
         denoised = PredictedSets(scores[0], boxes[0], layer_names(layers, 'dn_'))
         matches = denoising_matches(batch_gt_instances, dn_meta, layers)
-        return self._losses([predicted], batch_gt_instances, batch_img_metas, (denoised, matches))
+        return self._losses(joined(predicted), batch_gt_instances, batch_img_metas, (denoised, matches))

@@ -1,6 +1,6 @@
 """Losses of matched predictions (arXiv 2005.12872, section 3.1), of all layers of a decoder at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -103,6 +103,14 @@ def set_losses(
         'loss_bbox': head.loss_bbox.loss_weight * (own - wanted).abs().sum((1, 2)) / box_factor,
         'loss_iou': head.loss_iou.loss_weight * (1 - differences).sum(1) / box_factor,
     }  # fmt: skip
+
+
+def joined(predicted: Sequence[PredictedSets]) -> list[PredictedSets]:
+    """As one set where all have as many predictions, as they are otherwise."""
+    if len({one.scores.shape[1:] for one in predicted}) > 1:
+        return list(predicted)
+    scores, boxes = (torch.cat(parts) for parts in zip(*(one[:2] for one in predicted), strict=True))
+    return [PredictedSets(scores, boxes, sum((one.names for one in predicted), ()))]
 
 
 def layer_names(layers: int, kind: str = '') -> tuple[str, ...]:

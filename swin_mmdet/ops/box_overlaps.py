@@ -8,13 +8,14 @@ KINDS = 'iou', 'iof', 'giou'
 
 def corners_of(boxes: Tensor) -> Tensor:
     """(x, y, width, height) of a center and a size -> (x1, y1, x2, y2): [..., 4]."""
-    center, half = boxes[..., :2], boxes[..., 2:] * 0.5
-    return torch.cat([center - half, center + half], -1)
+    center, size = boxes.split(2, -1)
+    return torch.cat([center - size / 2, center + size / 2], -1)
 
 
 def centers_of(boxes: Tensor) -> Tensor:
     """(x1, y1, x2, y2) -> (x, y, width, height) of the center and the size: [..., 4]."""
-    return torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], -1)
+    first, last = boxes.split(2, -1)
+    return torch.cat([(first + last) / 2, last - first], -1)
 
 
 def overlaps(boxes: Tensor, others: Tensor, kind: str = 'iou', eps: float = 1e-6) -> Tensor:
@@ -22,21 +23,19 @@ def overlaps(boxes: Tensor, others: Tensor, kind: str = 'iou', eps: float = 1e-6
 
     No area that is divided by is less than eps.
     """
-    first = torch.maximum(boxes[..., :2], others[..., :2])
-    last = torch.minimum(boxes[..., 2:], others[..., 2:])
-    common = _area((last - first).clamp(min=0))
-    whole = _area(boxes[..., 2:] - boxes[..., :2])
+    (first, last), (other_first, other_last) = boxes.split(2, -1), others.split(2, -1)
+    common = _area((torch.minimum(last, other_last) - torch.maximum(first, other_first)).clamp(min=0))
+    whole = _area(last - first)
     if kind != 'iof':
-        whole = whole + _area(others[..., 2:] - others[..., :2]) - common
+        whole = whole + _area(other_last - other_first) - common
     whole = whole.clamp(min=eps)
     if kind != 'giou':
         return common / whole
-    first = torch.minimum(boxes[..., :2], others[..., :2])
-    last = torch.maximum(boxes[..., 2:], others[..., 2:])
-    hull = _area((last - first).clamp(min=0)).clamp(min=eps)
+    hull = _area((torch.maximum(last, other_last) - torch.minimum(first, other_first)).clamp(min=0)).clamp(min=eps)
     return common / whole - (hull - whole) / hull
 
 
 def _area(sides: Tensor) -> Tensor:
     # the gradient of `prod` asks the GPU whether there are zeros
-    return sides[..., 0] * sides[..., 1]
+    width, height = sides.unbind(-1)
+    return width * height

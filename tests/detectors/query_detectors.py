@@ -19,14 +19,13 @@ from tests.detectors.query_heads import CLASSES, COSTS, FOCAL
 # mmdet's DINO knows no other number of channels
 CHANNELS, LAYERS, QUERIES, STRIDES = 256, 2, 20, (8, 16, 32)
 TWO_STAGES = {'with_box_refine': True, 'as_two_stage': True}
+NOISE = {'label_noise_scale': 0.5, 'box_noise_scale': 1.0, 'group_cfg': {'dynamic': True, 'num_dn_queries': 12}}
 NAMES = {
     'DeformableDETR': {},
     'DeformableDETR, refined': {'with_box_refine': True},
     'DeformableDETR, two stages': TWO_STAGES,
-    'DINO': TWO_STAGES | {
-        'dn_cfg': {'label_noise_scale': 0.5, 'box_noise_scale': 1.0, 'group_cfg': {'dynamic': True, 'num_dn_queries': 12}}
-    },
-}  # fmt: skip
+    'DINO': TWO_STAGES | {'dn_cfg': NOISE},
+}
 
 
 @MODELS.register_module(force=True)
@@ -58,16 +57,20 @@ def settings(name, scope, **options):
     } | NAMES[name] | options  # fmt: skip
 
 
+def build(name, checkpoints=0, module=detectors, scope='swin_mmdet.', **options):
+    """With random weights, which are the same every time."""
+    config = settings(name, scope, **options)
+    config['encoder']['num_cp'] = checkpoints
+    detector = getattr(module, name.split(',')[0])(**ConfigDict(copy.deepcopy(config))).to(DEVICE).train()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in detector.parameters():
+        parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * 0.05)
+    return detector
+
+
 def twins(name, **options):
     """Ours and mmdet's, of the same weights."""
-    made = []
-    for module, scope in ((detectors, 'swin_mmdet.'), (mmdet_detectors, '')):
-        config = ConfigDict(copy.deepcopy(settings(name, scope, **options)))
-        made.append(getattr(module, name.split(',')[0])(**config).to(DEVICE).train())
-    ours, theirs = made
-    generator = torch.Generator().manual_seed(0)
-    for parameter in ours.parameters():
-        parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * 0.05)
+    ours, theirs = build(name, **options), build(name, module=mmdet_detectors, scope='', **options)
     theirs.load_state_dict(ours.state_dict())
     return ours, theirs
 

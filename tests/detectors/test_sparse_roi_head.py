@@ -165,8 +165,8 @@ def test_pairs_cost_least():
     ]
     instances = [InstanceData(bboxes=torch.rand(n, 4), labels=torch.arange(n) + 10 * n) for n in (2, 4, 0)]
     # the costs of rows that are no objects are no matter
-    padded = torch.stack([torch.nn.functional.pad(cost.mT, (0, 0, 0, 4 - cost.shape[2]), value=-9) for cost in costs], 1)
-    matches = match_cheapest(padded.numpy(), instances)
+    padded = [torch.nn.functional.pad(cost.mT, (0, 0, 0, 4 - cost.shape[2]), value=-9) for cost in costs]
+    matches = match_cheapest(torch.stack(padded, 1).numpy(), instances)
     first, second = (matches.of_layer(layer) for layer in range(2))
     assert first.counts == second.counts == [2, 3, 0]
     assert first.places.tolist() == [0, 1, 3, 4, 5]

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch import UserError, existing_config, nodes, read_config, run_cli, use_plain_bn
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+
+from swin_mmdet.command_line import ArgumentParser, Settings
 
 if TYPE_CHECKING:
     from swin_mmdet.analysis import PartCost
@@ -33,14 +35,14 @@ weights ... saved    float32: parameters; gradients and AdamW's averages of thos
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument('config', nargs='*', help='config files; with --csv none for all of this project')
     parser.add_argument(
         '--shape', nargs=2, type=int, default=(800, 1280), metavar=('HEIGHT', 'WIDTH'), help='default: 800 1280'
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     parser.add_argument('--csv', metavar='FILE', help='write a line for each config, beside the published figures')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
     return parser.parse_args(argv)
 
 

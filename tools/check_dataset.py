@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch import existing, read_config, run_cli
-from mmengine.config import DictAction
+
+from swin_mmdet.command_line import ArgumentParser, Settings
 
 if TYPE_CHECKING:
     from swin_mmdet.datasets import CocoFile, Problem
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description=__doc__,
         epilog='Exits with 1 if there are problems; warnings alone exit with 0.',
     )
@@ -22,7 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='a config (.py): its data, classes, heads and evaluators are checked against each other; a folder in a '
         'common COCO layout; or an annotation file (.json)',
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config')
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, metavar='KEY=VALUE', help='change the config')
     parser.add_argument('--max-classes', type=int, default=20, help='classes listed per file (default: %(default)s)')
     return parser.parse_args(argv)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch import UserError, check_weights, existing, existing_config, existing_weights, read_config, run_cli
-from mmengine.config import DictAction
 from tta import tta_model, views_of
+
+from swin_mmdet.command_line import ArgumentParser, Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +22,7 @@ SOME_FAILED = 1
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
     parser.add_argument('images', nargs='+', help='image files, or folders of them')
@@ -30,7 +31,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--device', default=None, help='such as cpu or cuda:0 (default: a GPU if there is one)')
     parser.add_argument('--ann-file', help='COCO annotations: take image and category ids from there by name')
     parser.add_argument('--limit', type=int, default=None, help='at most this many images')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
     parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's parts in mmdet's configs")
     parser.add_argument('--tta', action='store_true', help='test-time augmentation: scales and flips, seen as one')
     return parser.parse_args(argv)

@@ -11,6 +11,8 @@ def nodes(cfg: object) -> Iterator[dict]:
 
 def keyed_nodes(cfg: object, key: str = '') -> Iterator[tuple[str, dict]]:
     """Every dict in a config with its key below `key`, as `--cfg-options` takes it: 'model.neck.0'."""
+    if not isinstance(cfg, dict):
+        cfg = getattr(cfg, '_cfg_dict', cfg)  # an mmengine.Config
     if isinstance(cfg, dict):
         yield key, cfg
         children = list(cfg.items())

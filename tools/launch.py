@@ -127,17 +127,15 @@ def merge(cfg: Config, options: dict) -> None:
         check_names(cfg)
 
 
-def check_weights(path: str, what: str, swin: bool = False) -> str:
-    """A checkpoint's path or URL, if the path has a file that holds weights, and if `swin` those of a Swin backbone."""
-    if '://' in path:
-        return path
+def check_weights(path: str, what: str) -> str:
+    """A checkpoint's path or URL, if it can be read or fetched and holds weights."""
     existing_weights(path, what)
-    from swin_mmdet.checkpoint import detect_format, read_checkpoint
+    if not is_main_process():
+        return path
+    from swin_mmdet.checkpoint import read_checkpoint
 
     try:
-        weights = read_checkpoint(path).state_dict
-        if swin:
-            detect_format(weights)
+        read_checkpoint(path)
     except ValueError as error:
         raise UserError(str(error) if path in str(error) else f'{what} {path}: {error}') from error
     return path
@@ -148,12 +146,13 @@ def check_run(cfg: Config) -> None:
     if not is_main_process():
         return
     from swin_mmdet.datasets.check import check_config
+    from swin_mmdet.datasets.missing_data import check_folders
+    from swin_mmdet.engine.pretrained import check_pretrained
 
-    for node in nodes(cfg.model):
-        init_cfg = node.get('init_cfg')
-        if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
-            is_swin = str(node.get('type')).endswith('SwinTransformer') and 'prefix' not in init_cfg
-            check_weights(init_cfg['checkpoint'], 'pretrained weights', is_swin)
+    check_folders(cfg)
+    if cfg.get('train_dataloader'):
+        # testing needs no other weights than the checkpoint's
+        check_pretrained(cfg)
     check_config(cfg)
 
 

@@ -96,10 +96,8 @@ def _unknown_named(cfg: Config, scope: str) -> Iterator[str]:
     ):
         if kind is not None and find(kind, (registry,), scope) is None:
             yield _unknown_type(key, kind, (registry,), scope)
-    if 'constructor' not in wrapper:
-        for name in wrapper.get('paramwise_cfg') or {}:
-            if name not in PARAMWISE:
-                yield f'optim_wrapper.paramwise_cfg.{name}: nothing reads this key' + meant(name, PARAMWISE)
+    known = PARAMWISE.get(kind_name(wrapper.get('constructor', 'DefaultOptimWrapperConstructor')))
+    yield from _unknown_keys(wrapper.get('paramwise_cfg') or {}, 'optim_wrapper.paramwise_cfg', known or ())
 
 
 def _walk(node: object, key: str, place: Place, scope: str, inside_foreign: bool = False) -> Iterator[str]:

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+# mmengine's initialiser from a file: its name in the registry, and that of its class
+PRETRAINED = ('Pretrained', 'PretrainedInit')
+
 
 def nodes(cfg: object) -> Iterator[dict]:
     """Every dict in a config, the outer ones first."""

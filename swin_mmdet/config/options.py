@@ -6,7 +6,7 @@ from mmengine.config import Config, ConfigDict
 
 from swin_mmdet.config.check import misspelled_top_key
 from swin_mmdet.config.nearest import CERTAIN, meant, nearest
-from swin_mmdet.config.nodes import type_name
+from swin_mmdet.config.nodes import keyed_nodes, type_name
 from swin_mmdet.config.places import top_keys
 from swin_mmdet.errors import UserError
 
@@ -44,7 +44,9 @@ def _doubts_at_the_top(cfg: Config, option: str, name: str) -> Iterator[str]:
         yield (f'{option} changes a variable of the config file, which was read before: settings that were made from '
                f'{name} stay as they are; set them by their own keys')  # fmt: skip
     else:
-        yield f'{option}: nothing reads this key'
+        places = [f'{key}.{name}' for key, node in keyed_nodes(cfg) if key and name in node]
+        hint = f'; did you mean {" or ".join(places[:3])}?' if places else ''
+        yield f'{option}: nothing reads this key{hint}'
 
 
 def _with(node: object, names: list[str], value: object, option: str, place: str) -> object:

@@ -15,9 +15,14 @@ RANDOMNESS = ('seed', 'diff_rank_seed', 'deterministic')
 AUTO_SCALE_LR = ('enable', 'base_batch_size', 'rule')
 ENVIRONMENT = ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit')
 DEFAULT_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint', 'visualization')
-# of mmengine's constructor of parameter groups, and ours
-PARAMWISE = ('custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult',
-             'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate')  # fmt: skip
+# constructor of the optimizer's groups -> what it reads; those of others read more
+_PARAMWISE = ('custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult',
+              'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate')  # fmt: skip
+PARAMWISE = {
+    'DefaultOptimWrapperConstructor': _PARAMWISE,
+    'OptimWrapperConstructor': _PARAMWISE,
+    'LayerDecayOptimWrapperConstructor': (*_PARAMWISE, 'layer_decay_rate'),
+}
 
 
 @dataclass(frozen=True)

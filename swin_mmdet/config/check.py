@@ -48,7 +48,7 @@ def check_names(cfg: Config) -> None:
 
 def find_mistakes(cfg: Config) -> Iterator[str]:
     """A sentence for each name that nobody knows."""
-    scope = cfg.get('default_scope') or 'mmengine'
+    scope = cfg.get('default_scope') or 'mmdet'
     for key in cfg:
         if (near := misspelled_top_key(key)) and not _is_variable(cfg, key):
             yield f'{key}: nothing reads this key; did you mean {near}?'
@@ -163,14 +163,16 @@ def _unknown_arguments(node: dict, key: str, found: object, place: Place, inside
 
 
 def _unknown_type(key: str, kind: object, registries: tuple[str, ...], scope: str) -> str:
-    noun = registries[0].lower().rstrip('s').replace('_', ' ')
     prefix = scope_of(kind) if isinstance(kind, str) else None
     package = str(kind).partition('.')[0]
     if package != str(kind) and find_spec(package) is None:
         return f'{key}: {kind} needs the package {package}, which is not installed'
-    known = names(registries, prefix or scope, prefixed=bool(prefix))
-    remedy = meant(str(kind), known, '; import the module that registers it: custom_imports=dict(imports=[...])')
-    return f'{key}: no {noun} is called {kind}{remedy}'
+    known = {name: registry for registry in reversed(registries)
+             for name in names((registry,), prefix or scope, prefixed=bool(prefix))}  # fmt: skip
+    near = nearest(str(kind), known)
+    noun = (known[near] if near else registries[0]).lower().rstrip('s').replace('_', ' ')
+    remedy = f'did you mean {near}?' if near else 'import what registers it: custom_imports=dict(imports=[...])'
+    return f'{key}: no {noun} is called {kind}; {remedy}'
 
 
 def _some(known: tuple[str, ...] | list[str]) -> str:

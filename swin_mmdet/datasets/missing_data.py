@@ -4,14 +4,12 @@ from swin_mmdet.config.files import existing
 from swin_mmdet.config.nodes import keyed_nodes
 from swin_mmdet.errors import UserError
 
-REMEDY = (
-    'take the data of another folder with `--data FOLDER`, or name the place of these with `--cfg-options data_root='
-)
+REMEDY = 'take other data with `--data FOLDER`, or name the place of these with `--cfg-options data_root=FOLDER`'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def check_folders(cfg) -> None:
-    """Every `data_root` of the data sets is a folder, and not all of them are empty.
+    """Every `data_root` of the data sets is a folder.
 
     Raises:
         UserError: names the setting, the folder and the two ways to give another.
@@ -23,7 +21,7 @@ def check_folders(cfg) -> None:
                 try:
                     existing(root, f'data ({key}.data_root)', '')
                 except UserError as error:
-                    raise UserError(f'{str(error).rstrip("; ")}; {REMEDY}FOLDER`') from None
+                    raise UserError(f'{str(error).rstrip("; ")}; {REMEDY}') from None
 
 
 def _is_elsewhere(node: dict) -> bool:

@@ -31,7 +31,7 @@ class Pretrained:
 
 def pretrained(cfg: Config) -> Iterator[Pretrained]:
     """Every file of an `init_cfg` in the model, however deep and however many."""
-    scope = cfg.get('default_scope') or 'mmengine'
+    scope = cfg.get('default_scope') or 'mmdet'
     for key, node in keyed_nodes(cfg.get('model'), 'model'):
         init_cfg = node.get('init_cfg')
         several = isinstance(init_cfg, list | tuple)

@@ -1,5 +1,7 @@
 """What a class takes, against what Python says when it is called."""
 
+# ruff: noqa: ARG002  what a constructor does with its arguments is beside the point
+
 import functools
 import inspect
 
@@ -82,12 +84,11 @@ NAMES = ('size', 'depth', 'color', 'extra', 'middle', 'top', 'width', 'dropout',
 @pytest.mark.parametrize('kind', [Base, HandsOn, Reads, LeavesOut, NamesParent, Module, Deprecates, inspect.cleandoc])
 def test_names_are_those_that_a_call_accepts(kind):
     accepted = accepted_arguments(kind)
-    needed = {'size': 1} if isinstance(kind, type) and issubclass(kind, Base) else {} if isinstance(kind, type) else {'doc': ''}
+    needed = {'doc': ''} if not isinstance(kind, type) else {'size': 1} if issubclass(kind, Base) else {}
     for name in NAMES:
         try:
             kind(**needed | {name: 1})
-        except TypeError as error:
-            assert 'argument' in str(error), error
+        except TypeError:
             assert name not in accepted
         else:
             assert name in accepted

@@ -56,6 +56,11 @@ def quickstart(repository: Path) -> Config:
 PIPELINE = 'train_dataloader.dataset.pipeline'
 
 
+def merge_and_check(cfg: Config, options: dict) -> None:
+    merge_options(cfg, options)
+    check_names(cfg)
+
+
 @pytest.mark.parametrize(
     ('option', 'sentence'),
     [
@@ -87,8 +92,7 @@ def test_a_misspelled_key_is_refused_with_the_nearest(quickstart: Config, option
         cfg.model.neck.norm_cfg = ConfigDict(type='BN')
         sentence = 'BatchNorm2d has no argument requires_gard; did you mean requires_grad?'
     with pytest.raises(UserError) as error:
-        merge_options(cfg, {option: 1})
-        check_names(cfg)
+        merge_and_check(cfg, {option: 1})
     assert sentence in str(error.value)
     assert '\n' not in str(error.value)
 
@@ -131,13 +135,12 @@ def test_several_mistakes_are_told_at_once(quickstart: Config):
     assert len(str(error.value).splitlines()) == 2
 
 
-def test_a_file_is_told_of_a_misspelled_key_and_keeps_its_own_variables(quickstart: Config, tmp_path: Path):
+def test_a_file_is_told_of_a_misspelled_key_and_keeps_its_own_variables(tmp_path: Path):
     text = 'optim_wraper = dict(lr=1)\nparam_schedulers = [1]\nparam_scheduler = param_schedulers\ntrain_scale = 3\n'
     (tmp_path / 'a.py').write_text(text)
-    assert list(find_mistakes(Config.fromfile(tmp_path / 'a.py')))[0] == (
-        'optim_wraper: nothing reads this key; did you mean optim_wrapper?'
-    )
-    assert 'param_schedulers' not in str(list(find_mistakes(Config.fromfile(tmp_path / 'a.py'))))
+    (first, *rest) = find_mistakes(Config.fromfile(tmp_path / 'a.py'))
+    assert first == 'optim_wraper: nothing reads this key; did you mean optim_wrapper?'
+    assert 'param_schedulers' not in str(rest)
 
 
 def test_parts_of_packages_that_are_missing_are_named(quickstart: Config):
@@ -151,7 +154,7 @@ class Foreign:
     """A user's own part, which takes from the dicts inside its own what it likes."""
 
     def __init__(self, head, weight=1.0):
-        self.extra = head.pop('extra')
+        self.extra, self.weight = head.pop('extra'), weight
 
 
 def test_a_users_own_part_may_take_what_it_likes_from_what_is_inside_it():

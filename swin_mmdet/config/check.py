@@ -18,6 +18,8 @@ from swin_mmdet.errors import UserError
 NOT_BUILT = ('nms', 'nms_cfg', 'roi_layer')
 # types whose arguments are dicts of another library
 OPAQUE = ('Albu',)
+# what configs call the parts of their `tta_pipeline` and data sets; a dumped config has them, and nothing reads them
+VARIABLES = ('train_pipeline', 'val_pipeline', 'test_pipeline')
 # keys of any dict that is built
 ALWAYS = ('type', '_scope_', '_delete_')
 LISTED = 12
@@ -61,7 +63,9 @@ def find_mistakes(cfg: Config) -> Iterator[str]:
 def misspelled_top_key(key: str) -> str | None:
     """The key of the runner that one at the top of a config nearly is."""
     known = top_keys()
-    return None if key in known else nearest(key, known, CERTAIN)
+    near = None if key in known or key in VARIABLES else nearest(key, known, CERTAIN)
+    # `val_evaluator_abs` is a name beside val_evaluator, no slip of it
+    return None if near is None or (near in key and len(key) > len(near) + 1) else near
 
 
 def _is_variable(cfg: Config, key: str) -> bool:

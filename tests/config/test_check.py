@@ -150,6 +150,14 @@ def test_parts_of_packages_that_are_missing_are_named(quickstart: Config):
         check_names(cfg)
 
 
+def test_variables_of_a_dumped_config_are_none_of_the_runners_keys(quickstart: Config, tmp_path: Path):
+    """In the config that a work-dir keeps nothing uses them any more."""
+    cfg = quickstart.copy()
+    cfg.update(test_pipeline=[], val_evaluator_abs=dict(), train_dataset=dict(), img_scales=[1])
+    cfg.dump(tmp_path / 'dumped.py')
+    assert list(find_mistakes(Config.fromfile(tmp_path / 'dumped.py'))) == []
+
+
 class Foreign:
     """A user's own part, which takes from the dicts inside its own what it likes."""
 

@@ -45,7 +45,7 @@ def readable_mask(mask: object, height: float, width: float) -> list | dict | No
         if mask.get('size') is None or mask.get('counts') is None:
             return None
         return _readable_rle(mask, height, width)
-    if mask is None or isinstance(mask, (list, tuple)) and not len(mask):
+    if mask is None or (isinstance(mask, (list, tuple)) and not len(mask)):
         raise MaskError('mask_missing')
     if not isinstance(mask, (list, tuple)):
         raise MaskError('mask_type')
@@ -96,7 +96,9 @@ def _readable_rle(rle: dict, height: float, width: float) -> dict:
     lengths = run_lengths(counts)
     if lengths is None or lengths.sum() != height * width:
         raise MaskError('mask_counts')
-    return {'size': [int(height), int(width)], 'counts': counts if isinstance(counts, (str, bytes)) else lengths.tolist()}
+    if not isinstance(counts, (str, bytes)):
+        counts = lengths.tolist()
+    return {'size': [int(height), int(width)], 'counts': counts}
 
 
 def run_lengths(counts: object) -> np.ndarray | None:

@@ -7,8 +7,10 @@ from last_checkpoint import keep_two, last_checkpoint
 from launch import (
     UserError,
     add_shared_arguments,
+    check_paths,
     check_run,
     check_weights,
+    existing_weights,
     fit_to_device,
     load_config,
     run_cli,
@@ -16,10 +18,9 @@ from launch import (
     use_full_precision,
 )
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
 from packages import check_packages
-from training_runner import SCALES, TrainingRunner
 
+SCALING_RULES = 'linear', 'sqrt'
 DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16'}
 
 
@@ -38,7 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--auto-scale-lr',
         nargs='?',
         const='linear',
-        choices=tuple(SCALES),
+        choices=SCALING_RULES,
         help="scale the learning rate from the recipe's batch size to yours, accumulated images counted",
     )
     parser.add_argument(
@@ -73,6 +74,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_paths(args)
+    if args.resume not in (None, 'auto'):
+        existing_weights(args.resume, 'checkpoint to resume from')
     cfg = load_config(args)
     if args.amp:
         use_amp(cfg, args.amp)
@@ -92,6 +96,9 @@ def main(argv: list[str] | None = None) -> None:
     check_packages(cfg)
     check_run(cfg)
     fit_to_device(cfg)
+    from mmengine.registry import RUNNERS
+    from training_runner import TrainingRunner
+
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else TrainingRunner.from_cfg(cfg)
     runner.train()
 

@@ -49,7 +49,7 @@ def image_problems(
         return size_problems(coco, folder, where, reader, may_ignore)
     what = f'{len(missing)} of {len(coco.file_names)} images are not in {folder}: {some(missing, 3)}'
     remedy = f'set {key} so that {key} + file_name is the path of an image{_hint(folder, missing)}'
-    return [Problem(where, what, remedy, WARNING if may_ignore and _ignores(reader, folder) else ERROR)]
+    return [Problem(where, what, remedy, WARNING if may_ignore and reader.ignores else ERROR)]
 
 
 def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
@@ -86,10 +86,6 @@ def _hint(folder: Path, missing: Sequence[str]) -> str:
 
 def _names(folder: Path) -> list[str]:
     return [entry.name for entry in os.scandir(folder)]
-
-
-def _ignores(reader: ImageReader, folder: Path) -> bool:
-    return image_sizes([folder / 'no such file'], reader)[0].ignored
 
 
 def size_problems(

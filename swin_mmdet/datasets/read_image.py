@@ -30,6 +30,7 @@ class ImageReader:
     is_usual: reads with `LoadImageFromFile` or a child of it, whose needs and errors are known.
     is_guess: the pipeline has steps, and none of them loads images from files.
     is_local: the files are on this file system.
+    ignores: it gives nothing, instead of an error, for files that are missing or empty, and a training goes on.
     """
 
     def __init__(self, pipeline: Sequence[dict] = ()) -> None:
@@ -39,6 +40,7 @@ class ImageReader:
         self.is_usual = isinstance(self.step, LoadImageFromFile)
         arguments = getattr(self.step, 'backend_args', None) or getattr(self.step, 'file_client_args', None) or {}
         self.is_local = arguments.get('backend') in LOCAL
+        self.ignores = bool(getattr(self.step, 'ignore_empty', False))
 
     def read(self, path: str | Path) -> np.ndarray:
         """The image, [H, W] or [H, W, channels], in the type that the pipeline gets.

@@ -83,7 +83,7 @@ def _image_problems(source: CocoSource, coco: CocoFile, known: dict[tuple, list[
     """Of a source's images, through its pipeline's reader; `known` has those of other sources, and gets these."""
     try:
         reader = ImageReader(source.pipeline)
-    except Exception as error:  # noqa: BLE001  of whatever class stands there
+    except Exception as error:  # of whatever class stands there
         what = f'the step of its pipeline that loads images cannot be built: {error}'
         return [Problem(source.key, what, 'correct its arguments')]
     may_ignore = source.split == 'train'

@@ -30,8 +30,8 @@ def image_problems(
 ) -> list[Problem]:
     """Images that are listed but not in `folder`, that `reader` cannot read, or of another size.
 
-    Headers are read, not whole images, as far as they tell enough (see `image_sizes`): seconds for a large data set, and
-    it finds what would stop a run hours later.
+    Headers are read, not whole images, as far as they tell enough (see `image_sizes`): seconds for a large data set,
+    and it finds what would stop a run hours later.
 
     Args:
         key: names the folder in the config
@@ -76,16 +76,13 @@ def _hint(folder: Path, missing: Sequence[str]) -> str:
         names = [corrected(name) for name in missing[:3]]
         if any(name and name != old for name, old in zip(names, missing)) and not missing_files(folder, names):
             return f"; the names in the file {difference}: write {some(names, 1)} instead of {missing[0]!r}"
-    other_case = {name.lower(): name for name in _names(folder)}
-    if first.name.lower() in other_case:
-        return f"; there is {other_case[first.name.lower()]}: capital letters matter"
-    if first.name in _names(folder):
+    present = {entry.name for entry in os.scandir(folder)}
+    other_case = next((name for name in present if name != first.name and name.lower() == first.name.lower()), None)
+    if other_case:
+        return f'; there is {other_case}: capital letters matter'
+    if first.name in present:
         return f"; {first.name} is in {folder} itself, without the folder that 'file_name' puts before it"
     return ''
-
-
-def _names(folder: Path) -> list[str]:
-    return [entry.name for entry in os.scandir(folder)]
 
 
 def size_problems(
@@ -93,7 +90,7 @@ def size_problems(
 ) -> list[Problem]:
     """Files that the pipeline cannot read or that lack pixels, and images of another size than was annotated."""
     if reader.is_guess:
-        print_log(f'{where}: images are only looked for, for the pipeline has no step that reads them', logger='current')
+        print_log(f'{where}: images are not opened, for no step of the pipeline reads them', logger='current')
         return []
     sizes = image_sizes([folder / name for name in coco.file_names], reader)
     named = list(zip(coco.file_names, sizes))
@@ -104,8 +101,10 @@ def size_problems(
         what = f'{len(unreadable)} {of_all} cannot be read: ' + some([name for name, _ in unreadable], 3)
         what += f' ({unreadable[0][1].reason})'
         ignored = may_ignore and all(size.ignored for _, size in unreadable)
-        remedy = 'copy or download these files again, remove them from the annotations, or let the pipeline read them: ' \
-            'imdecode_backend and color_type of LoadImageFromFile'
+        remedy = (
+            'copy or download these files again, or remove them from the annotations; if they are sound, the pipeline '
+            'needs another imdecode_backend or color_type of LoadImageFromFile'
+        )
         # a step of the user's own may need what is not known here
         found.append(Problem(where, what, remedy, WARNING if ignored or not reader.is_usual else ERROR))
     cut_off = [name for name, size in named if size.is_cut_off]

@@ -1,8 +1,8 @@
 """Sizes of many images as a pipeline will load them, from their headers where these can be believed.
 
-A header tells format, size and orientation. Whether the pipeline's decoder reads such a file, and whether it turns it, is
-learnt by decoding one of each kind. What a header cannot tell is damage between it and the end of the file: only files
-that do not end as their format does are looked at further.
+A header tells format, size and orientation. Whether the pipeline's decoder reads such files, and whether it turns them,
+is learnt by decoding one of each kind. What a header cannot tell is damage between it and the end of the file: only
+files that do not end as their format does are looked at further.
 """
 
 import os
@@ -78,8 +78,10 @@ def read_header(path: Path) -> Header | None:
             ends = end in file.read(within)
             # PIL would decode a whole PNG in search of it
             exif = image.getexif() if image.format != 'PNG' or 'exif' in image.info else {}
-            return Header(image.size, (image.format, image.mode, exif.get(ORIENTATION, 1)), ends)
-    except Exception:  # noqa: BLE001  its plugins raise anything at broken files; the pipeline's decoder has the last word
+            # the tiles tell compression and bits
+            stored = [(codec, arguments[0]) for codec, _, _, arguments in image.tile[:1] if image.format == 'TIFF']
+            return Header(image.size, (image.format, image.mode, exif.get(ORIENTATION, 1), *stored), ends)
+    except Exception:  # its plugins raise anything; the pipeline's decoder has the last word
         return None
 
 

@@ -1,5 +1,6 @@
 """Images as the pipeline of a config reads them, for whatever else looks at the files."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -56,12 +57,14 @@ class ImageReader:
         except UnreadableImageError:
             raise
         except Exception as error:  # every decoder and file backend has its own
-            raise UnreadableImageError(self._reason(error)) from error
+            raise UnreadableImageError(self._reason(path, error)) from error
 
-    def _reason(self, error: Exception) -> str:
+    def _reason(self, path: str | Path, error: Exception) -> str:
+        if os.path.isfile(path) and not os.path.getsize(path):
+            return 'the file is empty'
         decoder = getattr(self.step, 'imdecode_backend', None)
         if decoder in PACKAGES and isinstance(error, AttributeError):  # of None, which stands for a missing package
-            return f"imdecode_backend='{decoder}' needs the package {PACKAGES[decoder]}: pip install {PACKAGES[decoder]}"
+            return f"imdecode_backend='{decoder}' needs a package: pip install {PACKAGES[decoder]}"
         if decoder and isinstance(error, AssertionError):
             return f"imdecode_backend='{decoder}' decodes nothing with color_type='{self.step.color_type}'"
         return f'{type(error).__name__}: {error}'
@@ -79,7 +82,7 @@ def as_picture(image: np.ndarray) -> np.ndarray:
     image = np.nan_to_num(image.astype(np.float32))
     low, high = image.min(), image.max()
     if low < 0 or high <= 1 or high > 255:
-        image = (image - low) * (255 / max(high - low, np.finfo(np.float32).tiny))
+        image = (image - low) * (255 / (high - low) if high > low else 0)
     return image.round().astype(np.uint8)
 
 

@@ -1,9 +1,9 @@
 """Copies of ground truth and detections that every evaluator counts right.
 
 The evaluators write into the dicts they are given, take annotation id 0 for 'not matched', keep one of two annotations
-with the same id, and one of them wants whole numbers where files have text or 64.0. So each gets fresh dicts: images and
-categories are numbered in the order of their ids (ties between equal scores are broken in that order), annotations in
-the order of the file.
+with the same id, and one of them wants whole numbers where files have text or 64.0. So each gets fresh dicts: images
+and categories are numbered in the order of their ids (ties between equal scores are broken in that order),
+annotations in the order of the file.
 """
 
 import logging
@@ -166,7 +166,7 @@ def _detected_areas(detections: list[dict], iou_type: str) -> list[float]:
 
 def _area(ann: dict, image: dict) -> float:
     if not ann.get('segmentation'):
-        x, y, width, height = _box(ann['bbox'])
+        _, _, width, height = _box(ann['bbox'])
         return width * height
     mask = _mask(ann['segmentation'], image)
     if isinstance(mask, list) or isinstance(mask['counts'], list):

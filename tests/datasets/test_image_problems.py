@@ -139,7 +139,7 @@ def test_a_decoder_that_is_not_installed_is_named(config, monkeypatch):
     assert 'needs a package: pip install tifffile' in problem.what
 
 
-def test_an_image_beyond_pils_limit_is_read_by_the_pipelines_decoder(config, tmp_path, monkeypatch):
+def test_an_image_beyond_pils_limit_is_read_by_the_pipelines_decoder(config, monkeypatch):
     cfg = config()
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
     assert find_problems(cfg)[0] == []

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     'reppoints_v2': MMLAB | {'ops', 'registry', 'torch'},
     'datasets': MMLAB
     | {'errors', 'config', 'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
-    'evaluation': {'registry', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
+    'evaluation': {'registry', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
 }
 FILES = sorted(path for path in PACKAGE.rglob('*.py') if '.mim' not in path.parts)
 LIBRARY_FILES = [path for path in FILES if path.name != '__init__.py']

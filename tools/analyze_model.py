@@ -9,7 +9,7 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch import UserError, existing_config, nodes, read_config, run_cli, use_plain_bn
+from launch import UserError, existing_config, merge, nodes, read_config, run_cli, use_plain_bn
 from mmengine.config import Config
 
 from swin_mmdet.command_line import ArgumentParser, Settings
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
 def analyze(path: str | Path, options: dict, shape: tuple[int, int]) -> 'list[PartCost]':
     """The cost of each part of a config's detector."""
     cfg = read_config(str(path))
-    cfg.merge_from_dict(options)
+    merge(cfg, options)
     if 'model' not in cfg:
         raise UserError(f'config {path} has no `model`')
     from swin_mmdet.analysis import measure_cost
@@ -87,7 +87,7 @@ def build_without_weights(cfg: Config):
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
 
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    init_default_scope(cfg.get('default_scope') or 'mmdet')
     for node in nodes(cfg.model):
         node.pop('init_cfg', None)
         node.pop('pretrained', None)

@@ -43,6 +43,8 @@ WRONG = {
     ('predict', CONFIG, 'gone.pth', '.', '--out-dir', 'out'): 'no checkpoint at gone.pth',
     ('predict', CONFIG, FILE, 'gone.jpg', '--out-dir', 'out'): 'no image or folder at gone.jpg',
     ('predict', CONFIG, FILE, FILE, '--out-dir', 'out', '--ann-file', 'gone.json'): 'no annotation file at gone',
+    ('predict', CONFIG, FILE, 'clip.mp4', '--out-dir', 'out'): 'clip.mp4 is a video, and images are wanted',
+    ('predict', CONFIG, FILE, '.', '--out-dir', 'out'): '); there are some in pictures',
     ('check_dataset', 'nowhere.py'): 'no config, folder or annotation file at nowhere.py',
     ('convert_checkpoint', 'gone.pth', '--inspect'): 'checkpoint gone.pth does not exist',
     ('convert_checkpoint', CONFIG, 'new.onnx', '--to', 'timm'): 'must end in',
@@ -79,9 +81,13 @@ def answers(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
     calls = [(script, '--help') for script in SCRIPTS] + [(script, '--no-such-option') for script in SCRIPTS]
     calls += WRONG
     lines = [[str(TOOLS / f'{script}.py'), *map(str, arguments)] for script, *arguments in calls]
+    folder = tmp_path_factory.mktemp('cwd')
+    (folder / 'pictures').mkdir()
+    for name in ('clip.mp4', 'pictures/a.JPG'):
+        (folder / name).touch()
     done = subprocess.run(
         [sys.executable, '-c', CALL], input=json.dumps(lines), capture_output=True, text=True, check=True,
-        env=environment, cwd=tmp_path_factory.mktemp('cwd'), timeout=120,
+        env=environment, cwd=folder, timeout=120,
     )  # fmt: skip
     return dict(zip(calls, json.loads(done.stdout)))
 

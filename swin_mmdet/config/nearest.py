@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-LIKELY, CERTAIN = 0.6, 0.85  # shares of equal letters; from the second on, a name that nothing reads is a slip
+LIKELY, CERTAIN = 0.7, 0.85  # shares of equal letters; from the second on, a name that nothing reads is a slip
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = LIKELY) -> str | None:

@@ -44,7 +44,7 @@ WRONG = {
     ('predict', CONFIG, FILE, 'gone.jpg', '--out-dir', 'out'): 'no image or folder at gone.jpg',
     ('predict', CONFIG, FILE, FILE, '--out-dir', 'out', '--ann-file', 'gone.json'): 'no annotation file at gone',
     ('predict', CONFIG, FILE, 'clip.mp4', '--out-dir', 'out'): 'clip.mp4 is a video, and images are wanted',
-    ('predict', CONFIG, FILE, '.', '--out-dir', 'out'): '); there are some in pictures',
+    ('predict', CONFIG, FILE, 'album', '--out-dir', 'out'): '); there are some in album/pictures',
     ('check_dataset', 'nowhere.py'): 'no config, folder or annotation file at nowhere.py',
     ('convert_checkpoint', 'gone.pth', '--inspect'): 'checkpoint gone.pth does not exist',
     ('convert_checkpoint', CONFIG, 'new.onnx', '--to', 'timm'): 'must end in',
@@ -82,8 +82,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
     calls += WRONG
     lines = [[str(TOOLS / f'{script}.py'), *map(str, arguments)] for script, *arguments in calls]
     folder = tmp_path_factory.mktemp('cwd')
-    (folder / 'pictures').mkdir()
-    for name in ('clip.mp4', 'pictures/a.JPG'):
+    (folder / 'album/pictures').mkdir(parents=True)
+    for name in ('clip.mp4', 'album/pictures/a.JPG'):
         (folder / name).touch()
     done = subprocess.run(
         [sys.executable, '-c', CALL], input=json.dumps(lines), capture_output=True, text=True, check=True,

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
-    'engine': {'registry', 'mmengine', 'torch'},
+    'engine': {'registry', 'run_log', 'mmengine', 'torch'},
     'analysis': {'compat', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
     'detectors': MMLAB
     | {'ops', 'registry', 'compat', 'datasets', 'numpy', 'scipy', 'torch', 'torchvision', 'pycocotools'},

@@ -107,7 +107,4 @@ def _image_folder(folder: Path, split: str, ann_file: Path, coco: CocoFile) -> P
 
 def _classes(coco: CocoFile) -> tuple[str, ...]:
     """Names of the categories, without the empty one that Roboflow writes above all others."""
-    names = [
-        name for id, name in coco.categories if coco.instances[id] or not (id == 0 and name in coco.parents)
-    ]
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(name for name in coco.class_names if name != coco.umbrella))

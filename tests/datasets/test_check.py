@@ -146,6 +146,11 @@ def test_masks_are_needed_where_segm_is_measured(config, coco):
     cfg = config(val=coco)
     assert "val_evaluator measures 'segm'" in texts(cfg)[0]
     cfg.val_evaluator.metric = cfg.test_evaluator.metric = 'bbox'
+    # mmdet's test pipelines load masks, which fails without them
+    assert only(cfg).startswith('val_dataloader.dataset and test_dataloader.dataset: ')
+    assert 'the pipeline loads them (with_mask=True)' in only(cfg)
+    for split in ('val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.pipeline = [dict(type='LoadImageFromFile')]
     assert texts(cfg) == []
 
 

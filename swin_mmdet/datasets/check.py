@@ -10,7 +10,7 @@ from swin_mmdet.datasets.class_problems import agreement_problems, class_problem
 from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
 from swin_mmdet.datasets.discover import CocoFolder
 from swin_mmdet.datasets.evaluator_problems import evaluator_problems, evaluators, writes_only
-from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, mask_problems
+from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, filter_problems, mask_problems
 from swin_mmdet.datasets.heads import roi_head_has
 from swin_mmdet.datasets.image_problems import image_problems
 from swin_mmdet.datasets.problems import ERROR, DatasetCheckError, Problem, listing
@@ -106,6 +106,7 @@ def _source_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:
         found += annotation_problems(coco, key)
     reasons = ['the pipeline loads them (with_mask=True)'] if source.with_mask else []
     if source.split == 'train':
+        found += filter_problems(coco, key, intended_classes(source, coco), source.filter_cfg)
         found += semantic_problems(source, coco, wanted=roi_head_has(cfg.get('model') or {}, 'semantic_head'))
         if roi_head_has(cfg.get('model') or {}, 'mask_head'):
             reasons.append('the model has a mask_head')

@@ -1,5 +1,6 @@
 """Problems that an annotation file and its image folder have by themselves, whatever the config."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swin_mmdet.datasets.coco_file import CocoFile
@@ -127,6 +128,22 @@ def annotation_problems(coco: CocoFile, where: str) -> list[Problem]:
         what = f'{len(empty)} of {len(coco.categories)} categories have no annotations in {coco.path}: {some(empty)}'
         found.append(Problem(where, what, 'nothing to do if this is known; their AP cannot be measured', WARNING))
     return found
+
+
+def filter_problems(coco: CocoFile, where: str, classes: Sequence[str], filter_cfg: dict) -> list[Problem]:
+    """No image that `filter_cfg` of a training data set lets pass, and many that it does not."""
+    least = filter_cfg.get('min_size') or 0
+    small = int((coco.image_sizes.min(axis=1) < least).sum()) if len(coco.image_sizes) else 0
+    of_classes = sum(number for id, number in coco.instances.items() if dict(coco.categories).get(id) in classes)
+    what = f'filter_cfg leaves no image of {coco.path}: '
+    if small and small == len(coco.image_sizes):
+        return [Problem(where, f'{what}all are smaller than min_size={least}', 'set filter_cfg.min_size=0')]
+    if filter_cfg.get('filter_empty_gt') and coco.num_annotations and not of_classes:
+        return [Problem(where, f'{what}none has an object of the classes {some(list(classes))}', 'correct the classes')]
+    if small:
+        what = f'filter_cfg leaves out {small} of {len(coco.image_sizes)} images, smaller than min_size={least}'
+        return [Problem(where, f'{what}, in {coco.path}', 'set filter_cfg.min_size=0 to train on them', WARNING)]
+    return []
 
 
 def mask_problems(coco: CocoFile, where: str, needed_by: str, *, measured: bool = False) -> list[Problem]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -58,15 +58,16 @@ class CocoFile:
     faults: dict[str, Fault]
 
     @property
-    def umbrella(self) -> str | None:
-        """The name of the category 0 that Roboflow writes above all others, and that no object has."""
-        return next(
-            (name for id, name in self.categories if id == 0 and name in self.parents and not self.instances[id]), None
-        )
-
-    @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(name for _, name in self.categories)
+
+    def classes_for(self, wanted: Sequence[str] = ()) -> tuple[str, ...]:
+        """Names of the categories, without one that is only above all others unless it is wanted."""
+        return tuple(name for id, name in self.categories if name in wanted or not self.is_root(id, name))
+
+    def is_root(self, category: Hashable, name: str) -> bool:
+        """Whether a category is the empty one that Roboflow writes above all others: no class of the data."""
+        return category == 0 and name in self.parents and not self.instances[category]
 
 
 def read_coco(path: str | Path) -> CocoFile:

@@ -75,7 +75,8 @@ def take_the_place(registry: Registry, part: type, name: str | None = None) -> t
         name: that of the part, if it is not said.
     """
     name = name or part.__name__
-    theirs = registry.module_dict[name]
+    # mmdet has registered a few of its classes with mmengine's registry
+    theirs = registry.module_dict.get(name) or registry.root.module_dict[name]
     for one in (registry.root, *registry.root.children.values()):
         # children that come later take the function of the root
         if not isinstance(one.build_func, BuildsOurs):

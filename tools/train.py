@@ -3,6 +3,7 @@
 import argparse
 
 from accumulation import accumulate
+from everyday import add_everyday_arguments, apply_everyday, apply_length, follow_options, read_everyday
 from last_checkpoint import keep_two, last_checkpoint
 from launch import (
     UserError,
@@ -11,6 +12,7 @@ from launch import (
     check_weights,
     fit_to_device,
     load_config,
+    read_config,
     run_cli,
     say,
     use_full_precision,
@@ -68,12 +70,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from this checkpoint; without a path, from the last one in the work-dir',
     )
+    add_everyday_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    read_everyday(args)
     cfg = load_config(args)
+    follow_options(cfg, read_config(args.config), args.cfg_options)
+    apply_everyday(cfg, args)
     if args.amp:
         use_amp(cfg, args.amp)
     if args.auto_scale_lr:
@@ -91,6 +97,7 @@ def main(argv: list[str] | None = None) -> None:
     keep_two(cfg)
     check_packages(cfg)
     check_run(cfg)
+    apply_length(cfg, args)
     fit_to_device(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else TrainingRunner.from_cfg(cfg)
     runner.train()

@@ -1,0 +1,1 @@
+"""Reading and changing configs before anything is built from them."""

@@ -1,15 +1,14 @@
 """Describe COCO-format data and list what is wrong with it: of a config, of a folder, or of one annotation file."""
 
 import argparse
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
+from launch import existing, read_config, run_cli
+from mmengine.config import DictAction
 
-import swin_mmdet.compat  # noqa: F401  mmengine and mmdet can be imported only after it
-from swin_mmdet.datasets import CocoFile, Problem, check_folder, describe, discover, find_problems, read_coco
-from swin_mmdet.datasets.file_problems import annotation_problems, file_problems
-from swin_mmdet.datasets.problems import ERROR, count, listing
+if TYPE_CHECKING:
+    from swin_mmdet.datasets import CocoFile, Problem
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -28,8 +27,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def examine(target: Path, cfg_options: dict | None) -> tuple[list[Problem], list[CocoFile]]:
+def examine(target: Path, cfg_options: dict | None) -> 'tuple[list[Problem], list[CocoFile]]':
     """Problems of the target and the annotation files it reads."""
+    from swin_mmdet.datasets import check_folder, discover, find_problems, read_coco
+    from swin_mmdet.datasets.file_problems import annotation_problems, file_problems
+
     if target.is_dir():
         found = discover(target)
         print(f'train: {found.train_ann}, images in {found.train_images}')
@@ -39,13 +41,17 @@ def examine(target: Path, cfg_options: dict | None) -> tuple[list[Problem], list
     if target.suffix == '.json':
         coco = read_coco(target)
         return file_problems(coco, target.name) + annotation_problems(coco, target.name), [coco]
-    config = Config.fromfile(target)
+    config = read_config(str(target))
     config.merge_from_dict(cfg_options or {})
     return find_problems(config)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    existing(str(args.target), 'config, folder or annotation file')
+    from swin_mmdet.datasets import describe
+    from swin_mmdet.datasets.problems import ERROR, count, listing
+
     try:
         problems, files = examine(args.target, args.cfg_options)
     except (FileNotFoundError, ValueError) as error:
@@ -61,4 +67,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_cli(main)

@@ -25,7 +25,9 @@ HIGHEST_RATE = 1.0
 
 def add_everyday_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('what is changed most', 'each with everything that depends on it')
-    group.add_argument('--epochs', metavar='N', help='length of the run in passes over the data, whatever the config counts')
+    group.add_argument(
+        '--epochs', metavar='N', help='length of the run in passes over the data, whatever the config counts'
+    )
     group.add_argument(
         '--iters', metavar='N', help='length of the run in iterations (with --accumulate: in steps of the optimizer)'
     )
@@ -65,8 +67,8 @@ def read_everyday(args: argparse.Namespace) -> None:
         twice = [key for key in keys if key in args.cfg_options]
         if getattr(args, name) is not None and twice:
             raise UserError(
-                f'{_option(name)} {getattr(args, name)} and --cfg-options {twice[0]}={args.cfg_options[twice[0]]} set the '
-                'same: give one'
+                f'{_option(name)} {getattr(args, name)} and --cfg-options {twice[0]}={args.cfg_options[twice[0]]} '
+                'set the same: give one'
             )
 
 

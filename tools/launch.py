@@ -1,4 +1,8 @@
-"""What train.py, test.py and predict.py share: reading a config, fitting it to the machine, messages for users."""
+"""What train.py, test.py and predict.py share: reading a config, fitting it to the machine, messages for users.
+
+PyTorch and MMDetection take seconds to import: functions of the tools that need them import them, so that `--help` and
+wrong arguments are answered at once.
+"""
 
 import argparse
 import logging
@@ -9,35 +13,25 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.error import URLError
 
-import swin_mmdet.compat  # noqa: F401  before mmdet, which cannot be imported on mmcv-lite without it
-
-# isort: split
-import torch
-import torch.distributed as dist
 from mmengine.config import Config, DictAction
-from mmengine.device import get_device
 
-from swin_mmdet.checkpoint import detect_format, read_checkpoint
-from swin_mmdet.datasets.check import DatasetCheckError, check_config
+from swin_mmdet.errors import UserError
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 USER_ERROR, INTERRUPTED = 2, 130
-
-
-class UserError(Exception):
-    """A mistake of the caller; the message names the thing and the remedy."""
 
 
 def run_cli(main: Callable[[], int | None]) -> None:
     """Run a tool and exit: code 2 and one message for a user's mistake, a traceback for anything else."""
     try:
         code = main()
-        if dist.is_available() and dist.is_initialized():
+        dist = sys.modules.get('torch.distributed')
+        if dist and dist.is_available() and dist.is_initialized():
             # the first process to leave would cut off the others in their last messages
             dist.barrier()
             dist.destroy_process_group()
             leave_at_once(code or 0)
-    except (UserError, DatasetCheckError) as error:
+    except UserError as error:
         print(f'error: {error}', file=sys.stderr)
         code = USER_ERROR
     except URLError as error:
@@ -83,6 +77,15 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+def check_paths(args: argparse.Namespace) -> None:
+    """The files that `add_shared_arguments` and a `checkpoint` name are there."""
+    existing_config(args.config)
+    if 'checkpoint' in args:
+        existing_weights(args.checkpoint, 'checkpoint')
+    if args.data:
+        existing(args.data, 'data folder')
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """The config of `add_shared_arguments` with every option merged, its work_dir and launcher set."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -110,11 +113,25 @@ def apply_options(cfg: Config, data: str | None, options: dict) -> None:
 
 def read_config(path: str) -> Config:
     """A config file, or a UserError that says what is wrong with the path or the file."""
-    existing(path, 'config', 'the configs of this project are in configs/*/')
+    existing_config(path)
+    import swin_mmdet.compat  # noqa: F401  mmengine finds the files of `mmdet::` only after it
+
     try:
         return Config.fromfile(path)
     except (SyntaxError, FileNotFoundError) as error:
         raise UserError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
+
+
+def existing_config(path: str) -> str:
+    """The path if something is there."""
+    return existing(path, 'config', 'the configs of this project are in configs/*/')
+
+
+def existing_weights(path: str, what: str) -> str:
+    """A checkpoint's path if something is there, or its URL."""
+    if '://' in path:
+        return path
+    return existing(path, what, 'train first, or give the path or URL of a .pth file')
 
 
 def existing(path: str, what: str, remedy: str = 'check the path') -> str:
@@ -128,7 +145,9 @@ def check_weights(path: str, what: str, swin: bool = False) -> str:
     """A checkpoint's path or URL, if the path has a file that holds weights, and if `swin` those of a Swin backbone."""
     if '://' in path:
         return path
-    existing(path, what, 'train first, or give the path or URL of a .pth file')
+    existing_weights(path, what)
+    from swin_mmdet.checkpoint import detect_format, read_checkpoint
+
     try:
         weights = read_checkpoint(path).state_dict
         if swin:
@@ -142,6 +161,8 @@ def check_run(cfg: Config) -> None:
     """Find mistakes before the long work starts: missing weights and everything wrong with the annotation files."""
     if not is_main_process():
         return
+    from swin_mmdet.datasets.check import check_config
+
     for node in nodes(cfg.model):
         init_cfg = node.get('init_cfg')
         if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
@@ -158,6 +179,9 @@ def is_main_process() -> bool:
 
 def fit_to_device(cfg: Config) -> None:
     """Take out of the config what the machine at hand cannot do, and say so; images for a GPU are in pinned memory."""
+    import torch
+    from mmengine.device import get_device
+
     if cfg.launcher != 'none' and torch.cuda.is_available():
         local_rank, count = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
         if cfg.launcher == 'pytorch' and local_rank >= count:
@@ -195,6 +219,8 @@ def use_gloo(cfg: Config) -> None:
     """Several processes on CPUs; mmengine itself would ask for GPUs at both of these places."""
     if cfg.launcher != 'pytorch':
         raise UserError(f'--launcher {cfg.launcher} needs GPUs; on CPUs use torchrun with --launcher pytorch')
+    import torch.distributed as dist
+
     say('no GPU: the processes talk through gloo')
     dist.init_process_group('gloo')
     cfg.model_wrapper_cfg = dict(

@@ -14,8 +14,6 @@ import cv2
 import numpy as np
 from pycocotools import mask as mask_utils
 
-import swin_mmdet.compat  # noqa: F401
-
 # class -> its typical hue in degrees: as with real objects, the look helps where half of the outline is hidden
 HUES = {'circle': 0, 'square': 120, 'triangle': 240}
 CLASSES = tuple(HUES)

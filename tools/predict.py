@@ -5,26 +5,16 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launch import UserError, check_weights, existing, read_config, run_cli
-
-# isort: split
-import cv2
-import mmcv
-import numpy as np
-from mmcv.transforms import Compose
-from mmdet.apis import inference_detector, init_detector
-from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
-from mmdet.structures.mask import encode_mask_results
-from mmdet.visualization import DetLocalVisualizer
+from launch import UserError, check_weights, existing, existing_config, existing_weights, read_config, run_cli
 from mmengine.config import DictAction
-from mmengine.device import get_device
-from torch import nn
 from tta import tta_model, views_of
-from weights import load_weights
 
-from swin_mmdet.checkpoint import read_checkpoint
+if TYPE_CHECKING:
+    import numpy as np
+    from mmdet.structures import DetDataSample
+    from torch import nn
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 SOME_FAILED = 1
@@ -48,8 +38,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    existing_config(args.config)
+    existing_weights(args.checkpoint, 'checkpoint')
     paths = image_paths(args.images)[: args.limit]
+    if args.ann_file:
+        existing(args.ann_file, 'annotation file')
     model = load_model(args)
+    import mmcv
+    from mmdet.apis import inference_detector
+    from mmdet.visualization import DetLocalVisualizer
+
     detect = detect_in_views(model) if args.tta else partial(inference_detector, model)
     ids = Ids(model.dataset_meta['classes'], args.ann_file)
     out_dir = Path(args.out_dir)
@@ -86,9 +84,15 @@ def main(argv: list[str] | None = None) -> int:
     return SOME_FAILED if broken else 0
 
 
-def load_model(args: argparse.Namespace) -> nn.Module:
+def load_model(args: argparse.Namespace) -> 'nn.Module':
     """The detector in evaluation mode, with exactly the weights of the checkpoint."""
     cfg = read_config(args.config)
+    from mmdet.apis import init_detector
+    from mmengine.device import get_device
+    from weights import load_weights
+
+    from swin_mmdet.checkpoint import read_checkpoint
+
     cfg.merge_from_dict(args.cfg_options)
     check_weights(args.checkpoint, 'checkpoint')
     if args.drop_in:
@@ -103,13 +107,16 @@ def load_model(args: argparse.Namespace) -> nn.Module:
     return model
 
 
-def detect_in_views(model: nn.Module) -> Callable[[np.ndarray], DetDataSample]:
+def detect_in_views(model: 'nn.Module') -> Callable[['np.ndarray'], 'DetDataSample']:
     """A function from an image to what a detector, with its `cfg`, finds under test-time augmentation."""
+    from mmcv.transforms import Compose
+    from mmdet.registry import MODELS
+
     steps = model.cfg.get('tta_pipeline') or views_of(model.cfg.test_dataloader.dataset.pipeline)
     steps = Compose([dict(type='mmdet.LoadImageFromNDArray'), *steps[1:]])
     model = MODELS.build(dict(tta_model(model.cfg), module=model))
 
-    def detect(image: np.ndarray) -> DetDataSample:
+    def detect(image: 'np.ndarray') -> 'DetDataSample':
         views = steps(dict(img=image, img_id=0))
         return model.test_step({key: [[view] for view in every] for key, every in views.items()})[0]
 
@@ -131,8 +138,11 @@ def image_paths(names: list[str]) -> list[Path]:
     return paths
 
 
-def read_image(path: Path) -> np.ndarray | None:
+def read_image(path: Path) -> 'np.ndarray | None':
     """A BGR image, or None where the file is none."""
+    import cv2
+    import mmcv
+
     try:
         return mmcv.imread(path)
     except (OSError, cv2.error):
@@ -175,8 +185,10 @@ class Ids:
         return self.categories[self.classes[label]]
 
 
-def coco_rows(sample: DetDataSample, path: Path, image_id: int, ids: Ids, score_thr: float) -> list[dict]:
+def coco_rows(sample: 'DetDataSample', path: Path, image_id: int, ids: Ids, score_thr: float) -> list[dict]:
     """Detections of one image in the COCO result format, masks as compressed RLE."""
+    from mmdet.structures.mask import encode_mask_results
+
     found = sample.pred_instances
     found = found[found.scores >= score_thr].cpu().numpy()
     masks = encode_mask_results(found.masks) if 'masks' in found else [None] * len(found.scores)

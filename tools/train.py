@@ -8,8 +8,10 @@ from last_checkpoint import keep_two, last_checkpoint
 from launch import (
     UserError,
     add_shared_arguments,
+    check_paths,
     check_run,
     check_weights,
+    existing_weights,
     fit_to_device,
     load_config,
     read_config,
@@ -18,10 +20,9 @@ from launch import (
     use_full_precision,
 )
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
 from packages import check_packages
-from training_runner import SCALES, TrainingRunner
 
+SCALING_RULES = 'linear', 'sqrt'
 DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16'}
 
 
@@ -40,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--auto-scale-lr',
         nargs='?',
         const='linear',
-        choices=tuple(SCALES),
+        choices=SCALING_RULES,
         help="scale the learning rate from the recipe's batch size to yours, accumulated images counted",
     )
     parser.add_argument(
@@ -77,6 +78,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     read_everyday(args)
+    check_paths(args)
+    if args.resume not in (None, 'auto'):
+        existing_weights(args.resume, 'checkpoint to resume from')
     cfg = load_config(args)
     follow_options(cfg, read_config(args.config), args.cfg_options)
     apply_everyday(cfg, args)
@@ -99,6 +103,9 @@ def main(argv: list[str] | None = None) -> None:
     check_run(cfg)
     apply_length(cfg, args)
     fit_to_device(cfg)
+    from mmengine.registry import RUNNERS
+    from training_runner import TrainingRunner
+
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else TrainingRunner.from_cfg(cfg)
     runner.train()
 

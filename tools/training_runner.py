@@ -1,5 +1,4 @@
-"""The runner of train.py: parts that do not train, the learning rate of another batch, a schedule that fits the run, and
-what a resume must keep."""
+"""The runner of train.py: frozen parts, rates of another batch, a schedule that ends, what resuming keeps."""
 
 import copy
 
@@ -69,7 +68,7 @@ class TrainingRunner(LoadingRunner):
         hint = f"batch is {batch}, the recipe's {base}: use --accumulate auto (same result, slower) or --auto-scale-lr"
         left = self.max_iters // counts * batch // base
         if left < FEW_STEPS:
-            hint += f'; this run is short: accumulated to the batch of {base} it would have {left} steps of the optimizer'
+            hint += f'; accumulated to a batch of {base} this short run has {left} steps of the optimizer'
         return hint
 
     def build_param_scheduler(self, scheduler: _ParamScheduler | dict | list) -> list | dict:

@@ -1,4 +1,4 @@
-"""The dicts of a config, and what their `type` is called: a name, a name with its scope or module, or the class itself."""
+"""The dicts of a config, and what their `type` is called: a name, one with scope or module, or the class itself."""
 
 from collections.abc import Iterator
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from mmengine.config import Config
 
 from swin_mmdet.config.changes import Changes
-from swin_mmdet.config.nodes import keyed_nodes, nodes, type_name
+from swin_mmdet.config.nodes import nodes, type_name
 from swin_mmdet.errors import UserError
 
 # transform or batch augmentation -> its arguments in pixels. In `WIDE` a pair is width and height (of a `Resize` that
@@ -139,7 +139,9 @@ def _refuse(cfg: Config, new: tuple[int, int], text: str) -> None:
             )
     for node in _transforms(cfg):
         if type_name(node) in OPAQUE:
-            raise UserError(f'--img-scale {text}: {type_name(node)} has sizes of another library; set them in the config')
+            raise UserError(
+                f'--img-scale {text}: {type_name(node)} has sizes of another library; set them in the config'
+            )
     padded = [node for node in nodes(cfg.get('test_dataloader')) if type_name(node) == 'Pad' and node.get('size')]
     if padded and any(side % STEP for side in new):
         near = [max(round(side / STEP), 1) * STEP for side in new]

@@ -26,7 +26,7 @@ def set_batch_size(cfg: Config, images: int) -> Changes:
             continue
         if not isinstance(own.batch_size, int):
             raise UserError(
-                f'--batch-size {images}: {type_name(own)} of this config mixes data sets in batches of {own.batch_size}; '
+                f'--batch-size {images}: {type_name(own)} of this config mixes data sets, {own.batch_size} a batch; '
                 f'set train_dataloader.{name}.batch_size (--cfg-options)'
             )
         changes.set(own, 'batch_size', images, f'train_dataloader.{name}.batch_size')
@@ -66,5 +66,7 @@ def epoch_length(cfg: Config, processes: int) -> int:
     if not images:
         raise UserError('no image of train_dataloader.dataset is left by its filters (filter_cfg)')
     mine, batch = math.ceil(images / processes), cfg.train_dataloader.batch_size
-    drop_last = cfg.train_dataloader.get('drop_last') or (cfg.train_dataloader.get('batch_sampler') or {}).get('drop_last')
+    drop_last = cfg.train_dataloader.get('drop_last') or (cfg.train_dataloader.get('batch_sampler') or {}).get(
+        'drop_last'
+    )
     return max(mine // batch if drop_last else math.ceil(mine / batch), 1)

@@ -104,7 +104,9 @@ def set_length(cfg: Config, wanted: RunLength, epoch_length: Callable[[], int]) 
     if before is None:
         raise UserError(f'{wanted}: the config has no train_cfg with max_epochs or max_iters')
     if before.by_epoch and not wanted.by_epoch:
-        if between := [type_name(hook) for _, hook in keyed_nodes(cfg.get('custom_hooks')) if type_name(hook) in AT_EPOCHS]:
+        if between := [
+            type_name(hook) for _, hook in keyed_nodes(cfg.get('custom_hooks')) if type_name(hook) in AT_EPOCHS
+        ]:
             length = epoch_length()
             changes = Changes([f'{between[0]} acts between epochs: whole epochs of {length} iterations'])
             changes += _set_same_unit(cfg, before, RunLength(max(round(wanted.count / length), 1), True))
@@ -124,7 +126,13 @@ def _set_same_unit(cfg: Config, before: RunLength, after: RunLength) -> Changes:
 
 
 def _fit_warm_up(
-    cfg: Config, key: str, scheduler: dict, before: RunLength, after: RunLength, explicit: Collection[str], changes: Changes
+    cfg: Config,
+    key: str,
+    scheduler: dict,
+    before: RunLength,
+    after: RunLength,
+    explicit: Collection[str],
+    changes: Changes,
 ) -> None:
     """One that counts what the run counts; the others wait until the iterations of an epoch are known."""
     end = end_of(scheduler)

@@ -72,11 +72,15 @@ class _Run:
             if share > MOST:
                 yield f'{name} warms up until {self.at(end, scheduler)}, {self.ends(scheduler)}: {share:.0%} of the run'
             return
-        if end is not None and type_name(scheduler).startswith(TO_THE_END) and end * unit > (1 + CLOSE) * self.iterations:
+        if (
+            end is not None
+            and type_name(scheduler).startswith(TO_THE_END)
+            and end * unit > (1 + CLOSE) * self.iterations
+        ):
             yield f'{name} ends at {self.at(end, scheduler)}, {self.ends(scheduler)}: it is cut off'
         late = [one for one in scheduler.get('milestones', ()) if one * unit >= self.iterations]
         if late:
-            yield f'{name} has milestones at {self.at(late[0], scheduler)} or later, {self.ends(scheduler)}: without effect'
+            yield f'{name} has a milestone at {self.at(late[0], scheduler)}, {self.ends(scheduler)}: it never acts'
         yield from self._inner_length(name, scheduler)
 
     def _inner_length(self, name: str, scheduler: dict) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """The schedulers of a config: which warm up, what each counts, and the same one for a run of another length."""
 
 from collections.abc import Collection, Iterator
+from itertools import pairwise
 
 from swin_mmdet.config.changes import Changes
 from swin_mmdet.config.nodes import type_name
 
 FOREVER = 10**9  # mmengine's default `end`
+
 
 def schedulers(node: object, key: str = 'param_scheduler') -> Iterator[tuple[str, dict]]:
     """Each scheduler of a config's `param_scheduler` (one, a list, or those of several optimizers) with its key."""
@@ -18,9 +20,11 @@ def schedulers(node: object, key: str = 'param_scheduler') -> Iterator[tuple[str
         for index, child in enumerate(node):
             yield from schedulers(child, f'{key}.{index}')
 
+
 def by_epoch(scheduler: dict) -> bool:
     """Whether its counts are epochs; with `convert_to_iter_based` they are too."""
     return scheduler.get('by_epoch', True)
+
 
 def parameter(scheduler: dict) -> str:
     """What it changes: 'lr' or 'momentum'."""
@@ -28,10 +32,12 @@ def parameter(scheduler: dict) -> str:
         return name
     return 'momentum' if type_name(scheduler).endswith('Momentum') else 'lr'
 
+
 def end_of(scheduler: dict) -> int | None:
     """The epoch or iteration where it ends, None where it ends with the run."""
     end = scheduler.get('end', FOREVER)
     return None if end is None or end >= FOREVER else end
+
 
 def is_warm_up(scheduler: dict) -> bool:
     """Whether it leads up to the value of the optimizer: it starts with the run, rises and ends."""
@@ -43,6 +49,7 @@ def is_warm_up(scheduler: dict) -> bool:
     if kind.startswith('Constant'):
         return scheduler.get('factor', 1 / 3) < 1
     return kind.startswith('QuadraticWarmup')
+
 
 def stretch(
     scheduler: dict,
@@ -78,7 +85,10 @@ def stretch(
         fit('step_size', max(round(scheduler['step_size'] * ratio), 1))
     if scheduler.get('T_max') is not None:
         whole = end is not None and scheduler['T_max'] == end - begin
-        fit('T_max', scheduler['end'] - scheduler.get('begin', 0) if whole else max(round(scheduler['T_max'] * ratio), 1))
+        fit(
+            'T_max',
+            scheduler['end'] - scheduler.get('begin', 0) if whole else max(round(scheduler['T_max'] * ratio), 1),
+        )
     if scheduler.get('total_steps') is not None:
         fit('total_steps', max(round(scheduler['total_steps'] * ratio), 1))
     if 'periods' in scheduler:
@@ -86,6 +96,7 @@ def stretch(
     if kind.startswith('Exponential') and 'gamma' in scheduler:
         # a factor for each epoch or iteration: at the end it is the same
         fit('gamma', scheduler['gamma'] ** (1 / ratio))
+
 
 def _milestones(milestones: Collection[int], ratio: float, length: int | None) -> list[int]:
     """At the same shares of the run: whole numbers, each its own, and before the end if they were."""
@@ -100,13 +111,15 @@ def _milestones(milestones: Collection[int], ratio: float, length: int | None) -
         last = new[place]
     return [one for one in new if one >= 1]
 
+
 def _periods(periods: Collection[int], ratio: float) -> list[int]:
     """Lengths whose sums are rounded, so that the last ends where it should."""
     ends, total = [0], 0
     for period in periods:
         total += period
         ends.append(max(round(total * ratio), ends[-1] + 1))
-    return [after - before for before, after in zip(ends, ends[1:], strict=False)]
+    return [after - before for before, after in pairwise(ends)]
+
 
 def scale_rates(node: object, factor: float, fixed: Collection[str] = (), changes: Changes | None = None) -> None:
     """Learning rates that schedulers name as numbers, not as shares of the optimizer's, times `factor`, in place.
@@ -123,9 +136,11 @@ def scale_rates(node: object, factor: float, fixed: Collection[str] = (), change
                 new = [one * factor for one in value] if isinstance(value, list | tuple) else value * factor
                 changes.set(scheduler, field, new, f'{type_name(scheduler)} {field}')
 
+
 def covered(key: str, keys: Collection[str]) -> bool:
     """Whether setting one of `keys` sets this one: it is one of them or inside one."""
     return any(key == one or key.startswith(f'{one}.') for one in keys)
+
 
 def described(node: object) -> str:
     """The schedule in a line, the same text for the same schedule."""
@@ -135,6 +150,7 @@ def described(node: object) -> str:
         inside = ', '.join(f'{name}={_plain(value)}' for name, value in sorted(fields.items()))
         texts.append(f'{type_name(scheduler)}({inside})')
     return '; '.join(texts) or 'constant'
+
 
 def _plain(value: object) -> object:
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value

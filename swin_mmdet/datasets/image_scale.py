@@ -24,13 +24,11 @@ WIDE = {
     'MixUp': ('img_scale',),
     'CachedMixUp': ('img_scale',),
     'RandomAffine': ('border',),
-}
-HIGH = {
     'RandomCrop': ('crop_size',),
     'CenterCrop': ('crop_size',),
     'RandomCenterCropPad': ('crop_size',),
-    'BatchFixedSizePad': ('size',),
 }
+HIGH = {'BatchFixedSizePad': ('size',)}
 SHORT = {'ResizeShortestEdge': ('scale',), 'BatchSyncRandomResize': ('random_size_range',)}
 RELATIVE_CROPS = 'relative', 'relative_range'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -99,13 +97,19 @@ def set_image_scale(cfg: Config, wanted: tuple[int, ...]) -> Changes:
     if not all(LEAST <= side <= MOST for side in new):
         raise UserError(f'--img-scale {text}: the sides of images lie between {LEAST} and {MOST} pixels')
     _refuse(cfg, new, text)
+    if new == old:
+        return Changes()
     scale, changes = ImageScale(old, new), Changes([f'test images {_text(old)} -> {_text(new)}'])
+    before: dict[str, list] = {}
     for node in _transforms(cfg):
         for name, value in list(_sizes(node, scale)):
-            before, label = node[name], f'{type_name(node)} {_text(node[name])} -> {_text(value)}'
+            before.setdefault(type_name(node), []).append((node[name], value))
             node[name] = value
-            if before != value and label not in changes and f'test images {_text(before)}' not in changes[0]:
-                changes.append(label)
+    for kind, pairs in before.items():
+        # those of the test are said already
+        if pairs := [pair for pair in pairs if tuple(_listed(pair[0])) != old]:
+            first, last = (pick(pairs, key=lambda pair: _pixels(pair[0])) for pick in (min, max))
+            changes.append(f'{kind} {_range(first[0], last[0])} -> {_range(first[1], last[1])}')
     for name in sorted(set(_unknown(cfg))):
         changes.append(f'{name} stays: it is not known what it means')
     return changes
@@ -194,8 +198,7 @@ def _unknown(cfg: Config) -> Iterator[str]:
     known = {**WIDE, **HIGH, **SHORT}
     for node in _transforms(cfg):
         kind = type_name(node)
-        # mmdet's data sets and samplers have none of these names
-        if kind not in known and kind != 'FixShapeResize' and not kind.endswith(('Boost', 'Affine')):
+        if kind not in known and kind != 'FixShapeResize':
             for name in SUSPICIOUS:
                 value = node.get(name)
                 if _in_pixels(value):
@@ -208,11 +211,26 @@ def _in_pixels(value: object) -> bool:
     return isinstance(value, int) and value >= LEAST
 
 
-def _text(value: object) -> str:
-    """1333x800; of a list of sizes the smallest and the largest."""
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value[0], int):
-        return 'x'.join(str(side) for side in value)
-    ordered = sorted(value, key=lambda one: math.prod(one) if isinstance(one, list | tuple) else one)
-    return f'{_text(ordered[0])}..{_text(ordered[-1])}'
+def _listed(value: object) -> list:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _pixels(value: object) -> int:
+    """An order of sizes: by the area of the largest."""
+    sides = _listed(value)
+    return max(map(_pixels, sides)) if isinstance(sides[0], list | tuple) else math.prod(sides)
+
+
+def _range(first: object, last: object) -> str:
+    """From the smallest size in `first` to the largest in `last`."""
+    low, high = min(_single(first), key=_pixels), max(_single(last), key=_pixels)
+    return _text(low) if low == high else f'{_text(low)}..{_text(high)}'
+
+
+def _single(value: object) -> list:
+    nested = isinstance(value, list | tuple) and isinstance(value[0], list | tuple)
+    return list(value) if nested else [value]
+
+
+def _text(size: object) -> str:
+    return 'x'.join(str(side) for side in _listed(size))

@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from swin_mmdet.config.changes import Changes
 from swin_mmdet.config.nodes import keyed_nodes, type_name
-from swin_mmdet.engine.schedules import by_epoch, covered, end_of, is_warm_up, schedulers, stretch
+from swin_mmdet.engine.schedules import COUNTS, by_epoch, covered, end_of, is_warm_up, schedulers, stretch
 from swin_mmdet.engine.warm_up import MOST, SHARE, follow_warm_up, is_left_out, longest, shorten
 from swin_mmdet.errors import UserError
 
@@ -153,7 +153,11 @@ def _fit_warm_up(
 def _stretch(
     cfg: Config, key: str, scheduler: dict, ratio: float, after: RunLength, explicit: Collection[str], changes: Changes
 ) -> None:
-    fixed = [field for field in scheduler if covered(f'{key}.{field}', explicit)]
+    fixed = {field for field in (*COUNTS, 'gamma') if covered(f'{key}.{field}', explicit)}
+    if fixed:
+        # what the user left goes with what they set, but it lasts as long as the run if it did
+        lasted = end_of(scheduler) == round(after.count / ratio) and by_epoch(scheduler) == after.by_epoch
+        fixed |= set(COUNTS) - ({'end', 'T_max'} - fixed if lasted else set())
     begins = _ends_of_warm_ups(cfg, scheduler)
     length = after.count if by_epoch(scheduler) == after.by_epoch else None
     stretch(scheduler, ratio, length, fixed, changes, begins)

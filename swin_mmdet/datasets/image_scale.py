@@ -147,12 +147,19 @@ def _refuse(cfg: Config, new: tuple[int, int], text: str) -> None:
                 f'--img-scale {text}: {type_name(node)} has sizes of another library; set them in the config'
             )
     padded = [node for node in nodes(cfg.get('test_dataloader')) if type_name(node) == 'Pad' and node.get('size')]
-    if padded and any(side % STEP for side in new):
-        near = [max(round(side / STEP), 1) * STEP for side in new]
+    step = max([STEP, *_strides(cfg)])
+    if padded and any(side % step for side in new):
+        near = [max(round(side / step), 1) * step for side in new]
         raise UserError(
-            f'--img-scale {text}: this recipe pads its images to that size, which must be a multiple of {STEP}: '
+            f'--img-scale {text}: this recipe pads its images to that size, which must be a multiple of {step}: '
             f'take {" ".join(str(side) for side in dict.fromkeys(near))}'
         )
+
+
+def _strides(cfg: Config) -> Iterator[int]:
+    """Those of the maps that the heads read."""
+    for node in nodes(cfg.get('model')):
+        yield from (stride for stride in node.get('strides') or () if isinstance(stride, int))
 
 
 def _transforms(cfg: Config) -> Iterator[dict]:

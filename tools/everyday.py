@@ -4,7 +4,7 @@ import argparse
 import math
 
 from accumulation import world_size
-from launch import say
+from launch import read_config, say
 from mmengine.config import Config
 
 from swin_mmdet.errors import UserError
@@ -72,19 +72,23 @@ def read_everyday(args: argparse.Namespace) -> None:
             )
 
 
-def follow_options(cfg: Config, recipe: Config, options: dict) -> None:
+def follow_options(cfg: Config, args: argparse.Namespace) -> None:
     """What follows a length of the run that `--cfg-options` set: schedules, intervals, stages."""
     from swin_mmdet.engine.run_length import follow, run_length
     from swin_mmdet.engine.schedules import covered, is_warm_up, schedulers
 
-    length, before = run_length(cfg), run_length(recipe)
-    changes = follow(cfg, before, options)
-    if length != before:
-        _say(f'train_cfg.{length.field} {before.count} -> {length.count}', changes)
+    options, length = args.cfg_options, run_length(cfg)
+    if any(key.startswith('train_cfg') for key in options):
+        before = run_length(read_config(args.config))
+        changes = follow(cfg, before, options)
+        if length != before:
+            _say(f'--cfg-options train_cfg.{length.field} {before.count} -> {length.count}', changes)
     warm_ups = [key for key, one in schedulers(cfg.get('param_scheduler')) if is_warm_up(one)]
     if any(covered(f'{key}.end', options) for key in warm_ups):
         # the runner does not bound it
         cfg.keep_warm_up = True
+    if 'runner_type' in cfg:
+        say(f'runner_type={cfg.runner_type}: whether warm-up and schedule fit the run is not checked')
 
 
 def apply_everyday(cfg: Config, args: argparse.Namespace) -> None:
@@ -131,7 +135,7 @@ def apply_length(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def _say(option: str, changes: list[str]) -> None:
-    say(f'{option}: {"; ".join(changes) or "as it was"}')
+    say(f'{option}: {"; ".join(changes) or "nothing else changes"}')
 
 
 def _option(name: str) -> str:

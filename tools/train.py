@@ -14,7 +14,6 @@ from launch import (
     existing_weights,
     fit_to_device,
     load_config,
-    read_config,
     run_cli,
     say,
     use_full_precision,
@@ -82,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.resume not in (None, 'auto'):
         existing_weights(args.resume, 'checkpoint to resume from')
     cfg = load_config(args)
-    follow_options(cfg, read_config(args.config), args.cfg_options)
+    follow_options(cfg, args)
     apply_everyday(cfg, args)
     if args.amp:
         use_amp(cfg, args.amp)

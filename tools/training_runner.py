@@ -10,6 +10,7 @@ from torch import nn
 from weights import LoadingRunner
 
 from swin_mmdet.engine import FreezeHook, freeze
+from swin_mmdet.engine.run_length import interval_problems
 from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.engine.schedules import described, scale_rates
 from swin_mmdet.engine.warm_up import bound_warm_up
@@ -54,7 +55,9 @@ class TrainingRunner(LoadingRunner):
             group['lr'] *= factor
         scaled = f', scaled by {factor:.4g} ({rule}; the recipe has a batch of {base})' if rule else ''
         by_epoch = isinstance(self.train_loop, EpochBasedTrainLoop)
-        steps = f'{len(loader) / counts:.6g} an epoch' if by_epoch else f'{self.max_iters / counts:.6g} in all'
+        passes = self.max_iters * self.world_size * images / max(len(loader.dataset), 1)
+        in_all = f'{self.max_iters / counts:.6g} in all, {passes:.3g} times over the data'
+        steps = f'{len(loader) / counts:.6g} an epoch' if by_epoch else in_all
         rate = optim_wrapper.optimizer.defaults['lr'] * factor
         self._batch, self._rate, self._rate_factor = batch, rate, factor
         self.logger.info(
@@ -67,7 +70,7 @@ class TrainingRunner(LoadingRunner):
     def _hint(self, batch: int, base: int, counts: int) -> str:
         hint = f"batch is {batch}, the recipe's {base}: use --accumulate auto (same result, slower) or --auto-scale-lr"
         left = self.max_iters // counts * batch // base
-        if left < FEW_STEPS:
+        if batch < base and left < FEW_STEPS:
             hint += f'; accumulated to a batch of {base} this short run has {left} steps of the optimizer'
         return hint
 
@@ -83,7 +86,7 @@ class TrainingRunner(LoadingRunner):
             lines = bound_warm_up(fitted, *run)
         for line in lines:
             self.logger.info(line)
-        for line in schedule_problems(fitted, *run):
+        for line in schedule_problems(fitted, *run) + interval_problems(self.cfg):
             self.logger.warning(line)
         self._schedule = described(fitted)
         return super().build_param_scheduler(fitted)
@@ -93,11 +96,11 @@ class TrainingRunner(LoadingRunner):
         options = self.auto_scale_lr or {}
         of_the_optimizer = {'batch': self._batch, 'learning rate': f'{self._rate:.6g}'} if self._batch else {}
         return {
-            **of_the_optimizer,
-            'schedule': self._schedule,
             'accumulated iterations': getattr(self.optim_wrapper, '_accumulative_counts', 1),
             'scaling of the learning rate': options.get('rule', 'linear') if options.get('enable') else 'none',
             'frozen parts': list(self.cfg.get('frozen_parts', [])),
+            **of_the_optimizer,
+            'schedule': self._schedule,
         }
 
     def save_checkpoint(self, *args: object, meta: dict | None = None, **kwargs: object) -> None:
@@ -114,9 +117,16 @@ class TrainingRunner(LoadingRunner):
             raise UserError(f'--resume {filename}: it was trained with averaged weights; add --ema')
         # a checkpoint of another program has none
         before, now = checkpoint['meta'].get('settings', {}), self.settings()
-        for name in before.keys() & now.keys():
-            if before[name] != now[name]:
-                raise UserError(f'--resume {filename}: it was trained with {name}: {before[name]}; now: {now[name]}')
+        seeds = checkpoint['meta'].get('seed'), self._randomness_cfg.get('seed')
+        if None not in seeds:
+            # without a seed of its own a run takes that of its first part
+            before, now = {**before, 'seed': seeds[0]}, {**now, 'seed': seeds[1]}
+        for name, value in now.items():
+            if before.get(name, value) != value:
+                raise UserError(
+                    f'--resume {filename}: it was trained with {name}: {before[name]}; now: {value}; its optimizer and '
+                    f'schedule go on, so give the same, or train from its weights: --cfg-options load_from={filename}'
+                )
 
     def resume(self, filename: str, *args: object, **kwargs: object) -> None:
         super().resume(filename, *args, **kwargs)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mmengine.config import Config
 
@@ -40,18 +40,20 @@ STEP = 32  # stride of the coarsest map, of which fixed sizes are multiples
 LEAST, MOST = 32, 16384
 
 
-@dataclass
+@dataclass(frozen=True)
 class ImageScale:
     """Ratios of a new size to a recipe's own, for pairs of pixels."""
 
     old: tuple[int, int]
-    new: tuple[int, int]
-    long: float = field(init=False)
-    short: float = field(init=False)
+    new: tuple[float, float]
 
-    def __post_init__(self) -> None:
-        self.long = max(self.new) / max(self.old)
-        self.short = min(self.new) / min(self.old)
+    @property
+    def long(self) -> float:
+        return max(self.new) / max(self.old)
+
+    @property
+    def short(self) -> float:
+        return min(self.new) / min(self.old)
 
     def pair(self, value: tuple[int, int], high: bool = False) -> tuple[int, int]:
         """A pair in the new size, width first or, where it is `high`, height first."""
@@ -87,19 +89,20 @@ def set_image_scale(cfg: Config, wanted: tuple[int, ...]) -> Changes:
     Raises:
         UserError: sizes that no image can have, or a recipe whose sizes cannot be told or do not follow.
     """
-    old = test_scale(cfg)
+    old = scale_of_test(cfg)
     short = min(old)
-    new = tuple(wanted) if len(wanted) == 2 else tuple(round(side * wanted[0] / short) for side in old)
+    exact = tuple(wanted) if len(wanted) == 2 else tuple(side * wanted[0] / short for side in old)
     text = 'x'.join(str(side) for side in wanted)
     if len(wanted) == 2 and old[0] != old[1]:
         # the order of a pair is free, as that of a recipe
-        new = tuple(sorted(new, reverse=old[0] > old[1]))
+        exact = tuple(sorted(exact, reverse=old[0] > old[1]))
+    new = tuple(round(side) for side in exact)
     if not all(LEAST <= side <= MOST for side in new):
         raise UserError(f'--img-scale {text}: the sides of images lie between {LEAST} and {MOST} pixels')
     _refuse(cfg, new, text)
     if new == old:
         return Changes()
-    scale, changes = ImageScale(old, new), Changes([f'test images {_text(old)} -> {_text(new)}'])
+    scale, changes = ImageScale(old, exact), Changes([f'test images {_text(old)} -> {_text(new)}'])
     before: dict[str, list] = {}
     for node in _transforms(cfg):
         for name, value in list(_sizes(node, scale)):
@@ -115,7 +118,7 @@ def set_image_scale(cfg: Config, wanted: tuple[int, ...]) -> Changes:
     return changes
 
 
-def test_scale(cfg: Config) -> tuple[int, int]:
+def scale_of_test(cfg: Config) -> tuple[int, int]:
     """The size to which the config resizes test images, else those of training: the sides of a `Resize`."""
     for name in reversed(LOADERS):
         for node in nodes(cfg.get(name)):
@@ -149,10 +152,11 @@ def _refuse(cfg: Config, new: tuple[int, int], text: str) -> None:
     padded = [node for node in nodes(cfg.get('test_dataloader')) if type_name(node) == 'Pad' and node.get('size')]
     step = max([STEP, *_strides(cfg)])
     if padded and any(side % step for side in new):
-        near = [max(round(side / step), 1) * step for side in new]
+        below = [max(side // step, 1) * step for side in new]
+        near = [' '.join(str(side + more) for side in dict.fromkeys(below)) for more in (0, step)]
         raise UserError(
             f'--img-scale {text}: this recipe pads its images to that size, which must be a multiple of {step}: '
-            f'take {" ".join(str(side) for side in dict.fromkeys(near))}'
+            f'take {" or ".join(near)}'
         )
 
 

@@ -62,9 +62,13 @@ def epoch_length(cfg: Config, processes: int) -> int:
     for node in nodes(dataset):
         if 'pipeline' in node:
             node.pipeline = []
-    images = len(DATASETS.build(dataset))
-    if not images:
-        raise UserError('no image of train_dataloader.dataset is left by its filters (filter_cfg)')
+    try:
+        images = len(DATASETS.build(dataset))
+    except ValueError as error:
+        if 'concatenate' not in str(error):
+            raise
+        # mmengine's, where it packs the list of no images
+        raise UserError('no image of train_dataloader.dataset is left by its filters (filter_cfg)') from error
     mine, batch = math.ceil(images / processes), cfg.train_dataloader.batch_size
     drop_last = cfg.train_dataloader.get('drop_last') or (cfg.train_dataloader.get('batch_sampler') or {}).get(
         'drop_last'

@@ -119,6 +119,20 @@ def set_length(cfg: Config, wanted: RunLength, epoch_length: Callable[[], int]) 
     return _set_same_unit(cfg, before, wanted)
 
 
+def interval_problems(cfg: Config) -> list[str]:
+    """A sentence about each interval of evaluation and checkpoints that exceeds the run."""
+    length = run_length(cfg)
+    intervals = [('train_cfg.val_interval', cfg.train_cfg.get('val_interval', 0), 'evaluation')]
+    for key, hook in keyed_nodes(cfg.get('default_hooks') or {}, 'default_hooks'):
+        if type_name(hook) == 'CheckpointHook' and hook.get('by_epoch', True) == length.by_epoch:
+            intervals.append((f'{key}.interval', hook.get('interval', 0), 'a checkpoint'))
+    return [
+        f'{key}={interval} exceeds the run of {length}: {what} comes at its end only'
+        for key, interval, what in intervals
+        if interval > length.count
+    ]
+
+
 def _set_same_unit(cfg: Config, before: RunLength, after: RunLength) -> Changes:
     changes = Changes()
     changes.set(cfg.train_cfg, after.field, after.count, f'train_cfg.{after.field}')

@@ -34,10 +34,11 @@ def bound_warm_up(node: object, epoch_length: int, iterations: int, run_by_epoch
         end, limit = end_of(scheduler), int(SHARE * iterations / unit)
         if end > limit:
             name = type_name(scheduler)
-            ends = f'ends at {limit}' if shorten(scheduler, limit) else 'is left out'
+            unit_name = 'epoch' if by_epoch(scheduler) else 'iteration'
+            ends = f'ends at {unit_name} {limit}' if shorten(scheduler, limit) else 'is left out'
             follow_warm_up(node, scheduler, end)
             lines.append(
-                f'warm-up ({name}, {key}) {ends} instead of {end} {"epochs" if unit > 1 else "iterations"}: '
+                f'warm-up ({name}, {key}) {ends}, not {unit_name} {end}: '
                 f'it is bounded by {SHARE:.0%} of the run of {iterations} iterations; set {key}.end to choose another'
             )
     return lines

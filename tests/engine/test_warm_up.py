@@ -42,7 +42,7 @@ def test_the_rest_follows_and_the_line_says_it():
     schedule = [LINEAR, dict(type='CosineAnnealingLR', by_epoch=False, begin=1000, end=2880, T_max=1880)]
     schedule = copy.deepcopy(schedule)
     (line,) = bound_warm_up(schedule, 240, 2880, True)
-    assert line.startswith('warm-up (LinearLR, param_scheduler.0) ends at 288 instead of 1000 iterations')
+    assert line.startswith('warm-up (LinearLR, param_scheduler.0) ends at iteration 288, not iteration 1000: ')
     assert 'set param_scheduler.0.end to choose another' in line
     assert (schedule[1]['begin'], schedule[1]['T_max']) == (288, 2592)
 

@@ -4,9 +4,10 @@ import argparse
 import math
 
 from accumulation import world_size
-from launch import read_config, say
+from launch import say
 from mmengine.config import Config
 
+from swin_mmdet.config.files import read_config
 from swin_mmdet.errors import UserError
 
 # keys of `--cfg-options` that set the same

@@ -1,6 +1,9 @@
-"""The dicts of a config, and what their `type` is called: a name, one with scope or module, or the class itself."""
+"""The dicts of a config, and what their `type` is called, be it a name, one with its scope or module, or the class."""
 
 from collections.abc import Iterator
+
+# mmengine's initialiser from a file: its name in the registry, and that of its class
+PRETRAINED = ('Pretrained', 'PretrainedInit')
 
 
 def nodes(cfg: object) -> Iterator[dict]:
@@ -11,6 +14,8 @@ def nodes(cfg: object) -> Iterator[dict]:
 
 def keyed_nodes(cfg: object, key: str = '') -> Iterator[tuple[str, dict]]:
     """Every dict in a config with its key below `key`, as `--cfg-options` takes it: 'model.neck.0'."""
+    if not isinstance(cfg, dict):
+        cfg = getattr(cfg, '_cfg_dict', cfg)  # an mmengine.Config
     if isinstance(cfg, dict):
         yield key, cfg
         children = list(cfg.items())

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from mmengine.config import Config
 
+from swin_mmdet.config import nodes, type_name
 from swin_mmdet.config.changes import Changes
-from swin_mmdet.config.nodes import nodes, type_name
 from swin_mmdet.errors import UserError
 
 # transform or batch augmentation -> its arguments in pixels. In `WIDE` a pair is width and height (of a `Resize` that

@@ -5,8 +5,8 @@ import math
 
 from mmengine.config import Config
 
+from swin_mmdet.config import nodes, type_name
 from swin_mmdet.config.changes import Changes
-from swin_mmdet.config.nodes import nodes, type_name
 from swin_mmdet.errors import UserError
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')

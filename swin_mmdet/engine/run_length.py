@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from mmengine.config import Config
 
+from swin_mmdet.config import keyed_nodes, type_name
 from swin_mmdet.config.changes import Changes
-from swin_mmdet.config.nodes import keyed_nodes, type_name
 from swin_mmdet.engine.schedules import COUNTS, by_epoch, covered, end_of, is_warm_up, schedulers, stretch
 from swin_mmdet.engine.warm_up import MOST, SHARE, follow_warm_up, is_left_out, longest, shorten
 from swin_mmdet.errors import UserError

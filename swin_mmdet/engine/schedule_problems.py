@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from swin_mmdet.config.nodes import type_name
+from swin_mmdet.config import type_name
 from swin_mmdet.engine.schedules import by_epoch, end_of, is_warm_up, parameter, schedulers
 from swin_mmdet.engine.warm_up import MOST
 

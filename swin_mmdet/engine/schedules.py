@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterator
 from itertools import pairwise
 
+from swin_mmdet.config import type_name
 from swin_mmdet.config.changes import Changes
-from swin_mmdet.config.nodes import type_name
 
 COUNTS = ('begin', 'end', 'milestones', 'step_size', 'T_max', 'total_steps', 'periods')
 FOREVER = 10**9  # mmengine's default `end`

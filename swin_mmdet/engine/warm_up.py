@@ -6,8 +6,8 @@ COCO are 1 %. On 48 images they are more than the whole run. The longest shares 
 fine-tuning), a tenth (BERT's).
 """
 
+from swin_mmdet.config import type_name
 from swin_mmdet.config.changes import Changes
-from swin_mmdet.config.nodes import type_name
 from swin_mmdet.engine.schedules import by_epoch, end_of, is_warm_up, parameter, schedulers
 
 SHARE = 0.1

@@ -17,7 +17,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from train import parse_args
 
-from swin_mmdet.config.nodes import nodes, type_name
+from swin_mmdet.config import nodes, type_name
 from swin_mmdet.datasets.image_scale import scale_of_test
 from swin_mmdet.engine import run_length as lengths
 from swin_mmdet.engine.schedule_problems import schedule_problems

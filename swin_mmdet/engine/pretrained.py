@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from swin_mmdet.config import PRETRAINED, keyed_nodes, kind_name, type_name
 from swin_mmdet.config.files import existing_weights
+from swin_mmdet.config.nodes import PRETRAINED, keyed_nodes, kind_name, type_name
 from swin_mmdet.config.registries import find
 from swin_mmdet.errors import UserError
 

@@ -22,6 +22,10 @@ model = dict(
     neck=dict(in_channels=[192, 384, 768]),
     bbox_head=dict(type='swin_mmdet.DeformableDETRHead'),
 )
-optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
+# without mmdet's key of `reference_points`, which are no parameters in two stages
+custom_keys = dict(_delete_=True, backbone=dict(lr_mult=0.1), sampling_offsets=dict(lr_mult=0.1))
+optim_wrapper = dict(
+    constructor='swin_mmdet.OptimWrapperConstructor', paramwise_cfg=dict(custom_keys=custom_keys)
+)
 default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))
 val_evaluator = test_evaluator = dict(type='swin_mmdet.CocoMetric')

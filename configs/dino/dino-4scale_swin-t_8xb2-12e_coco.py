@@ -1,8 +1,8 @@
 """DINO with 4 scales, Swin-T, 12 epochs, AMP; 8 GPUs x 2 images. 48M parameters.
 
 Published by detrex, in float32: 51.3 box AP on val2017. Not rerun here.
-mmdet's recipe of ResNet-50 with what detrex sets otherwise: the encoding of positions, no weight decay of norms, and
-images without objects left out.
+mmdet's recipe of ResNet-50 with what detrex sets otherwise: the encoding of positions, and images without objects
+left out. Norms decay as in mmdet.
 """
 
 _base_ = 'mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py'
@@ -26,10 +26,6 @@ model = dict(
     bbox_head=dict(type='swin_mmdet.DINOHead'),
 )
 train_dataloader = dict(dataset=dict(filter_cfg=dict(filter_empty_gt=True)))
-optim_wrapper = dict(
-    type='AmpOptimWrapper',
-    constructor='swin_mmdet.OptimWrapperConstructor',
-    paramwise_cfg=dict(norm_decay_mult=0.0),
-)
+optim_wrapper = dict(type='AmpOptimWrapper', constructor='swin_mmdet.OptimWrapperConstructor')
 default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))
 val_evaluator = test_evaluator = dict(type='swin_mmdet.CocoMetric')

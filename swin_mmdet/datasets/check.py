@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 
 from swin_mmdet.datasets.class_problems import agreement_problems, class_problems, head_problems, intended_classes
 from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
-from swin_mmdet.datasets.discover import CocoFolder
+from swin_mmdet.datasets.discover import CocoFolder, images_beside
 from swin_mmdet.datasets.evaluator_problems import evaluator_problems, evaluators, writes_only
 from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, mask_problems
 from swin_mmdet.datasets.heads import roi_head_has
@@ -53,7 +53,8 @@ def find_problems(cfg) -> tuple[list[Problem], list[CocoFile]]:
         try:
             coco = read_coco(source.ann_file)
         except CocoFileError as error:
-            problems.append(Problem(source.key, str(error), 'set ann_file (joined to data_root) to a COCO JSON file'))
+            remedy = 'set ann_file (joined to data_root) to a COCO JSON file, or take another folder: --data FOLDER'
+            problems.append(Problem(source.key, str(error), remedy))
             continue
         files[coco.path] = coco
         problems += _source_problems(cfg, source, coco)
@@ -77,6 +78,19 @@ def check_folder(folder: CocoFolder) -> tuple[list[Problem], list[CocoFile]]:
         problems += file_problems(coco, name) + annotation_problems(coco, name)
         problems += image_problems(coco, images, name, 'the image folder')
     return _merged(problems + agreement_problems(classes)), files
+
+
+def check_file(coco: CocoFile, images: Path | None = None) -> list[Problem]:
+    """Problems of one annotation file and its images, which are sought beside it unless their folder is given."""
+    where = coco.path.name
+    problems = file_problems(coco, where) + annotation_problems(coco, where)
+    if coco.file_names:
+        try:
+            folder = images or images_beside(coco.path, coco)
+        except FileNotFoundError as error:
+            return [*problems, Problem(where, str(error), 'name the folder of the images: --images FOLDER')]
+        problems += image_problems(coco, folder, where, '--images')
+    return _merged(problems)
 
 
 def _image_problems(source: CocoSource, coco: CocoFile, known: dict[tuple, list[Problem]]) -> list[Problem]:

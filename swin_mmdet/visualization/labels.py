@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 PAD = 2
 DARKENED = 0.35  # what is left of the picture behind a text
-OTHER_LABEL = 4  # how much worse it is to cover another label than an object
+OTHER_LABEL = 10  # how much worse it is to cover another label than an object
 LATER = 0.1  # share of its area that a label may cover rather than take the next place
 
 
@@ -39,7 +39,7 @@ class Labels:
         self.placed: list[tuple[Box, str, tuple[int, int, int]]] = []
 
     def add(self, text: str, box: Sequence[float], colour: tuple[int, int, int]) -> None:
-        """A label for the object in this box, framed in its colour; those that were added before stay where they are."""
+        """A label for the object in this box, framed in its colour; earlier labels stay where they are."""
         left, top, right, bottom = (round(float(x)) for x in box)
         ascent, descent = self.font.getmetrics()
         wide, high = round(self.font.getlength(text)) + 2 * PAD, ascent + descent + PAD

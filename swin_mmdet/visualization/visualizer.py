@@ -139,8 +139,8 @@ def enlarged(data_sample: DetDataSample, factor: int, score_thr: float) -> DetDa
         instances = data_sample.get(name).cpu()
         if 'scores' in instances:
             instances = instances[instances.scores > score_thr]
-        larger = InstanceData(labels=instances.labels)
-        for kept in ('scores', 'label_names'):
+        larger = InstanceData()
+        for kept in ('labels', 'scores', 'label_names'):
             if kept in instances:
                 larger[kept] = instances[kept]
         if 'bboxes' in instances:

@@ -101,4 +101,5 @@ def test_images_are_read_as_the_test_pipeline_reads_them(trained: Path, tmp_path
     assert image.dtype == np.uint16
     np.testing.assert_array_equal(image, values)
     assert json.loads((tmp_path / 'out/results.json').read_text())
-    assert cv2.imread(str(tmp_path / 'out/vis/image.png')).shape == (96, 96, 3)
+    # enlarged, as every small picture is
+    assert cv2.imread(str(tmp_path / 'out/vis/image.png')).shape == (576, 576, 3)

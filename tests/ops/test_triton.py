@@ -220,7 +220,7 @@ def test_a_wrong_kernel_fails_with_hard_values(case, wrong, values):
             'fast': (torch.float32, faulty),
         }.items():
             found[way].append(run(case, inputs, dtype, 'reference')['out'])
-    with pytest.raises(AssertionError, match='draws? errs? '):
+    with pytest.raises(AssertionError, match=r'draws? errs? '):
         assert_mostly_no_worse_than_eager(found['fast'], found['eager'], found['truth'])
 
 

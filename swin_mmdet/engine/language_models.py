@@ -1,6 +1,6 @@
 """The language models that a detector reads its classes with: there, or fetched, before anything slow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -13,22 +13,22 @@ LANGUAGE_MODELS, TOKENIZERS = ('BertModel',), ('tokenizer_name', 'lang_model_nam
 PARTS = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def language_models(cfg: Config) -> Iterator[tuple[str, str]]:
+def language_models(cfg: Config, parts: Sequence[str] = PARTS) -> Iterator[tuple[str, str]]:
     """Key and value of each setting that names one: a folder, or a name on huggingface.co."""
-    for part in PARTS:
+    for part in parts:
         for key, node in keyed_nodes(cfg.get(part), part):
             names = ('name',) if type_name(node) in LANGUAGE_MODELS else TOKENIZERS
             yield from ((f'{key}.{name}', node[name]) for name in names if isinstance(node.get(name), str))
 
 
-def check_language_models(cfg: Config) -> None:
-    """Every one is in a folder or in transformers' cache, or is fetched now.
+def check_language_models(cfg: Config, parts: Sequence[str] = PARTS) -> None:
+    """Every one in these parts of a config is in a folder or in transformers' cache, or is fetched now.
 
     Raises:
         UserError: names the setting and how to get it by hand.
     """
     keys: dict[str, list[str]] = {}
-    for key, name in language_models(cfg):
+    for key, name in language_models(cfg, parts):
         keys.setdefault(name, []).append(key)
     for name, places in keys.items():
         if Path(name).is_dir():

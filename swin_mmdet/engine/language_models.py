@@ -43,7 +43,7 @@ def check_language_models(cfg: Config, parts: Sequence[str] = PARTS) -> None:
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(
-                f'{places[0]}: {name} is no folder, and huggingface.co does not give it ({reason}); save it where there '
-                f'is a network (`hf download {name} --local-dir FOLDER`) and set --cfg-options '
+                f'{places[0]}: {name} is no folder, and huggingface.co does not give it ({reason}); save it where '
+                f'there is a network (`hf download {name} --local-dir FOLDER`) and set --cfg-options '
                 + ' '.join(f'{place}=FOLDER' for place in places)
             ) from error

@@ -29,13 +29,17 @@ CONFIGS = {
     'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py': {'EmbeddingRPNHead', 'SparseRoIHead', 'SingleRoIExtractor'},
     'retinanet/retinanet_r50_fpn_1x_coco.py': {'RetinaHead'},
     'atss/atss_r50_fpn_1x_coco.py': {'ATSSHead'},
+    'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py': {
+        'DropInSwinTransformer', 'Mask2Former', 'Mask2FormerHead', 'MaskFormerFusionHead', 'MSDeformAttnPixelDecoder',
+    },
     # with a head of its own
     'gfl/gfl_r50_fpn_1x_coco.py': set(),
 }  # fmt: skip
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
 names = 'ATSSHead BertModel CascadeRoIHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead '
-names += 'HybridTaskCascadeRoIHead RPNHead RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
+names += 'HybridTaskCascadeRoIHead Mask2Former Mask2FormerHead MaskFormerFusionHead MSDeformAttnPixelDecoder '
+names += 'RPNHead RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
 names = [*names.split(), 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
     + [name for name in 'LoadAnnotations RandomFlip PackDetInputs'.split()
@@ -43,7 +47,8 @@ print([name for name in names if MODELS.get(name).__module__.startswith('swin_mm
 """
 MODELS = [
     'ATSSHead', 'BertModel', 'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
-    'HybridTaskCascadeRoIHead', 'RPNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
+    'HybridTaskCascadeRoIHead', 'Mask2Former', 'Mask2FormerHead', 'MaskFormerFusionHead', 'MSDeformAttnPixelDecoder',
+    'RPNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
 
@@ -86,6 +91,9 @@ def train_and_predict(name):
     cfg.model.backbone.init_cfg = None  # its file is on the internet
     # a model without training detects something; few regions, for time
     cfg.model.test_cfg.get('rcnn', cfg.model.test_cfg).update(score_thr=0.0, max_per_img=MOST)
+    if 'max_per_image' in cfg.model.test_cfg:
+        cfg.model.test_cfg.max_per_image = MOST
+    cfg.model.data_preprocessor.batch_augments = None  # Mask2Former's pads every batch to 1024 x 1024
     for stage in nodes(cfg.model.train_cfg):
         if stage.get('type') == 'RandomSampler':
             stage.num = 32
@@ -112,7 +120,7 @@ def load_batch(pipeline):
     from mmengine.dataset import Compose, pseudo_collate
 
     resize = dict(type='Resize', scale=(WIDTH, HEIGHT), keep_ratio=True)
-    steps = [TRANSFORMS.build(resize if step.type == 'Resize' else step) for step in pipeline[1:]]
+    steps = [TRANSFORMS.build(resize if step.type in ('Resize', 'RandomResize') else step) for step in pipeline[1:]]
     instances = [
         dict(bbox=[x1, y1, x2, y2], bbox_label=label, ignore_flag=0, mask=[[x1, y1, x2, y1, x2, y2, x1, y2]])
         for x1, y1, x2, y2, label in OBJECTS

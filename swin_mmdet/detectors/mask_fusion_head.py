@@ -27,7 +27,7 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
     """mmdet's `MaskFormerFusionHead`: same arguments and results; masks of instances are `EncodedMasks`.
 
     Masks may come as small as they were predicted. Only those that are kept grow, some at a time, and only run lengths
-    leave a GPU. Instances are in the order of their classes' scores.
+    leave a GPU.
     """
 
     def predict(
@@ -64,7 +64,9 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
         self, scores: Tensor, masks: Tensor, metas: Sequence[dict], rescale: bool
     ) -> list[InstanceData]:
         """Of probabilities [B, Q, classes + 1] and logits [B, Q, H, W]."""
-        scores, index = scores[..., :-1].flatten(1).topk(self.test_cfg.get('max_per_image', 100), 1)
+        scores, index = scores[..., :-1].flatten(1).topk(
+            self.test_cfg.get('max_per_image', 100), 1, sorted=False
+        )
         chosen = OnTheWay(index).wait().numpy()
         things = chosen % self.num_classes < self.num_things_classes
         queries, kept, inverse = [], [], []

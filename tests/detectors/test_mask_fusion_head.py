@@ -145,7 +145,7 @@ def test_a_detector_predicts_what_mmdets_parts_predict(shapes):
         assert one == pytest.approx(other, abs=1e-4)
 
 
-def test_the_detector_takes_small_masks_from_its_parts(monkeypatch):
+def test_the_detector_takes_small_masks_from_its_parts():
     """And large ones where the head or the fusion is mmdet's."""
     samples = ground_truth('none', EQUAL)
     heads, fusions = twins(), fusion_twins(panoptic_on=False)

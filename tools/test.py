@@ -17,9 +17,11 @@ from mmengine.config import Config
 from packages import check_packages
 from tta import use_tta
 
+from swin_mmdet.command_line import ArgumentParser
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     add_shared_arguments(parser)
     parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
     parser.add_argument('--out', metavar='RESULTS.pkl', help='write the predictions, for offline evaluation')
@@ -55,12 +57,15 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def draw_into(cfg: Config, folder: str) -> None:
+    """Draw every image of the test into this folder."""
     hook = cfg.default_hooks.get('visualization')
     if hook is None:
         raise UserError('--show-dir needs a hook default_hooks.visualization; the config has none')
     hook.draw = True
     # a relative folder would be joined to the work-dir again with every image
     hook.test_out_dir = str(Path(folder).resolve())
+    if cfg.get('visualizer', {}).get('type') in ('DetLocalVisualizer', 'mmdet.DetLocalVisualizer'):
+        cfg.visualizer.type = 'swin_mmdet.DetLocalVisualizer'
 
 
 if __name__ == '__main__':

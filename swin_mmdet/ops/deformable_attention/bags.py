@@ -26,14 +26,15 @@ def embedding_bag_attention(
     numbers = 4 * weights[0, 0].numel() * max(dim, 1) if weights.numel() else 1
     step = max(most_numbers // numbers, 1)
     table = value.to(locations.dtype)
+    sizes = spatial_shapes, level_start_index
     parts = [
         _sum_pixels(table[image], locations[image, at : at + step], weights[image, at : at + step], *sizes)
-        for sizes in [(spatial_shapes, level_start_index)]
         for image in range(batch)
         for at in range(0, queries, step)
     ]
-    if not parts or not locations.numel():
-        return value.new_zeros(batch, queries, heads * dim) + 0 * value.sum()
+    if not locations.numel():
+        # zeros that belong to the graph
+        return value.new_zeros(batch, queries, heads * dim) + 0 * (value.sum() + locations.sum() + weights.sum())
     return torch.cat(parts).view(batch, queries, heads * dim).to(value.dtype)
 
 

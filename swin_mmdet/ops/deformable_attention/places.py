@@ -10,7 +10,8 @@ def locate(spatial_shapes: Tensor, offsets: Tensor, reference_points: Tensor) ->
     offsets, reference_points = offsets.to(dtype), reference_points.to(dtype)
     center = reference_points[:, :, None, :, None, :2]
     if reference_points.shape[-1] == 2:
-        return center + offsets / spatial_shapes.flip(1)[:, None]
+        # a level without a pixel has no sample, and must not have a gradient that is no number
+        return center + offsets / spatial_shapes.flip(1)[:, None].clamp(min=1)
     half_size = reference_points[:, :, None, :, None, 2:] / 2
     return center + offsets / offsets.shape[4] * half_size
 

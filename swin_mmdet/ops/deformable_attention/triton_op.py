@@ -99,7 +99,7 @@ def _through_reference(dlocations: Tensor, shapes: Tensor, offsets: Tensor, refe
     """Gradients of offsets and of reference points from those of the locations they make."""
     points = offsets.shape[4]
     if reference.shape[-1] == 2:
-        doffsets, dreference = dlocations / shapes.flip(1)[:, None], dlocations.sum((2, 4))
+        doffsets, dreference = dlocations / shapes.flip(1)[:, None].clamp(min=1), dlocations.sum((2, 4))
     else:
         doffsets = dlocations * (reference[:, :, None, :, None, 2:].float() / (2 * points))
         dsize = (dlocations * offsets.float()).sum((2, 4)) / (2 * points)

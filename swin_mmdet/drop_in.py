@@ -11,7 +11,7 @@ from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 
 # inherit mmdet's classes, which are thus registered before
-from swin_mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip
+from swin_mmdet.datasets.transforms import Albu, LoadAnnotations, PackDetInputs, RandomFlip
 from swin_mmdet.detectors import (
     ATSSHead,
     BertModel,
@@ -41,7 +41,7 @@ MODELS = (
     SparseRoIHead,
     StandardRoIHead,
 )
-TRANSFORMS = (LoadAnnotations, PackDetInputs, RandomFlip)
+TRANSFORMS = (Albu, LoadAnnotations, PackDetInputs, RandomFlip)
 
 for part in MODELS:
     MMDET_MODELS.register_module(module=part, force=True)

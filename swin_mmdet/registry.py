@@ -12,7 +12,8 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPP
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
-import swin_mmdet.compat  # noqa: F401  mmdet's modules must import before any of them is looked up
+import swin_mmdet.compat
+import swin_mmdet.run_log  # noqa: F401  whatever is built from a config has its lines in the log of the run
 
 SCOPE = 'swin_mmdet'
 

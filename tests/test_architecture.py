@@ -16,21 +16,22 @@ MAY_IMPORT = {
     '__init__': set(),
     'errors': set(),
     'variants': set(),
-    'registry': {'compat', 'mmengine'},
+    'registry': {'compat', 'run_log', 'mmengine'},
+    'run_log': {'ops', 'mmengine'},
     'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'mmdet'},
     'drop_in_backbone': {'compat', 'models', 'mmdet', 'mmengine'},
     'compat': {'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv'},
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
-    'engine': {'registry', 'mmengine', 'torch'},
+    'engine': {'registry', 'run_log', 'mmengine', 'torch'},
     'analysis': {'compat', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
     'detectors': MMLAB
     | {'ops', 'registry', 'compat', 'datasets', 'numpy', 'scipy', 'torch', 'torchvision', 'pycocotools'},
     'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
     'reppoints_v2': MMLAB | {'ops', 'registry', 'torch'},
     'datasets': MMLAB | {'errors', 'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
-    'evaluation': {'registry', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
+    'evaluation': {'registry', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
 }
 FILES = sorted(path for path in PACKAGE.rglob('*.py') if '.mim' not in path.parts)
 LIBRARY_FILES = [path for path in FILES if path.name != '__init__.py']

@@ -90,6 +90,11 @@ def load_config(args: argparse.Namespace) -> Config:
     """The config of `add_shared_arguments` with every option merged, its work_dir and launcher set."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
+    from mmengine.logging import MMLogger
+
+    from swin_mmdet.run_log import EARLY_LINES
+
+    MMLogger.get_current_instance().addHandler(EARLY_LINES)
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401
     apply_options(cfg, args.data, args.cfg_options)
@@ -243,6 +248,9 @@ def nodes(cfg: object) -> Iterator[dict]:
 
 
 def say(text: str) -> None:
-    """A line for the user, once for all processes."""
+    """A line for the user, once for all processes; the log of the run will have it too."""
     if is_main_process():
+        from swin_mmdet.run_log import EARLY_LINES
+
         print(text, flush=True)
+        EARLY_LINES.keep(text)

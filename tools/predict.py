@@ -46,9 +46,13 @@ def main(argv: list[str] | None = None) -> int:
     model = load_model(args)
     import mmcv
     from mmdet.apis import inference_detector
+    from mmdet.utils import get_test_pipeline_cfg
     from mmdet.visualization import DetLocalVisualizer
 
-    detect = detect_in_views(model) if args.tta else partial(inference_detector, model)
+    from swin_mmdet.datasets.read_image import ImageReader, UnreadableImageError, as_picture
+
+    reader = ImageReader(get_test_pipeline_cfg(model.cfg))
+    detect = detect_in_views(model) if args.tta else partial(inference_detector, model, test_pipeline=in_memory(model))
     ids = Ids(model.dataset_meta['classes'], args.ann_file)
     out_dir = Path(args.out_dir)
     # a folder of its own, so that no drawing can replace the image it was made from
@@ -59,17 +63,18 @@ def main(argv: list[str] | None = None) -> int:
 
     rows, broken, taken = [], [], set()
     for index, path in enumerate(paths, start=1):
-        image = read_image(path)
-        if image is None:
+        try:
+            image = reader.read(path)
+        except UnreadableImageError as error:
             broken.append(path)
-            print(f'[{index}/{len(paths)}] {path}: SKIPPED, not a readable image', flush=True)
+            print(f'[{index}/{len(paths)}] {path}: SKIPPED, not a readable image ({error})', flush=True)
             continue
         sample = detect(image)
         found = coco_rows(sample, path, ids.image(path, index), ids, args.score_thr)
         rows += found
         visualizer.add_datasample(
             path.name,
-            mmcv.bgr2rgb(image),
+            mmcv.bgr2rgb(as_picture(image)),
             sample,
             draw_gt=False,
             pred_score_thr=args.score_thr,
@@ -107,6 +112,14 @@ def load_model(args: argparse.Namespace) -> 'nn.Module':
     return model
 
 
+def in_memory(model: 'nn.Module') -> Callable[[dict], dict]:
+    """The test pipeline of a detector for an image that has been read."""
+    from mmcv.transforms import Compose
+    from mmdet.utils import get_test_pipeline_cfg
+
+    return Compose([dict(type='mmdet.LoadImageFromNDArray'), *get_test_pipeline_cfg(model.cfg)[1:]])
+
+
 def detect_in_views(model: 'nn.Module') -> Callable[['np.ndarray'], 'DetDataSample']:
     """A function from an image to what a detector, with its `cfg`, finds under test-time augmentation."""
     from mmcv.transforms import Compose
@@ -136,17 +149,6 @@ def image_paths(names: list[str]) -> list[Path]:
         else:
             paths.append(path)
     return paths
-
-
-def read_image(path: Path) -> 'np.ndarray | None':
-    """A BGR image, or None where the file is none."""
-    import cv2
-    import mmcv
-
-    try:
-        return mmcv.imread(path)
-    except (OSError, cv2.error):
-        return None
 
 
 def free_name(taken: set[str], path: Path) -> str:

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     'run_log': {'ops', 'mmengine'},
     'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'mmdet'},
     'drop_in_backbone': {'compat', 'models', 'mmdet', 'mmengine'},
-    'compat': {'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv'},
+    'compat': {'ops', 'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv'},
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},

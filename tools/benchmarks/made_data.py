@@ -1,4 +1,4 @@
-"""A made-up data set with COCO's classes, sizes and numbers of objects, and any config of the zoo on it."""
+"""A made-up data set with COCO's classes and numbers of objects, and any config of the zoo on it."""
 
 import json
 import sys
@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_folder import use_folder
 from launch import nodes
 
-# COCO's: most images have this size, and as many objects on average
-HEIGHT, WIDTH, OBJECTS = 480, 640, 7
+# so wide that the recipes' images are as large as they get, 800 x 1333; and as many objects as COCO's on average
+HEIGHT, WIDTH, OBJECTS = 384, 640, 7
 CLASSES = CocoDataset.METAINFO['classes']
 STUFF = range(len(CLASSES), len(CLASSES) + 53)
 
@@ -69,7 +69,15 @@ def _ellipse(image: np.ndarray, image_id: int, number: int, generator: np.random
 
 
 def on_made_data(cfg: Config, folder: Path) -> None:
-    """The config trains and predicts on this data, in one process and without a download; sizes and batch stay."""
+    """The config trains and predicts on this data, in one process and without a download.
+
+    Batches stay as large, and images are of the largest sizes that its pipeline makes.
+    """
+    for node in nodes(cfg.train_dataloader):
+        if isinstance(node.get('scales'), list):
+            node.scales = [max(node.scales, key=lambda size: min(size) if isinstance(size, (list, tuple)) else size)]
+        if 'ratio_range' in node:
+            node.ratio_range = (max(node.ratio_range),) * 2
     for node in nodes(cfg.train_dataloader):
         if str(node.get('type')).endswith('CocoPanopticDataset'):
             # panopticapi, which reads that format, is not on PyPI: the same tensors from maps of stuff

@@ -11,6 +11,7 @@ A config that takes the process with it (an illegal access of memory does) gets 
 """
 
 import argparse
+import copy
 import gc
 import itertools
 import multiprocessing
@@ -158,33 +159,45 @@ def run_config(path: Path, data: Path) -> list[dict]:
     register_all_modules()
     MMLogger.get_current_instance().setLevel('WARNING')
     cfg = read_config(path, data)
-    wanted = cfg.train_dataloader.batch_size or cfg.train_dataloader.batch_sampler.batch_size
-    precision = 'float32'
-    batch_size, rows = wanted, []
-    while True:
-        gc.collect()
-        torch.cuda.empty_cache()
-        try:
-            steps = Steps(Config.fromstring(cfg.pretty_text, '.py'), batch_size)
-            precision = str(getattr(steps.wrapper, 'cast_dtype', None) or 'float32').removeprefix('torch.')
-            row = steps.train()
-            break
-        except torch.cuda.OutOfMemoryError:
-            if batch_size == 1:
-                row = {'failed': 'out of memory with one image'}
-                break
-            batch_size //= 2
-    note = '' if batch_size == wanted else f'{wanted} do not fit'
-    rows.append({'mode': 'train', 'precision': precision} | row | {'note': note})
+    steps, row = train_largest(cfg)
+    rows = [{'mode': 'train'} | row]
+    if cfg.optim_wrapper.type == 'OptimWrapper':
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+        steps, row = train_largest(cfg)
+        rows.append({'mode': 'train --amp'} | row)
     for mode, dtype in AUTOCAST.items():
-        row = {'mode': mode, 'precision': str(dtype or torch.float32).removeprefix('torch.')}
+        row = {'mode': mode, 'precision': _name(dtype)}
         try:
             rows.append(row | steps.infer(dtype))
         except Exception as error:
             rows.append(row | {'failed': _in_words(error)})
-            if 'CUDA error' in str(error):
+            if any(word in str(error) for word in BROKEN):
                 break
     return rows
+
+
+def train_largest(cfg: Config) -> tuple[Steps, dict]:
+    """The detector after two steps with the recipe's batch, or the largest half of it that fits, and the row."""
+    wanted = batch_size = cfg.train_dataloader.batch_size or cfg.train_dataloader.batch_sampler.batch_size
+    while True:
+        gc.collect()
+        torch.cuda.empty_cache()
+        steps = Steps(copy.deepcopy(cfg), batch_size)
+        row = {
+            'precision': _name(getattr(steps.wrapper, 'cast_dtype', None)),
+            'note': '' if batch_size == wanted else f'{wanted} images do not fit',
+        }
+        try:
+            return steps, row | steps.train()
+        except torch.cuda.OutOfMemoryError:
+            if batch_size == 1:
+                return steps, row | {'failed': 'out of memory with one image'}
+            batch_size //= 2
+        del steps
+
+
+def _name(dtype: torch.dtype | None) -> str:
+    return str(dtype or torch.float32).removeprefix('torch.')
 
 
 def _in_words(error: BaseException) -> str:

@@ -9,8 +9,10 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch import UserError, existing_config, nodes, read_config, run_cli, use_plain_bn
-from mmengine.config import Config, DictAction
+from launch import UserError, existing_config, merge, nodes, read_config, run_cli, use_plain_bn
+from mmengine.config import Config
+
+from swin_mmdet.command_line import ArgumentParser, Settings
 
 if TYPE_CHECKING:
     from swin_mmdet.analysis import PartCost
@@ -33,14 +35,14 @@ weights ... saved    float32: parameters; gradients and AdamW's averages of thos
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument('config', nargs='*', help='config files; with --csv none for all of this project')
     parser.add_argument(
         '--shape', nargs=2, type=int, default=(800, 1280), metavar=('HEIGHT', 'WIDTH'), help='default: 800 1280'
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     parser.add_argument('--csv', metavar='FILE', help='write a line for each config, beside the published figures')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
     return parser.parse_args(argv)
 
 
@@ -69,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
 def analyze(path: str | Path, options: dict, shape: tuple[int, int]) -> 'list[PartCost]':
     """The cost of each part of a config's detector."""
     cfg = read_config(str(path))
-    cfg.merge_from_dict(options)
+    merge(cfg, options)
     if 'model' not in cfg:
         raise UserError(f'config {path} has no `model`')
     from swin_mmdet.analysis import measure_cost
@@ -85,7 +87,7 @@ def build_without_weights(cfg: Config):
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
 
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    init_default_scope(cfg.get('default_scope') or 'mmdet')
     for node in nodes(cfg.model):
         node.pop('init_cfg', None)
         node.pop('pretrained', None)

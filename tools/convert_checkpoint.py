@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from launch import UserError, run_cli
 
+from swin_mmdet.command_line import ArgumentParser
+
 if TYPE_CHECKING:
     from swin_mmdet.checkpoint import CheckpointFile
     from swin_mmdet.checkpoint.convert import Converted
@@ -25,7 +27,7 @@ SUFFIXES = ('.pth', '.pt', '.bin', '.safetensors')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', metavar='SRC', help='checkpoint: a file of any known format, or a URL')
     parser.add_argument('target', metavar='DST', nargs='?', help=f'file to write: {", ".join(SUFFIXES)}')
     parser.add_argument('--to', choices=PROGRAMS, help='the program to write for')

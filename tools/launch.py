@@ -8,15 +8,20 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 from urllib.error import URLError
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from swin_mmdet.command_line import Settings
+from swin_mmdet.config import nodes, type_name
+from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config
 from swin_mmdet.errors import UserError
 
+# names of the layer, and that of its class
+SYNC_BN = ('SyncBN', 'MMSyncBN', 'SyncBatchNorm')
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -58,7 +63,7 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Settings,
         default={},
         metavar='KEY=VALUE',
         help='change settings of the config, such as optim_wrapper.optimizer.lr=0.0002; '
@@ -113,50 +118,29 @@ def apply_options(cfg: Config, data: str | None, options: dict) -> None:
     if 'data_root' in options:
         # by itself the variable would change nothing: the paths were made from it when the file was read
         move_data(cfg, options['data_root'])
-    cfg.merge_from_dict(options)
+    merge(cfg, options)
 
 
-def read_config(path: str) -> Config:
-    """A config file, or a UserError that says what is wrong with the path or the file."""
-    existing_config(path)
-    import swin_mmdet.compat  # noqa: F401  mmengine finds the files of `mmdet::` only after it
+def merge(cfg: Config, options: dict) -> None:
+    """Put `--cfg-options` into a config and look its names up; what changes nothing is said."""
+    from swin_mmdet.config.check import check_names
+    from swin_mmdet.config.options import merge_options
 
-    try:
-        return Config.fromfile(path)
-    except (SyntaxError, FileNotFoundError) as error:
-        raise UserError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
-
-
-def existing_config(path: str) -> str:
-    """The path if something is there."""
-    return existing(path, 'config', 'the configs of this project are in configs/*/')
+    for warning in merge_options(cfg, options):
+        say(f'warning: {warning}')
+    if is_main_process():
+        check_names(cfg)
 
 
-def existing_weights(path: str, what: str) -> str:
-    """A checkpoint's path if something is there, or its URL."""
-    if '://' in path:
-        return path
-    return existing(path, what, 'train first, or give the path or URL of a .pth file')
-
-
-def existing(path: str, what: str, remedy: str = 'check the path') -> str:
-    """The path if something is there."""
-    if not Path(path).exists():
-        raise UserError(f'no {what} at {path} (looked from {Path.cwd()}); {remedy}')
-    return path
-
-
-def check_weights(path: str, what: str, swin: bool = False) -> str:
-    """A checkpoint's path or URL, if the path has a file that holds weights, and if `swin` those of a Swin backbone."""
-    if '://' in path:
-        return path
+def check_weights(path: str, what: str) -> str:
+    """A checkpoint's path or URL, if it can be read or fetched and holds weights."""
     existing_weights(path, what)
-    from swin_mmdet.checkpoint import detect_format, read_checkpoint
+    if not is_main_process():
+        return path
+    from swin_mmdet.checkpoint import read_checkpoint
 
     try:
-        weights = read_checkpoint(path).state_dict
-        if swin:
-            detect_format(weights)
+        read_checkpoint(path)
     except ValueError as error:
         raise UserError(str(error) if path in str(error) else f'{what} {path}: {error}') from error
     return path
@@ -167,12 +151,13 @@ def check_run(cfg: Config) -> None:
     if not is_main_process():
         return
     from swin_mmdet.datasets.check import check_config
+    from swin_mmdet.datasets.missing_data import check_folders
+    from swin_mmdet.engine.pretrained import check_pretrained
 
-    for node in nodes(cfg.model):
-        init_cfg = node.get('init_cfg')
-        if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
-            is_swin = str(node.get('type')).endswith('SwinTransformer') and 'prefix' not in init_cfg
-            check_weights(init_cfg['checkpoint'], 'pretrained weights', is_swin)
+    check_folders(cfg)
+    if cfg.get('train_dataloader'):
+        # testing needs no other weights than the checkpoint's
+        check_pretrained(cfg)
     check_config(cfg)
 
 
@@ -192,7 +177,7 @@ def fit_to_device(cfg: Config) -> None:
         if cfg.launcher == 'pytorch' and local_rank >= count:
             raise UserError(f'process {local_rank} has no GPU, this machine has {count}; start {count} processes')
     device = get_device()
-    if device in ('cpu', 'mps') and cfg.optim_wrapper.type == 'AmpOptimWrapper':
+    if device in ('cpu', 'mps') and type_name(cfg.optim_wrapper) == 'AmpOptimWrapper':
         use_full_precision(cfg)
         say(f'mixed precision needs a GPU: running in float32 on {device}')
     if device == 'cuda':
@@ -207,7 +192,7 @@ def fit_to_device(cfg: Config) -> None:
 
 def use_plain_bn(cfg: Config) -> bool:
     """Replace SyncBN by BN, which is the same on one process; whether there was any."""
-    norms = [node for node in nodes(cfg.model) if node.get('type') == 'SyncBN']
+    norms = [node for node in nodes(cfg.model) if type_name(node) in SYNC_BN]
     for node in norms:
         node.type = 'BN'
     return bool(norms)
@@ -234,17 +219,6 @@ def use_gloo(cfg: Config) -> None:
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
-
-
-def nodes(cfg: object) -> Iterator[dict]:
-    """Every dict in a config, the outer ones first."""
-    if isinstance(cfg, dict):
-        yield cfg
-        children = list(cfg.values())
-    else:
-        children = cfg if isinstance(cfg, list | tuple) else ()
-    for child in children:
-        yield from nodes(child)
 
 
 def say(text: str) -> None:

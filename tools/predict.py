@@ -2,14 +2,16 @@
 
 import argparse
 import json
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch import UserError, check_weights, existing, existing_config, existing_weights, read_config, run_cli
-from mmengine.config import DictAction
+from launch import UserError, check_weights, existing, existing_config, existing_weights, merge, read_config, run_cli
 from tta import tta_model, views_of
+
+from swin_mmdet.command_line import ArgumentParser, Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,11 +19,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.wmv', '.mpg', '.mpeg')
 SOME_FAILED = 1
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
     parser.add_argument('images', nargs='+', help='image files, or folders of them')
@@ -30,7 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--device', default=None, help='such as cpu or cuda:0 (default: a GPU if there is one)')
     parser.add_argument('--ann-file', help='COCO annotations: take image and category ids from there by name')
     parser.add_argument('--limit', type=int, default=None, help='at most this many images')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
     parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's parts in mmdet's configs")
     parser.add_argument('--tta', action='store_true', help='test-time augmentation: scales and flips, seen as one')
     return parser.parse_args(argv)
@@ -98,12 +101,15 @@ def load_model(args: argparse.Namespace) -> 'nn.Module':
 
     from swin_mmdet.checkpoint import read_checkpoint
 
-    cfg.merge_from_dict(args.cfg_options)
-    check_weights(args.checkpoint, 'checkpoint')
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401
+    merge(cfg, args.cfg_options)
+    check_weights(args.checkpoint, 'checkpoint')
     cfg.model.backbone.init_cfg = None
-    model = init_detector(cfg, None, palette='random', device=args.device or get_device())
+    with warnings.catch_warnings():
+        # the classes come with the weights, below
+        warnings.filterwarnings('ignore', message='checkpoint is None')
+        model = init_detector(cfg, None, palette='random', device=args.device or get_device())
     load_weights(model, args.checkpoint, strict=True)
     classes = read_checkpoint(args.checkpoint).meta.get('classes')
     meta = {'classes': classes} if classes else cfg.test_dataloader.dataset.get('metainfo')
@@ -142,13 +148,30 @@ def image_paths(names: list[str]) -> list[Path]:
     for name in names:
         path = Path(existing(name, 'image or folder'))
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+            inside = with_suffix(path, IMAGE_SUFFIXES)
             if not inside:
-                raise UserError(f'folder {path} has no images ({", ".join(IMAGE_SUFFIXES)})')
+                raise UserError(f'folder {path} has no images ({", ".join(IMAGE_SUFFIXES)}){what_is_in(path)}')
             paths += inside
+        elif path.suffix.lower() in VIDEO_SUFFIXES:
+            raise UserError(
+                f'{path} is a video, and images are wanted: write its frames into a folder '
+                f'(`ffmpeg -i {path} frames/%06d.jpg`) and give that'
+            )
         else:
             paths.append(path)
     return paths
+
+
+def with_suffix(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in suffixes)
+
+
+def what_is_in(folder: Path) -> str:
+    """Of a folder without images: its folders that have some, or its videos."""
+    if with_suffix(folder, VIDEO_SUFFIXES):
+        return ', but videos: write their frames into a folder and give that'
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and with_suffix(path, IMAGE_SUFFIXES)]
+    return f'; there are some in {", ".join(map(str, below[:5]))}' if below else ''
 
 
 def free_name(taken: set[str], path: Path) -> str:

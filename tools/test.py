@@ -17,9 +17,11 @@ from mmengine.config import Config
 from packages import check_packages
 from tta import use_tta
 
+from swin_mmdet.command_line import ArgumentParser
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     add_shared_arguments(parser)
     parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
     parser.add_argument('--out', metavar='RESULTS.pkl', help='write the predictions, for offline evaluation')

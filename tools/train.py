@@ -20,12 +20,15 @@ from launch import (
 from mmengine.config import Config
 from packages import check_packages
 
+from swin_mmdet.command_line import ArgumentParser
+from swin_mmdet.config import type_name
+
 SCALING_RULES = 'linear', 'sqrt'
 DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16'}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     add_shared_arguments(parser)
     parser.add_argument(
         '--amp',
@@ -106,8 +109,8 @@ def main(argv: list[str] | None = None) -> None:
 def use_amp(cfg: Config, dtype: str) -> None:
     """Mixed precision: 'auto', 'bf16', 'fp16' or 'off'."""
     wrapper = cfg.optim_wrapper
-    if wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise UserError(f'--amp works with OptimWrapper, the config has {wrapper.type}')
+    if type_name(wrapper) not in ('', 'OptimWrapper', 'AmpOptimWrapper'):
+        raise UserError(f'--amp works with OptimWrapper, the config has {type_name(wrapper)}')
     if dtype == 'off':
         use_full_precision(cfg)
         return
@@ -126,11 +129,12 @@ def scale_learning_rate(cfg: Config, rule: str) -> None:
 def average_weights(cfg: Config, momentum: float) -> None:
     if not 0 < momentum < 1:
         raise UserError(f'--ema {momentum}: the share of the new weights lies between 0 and 1')
-    if any(hook.get('type', '').endswith('EMAHook') for hook in cfg.get('custom_hooks', [])):
+    hooks = cfg.get('custom_hooks') or []
+    if any(type_name(hook).endswith('EMAHook') for hook in hooks):
         raise UserError('--ema: the config has an EMAHook already')
     # follows the weights closely at first: an average of few steps would still be the initial weights
     hook = dict(type='swin_mmdet.EMAHook', ema_type='ExpMomentumEMA', momentum=momentum, update_buffers=True)
-    cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
+    cfg.custom_hooks = [*hooks, hook]
 
 
 def freeze(cfg: Config, parts: list[str]) -> None:

@@ -16,6 +16,7 @@ SCRIPTS = (
 # not one of these, however fast the machine: a fresh import of each but the last takes a second or more
 SLOW = 'torch', 'torchvision', 'mmcv', 'mmdet', 'matplotlib', 'transformers', 'scipy'
 CONFIG = TOOLS.parent / 'configs/quickstart/mask-rcnn_swin-micro_shapes.py'
+FILE = TOOLS / 'README.md'  # is there, whatever it is
 # arguments -> words of the message
 WRONG = {
     ('train', 'nowhere.py'): 'no config at nowhere.py',
@@ -26,11 +27,24 @@ WRONG = {
     ('test', CONFIG): 'required: checkpoint',
     ('test', 'nowhere.py', 'gone.pth'): 'no config at nowhere.py',
     ('test', CONFIG, 'gone.pth'): 'no checkpoint at gone.pth',
-    ('test', CONFIG, CONFIG, '--out', 'results.json'): 'must end in .pkl',
+    ('test', CONFIG, FILE, '--out', 'results.json'): 'must end in .pkl',
+    ('train', CONFIG.with_name('mask_rcnn_swin_micro_shape.py')): f'did you mean {CONFIG}?',
+    ('train', CONFIG.parent.with_name('quikstart') / CONFIG.name): f'did you mean {CONFIG}?',
+    ('train', CONFIG.parent): 'is a folder',
+    ('train', CONFIG, '--acumulate', '3'): 'no argument --acumulate; did you mean --accumulate?',
+    ('train', CONFIG, 'train_cfg.max_iters=3'): 'train_cfg.max_iters=3: settings of the config follow --cfg-options',
+    ('train', CONFIG, '--cfg-options', 'lr'): '--cfg-options lr: give KEY=VALUE',
+    ('train', CONFIG, '--cfg-options', 'a=(1,2'): 'Imbalanced brackets',
+    ('train', CONFIG, '--resume', CONFIG): 'is a config by its name; a checkpoint (.pth) is wanted here',
+    ('test', 'trained.pth', CONFIG): 'trained.pth is a checkpoint by its name, and a config (.py) comes first',
+    ('test', CONFIG, CONFIG): 'is a config by its name; a checkpoint (.pth) is wanted here',
+    ('test', CONFIG, CONFIG.parent): 'is a folder; name a file in it: it has no checkpoints',
     ('predict', 'nowhere.py', 'gone.pth', '.', '--out-dir', 'out'): 'no config at nowhere.py',
     ('predict', CONFIG, 'gone.pth', '.', '--out-dir', 'out'): 'no checkpoint at gone.pth',
-    ('predict', CONFIG, CONFIG, 'gone.jpg', '--out-dir', 'out'): 'no image or folder at gone.jpg',
-    ('predict', CONFIG, CONFIG, CONFIG, '--out-dir', 'out', '--ann-file', 'gone.json'): 'no annotation file at gone',
+    ('predict', CONFIG, FILE, 'gone.jpg', '--out-dir', 'out'): 'no image or folder at gone.jpg',
+    ('predict', CONFIG, FILE, FILE, '--out-dir', 'out', '--ann-file', 'gone.json'): 'no annotation file at gone',
+    ('predict', CONFIG, FILE, 'clip.mp4', '--out-dir', 'out'): 'clip.mp4 is a video, and images are wanted',
+    ('predict', CONFIG, FILE, 'album', '--out-dir', 'out'): '); there are some in album/pictures',
     ('check_dataset', 'nowhere.py'): 'no config, folder or annotation file at nowhere.py',
     ('convert_checkpoint', 'gone.pth', '--inspect'): 'checkpoint gone.pth does not exist',
     ('convert_checkpoint', CONFIG, 'new.onnx', '--to', 'timm'): 'must end in',
@@ -67,9 +81,13 @@ def answers(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
     calls = [(script, '--help') for script in SCRIPTS] + [(script, '--no-such-option') for script in SCRIPTS]
     calls += WRONG
     lines = [[str(TOOLS / f'{script}.py'), *map(str, arguments)] for script, *arguments in calls]
+    folder = tmp_path_factory.mktemp('cwd')
+    (folder / 'album/pictures').mkdir(parents=True)
+    for name in ('clip.mp4', 'album/pictures/a.JPG'):
+        (folder / name).touch()
     done = subprocess.run(
         [sys.executable, '-c', CALL], input=json.dumps(lines), capture_output=True, text=True, check=True,
-        env=environment, cwd=tmp_path_factory.mktemp('cwd'), timeout=120,
+        env=environment, cwd=folder, timeout=120,
     )  # fmt: skip
     return dict(zip(calls, json.loads(done.stdout)))
 

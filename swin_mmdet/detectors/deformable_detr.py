@@ -83,13 +83,14 @@ class DeformableDETR(DeformableTransformer, MMDetDeformableDETR):
 
     def pre_decoder(self, memory: Tensor, pyramid: Pyramid) -> tuple[dict, dict]:
         """What the decoder and what the head takes; memory [B, N, C]."""
-        batch, _, channels = memory.shape
+        batch, places, channels = memory.shape
         if not self.as_two_stage:
             position, query = self.query_embedding.weight.expand(batch, -1, -1).split(channels, 2)
             layer = self.reference_points_fc
             references = precise_linear(position, layer.weight, layer.bias).sigmoid()
             found = {'enc_outputs_class': None, 'enc_outputs_coord': None}
         else:
+            check_places(places, self.num_queries, pyramid)
             boxes, nothing = proposals(pyramid, memory.device)
             own = self._normed(memory.masked_fill(nothing[..., None], 0))
             branch = self.decoder.num_layers
@@ -125,6 +126,20 @@ class DeformableDETR(DeformableTransformer, MMDetDeformableDETR):
             reg_branches=self.bbox_head.reg_branches if self.with_box_refine else None,
         )
         return {'hidden_states': states, 'references': [reference_points, *references]}
+
+
+def check_places(places: int, queries: int, pyramid: Pyramid) -> None:
+    """Of which queries are chosen.
+
+    Raises:
+        ValueError: there are fewer of them.
+    """
+    if places < queries:
+        sizes = ', '.join(f'{height}x{width}' for height, width in pyramid.sizes)
+        raise ValueError(
+            f'num_queries={queries} are to be chosen of {places} places, in maps of {sizes}: '
+            'use larger images or fewer queries'
+        )
 
 
 def pyramid_of(

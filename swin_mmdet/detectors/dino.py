@@ -6,7 +6,7 @@ from mmdet.structures import OptSampleList
 from torch import Tensor
 
 from swin_mmdet.detectors.box_branches import box_change
-from swin_mmdet.detectors.deformable_detr import DeformableTransformer
+from swin_mmdet.detectors.deformable_detr import DeformableTransformer, check_places
 from swin_mmdet.detectors.deformable_transformer import DeformableDetrTransformerEncoder, DinoTransformerDecoder
 from swin_mmdet.detectors.denoising import CdnQueryGenerator
 from swin_mmdet.ops.pyramid import Pyramid, proposals
@@ -34,7 +34,8 @@ class DINO(DeformableTransformer, MMDetDINO):
         self, memory: Tensor, pyramid: Pyramid, batch_data_samples: OptSampleList = None
     ) -> tuple[dict, dict]:
         """What the decoder and what the head takes; memory [B, N, C]."""
-        batch, _, channels = memory.shape
+        batch, places, channels = memory.shape
+        check_places(places, self.num_queries, pyramid)
         head, branch = self.bbox_head, self.decoder.num_layers
         boxes, nothing = (one.expand(batch, *one.shape[1:]) for one in proposals(pyramid, memory.device))
         with torch.no_grad(), without_cache(memory.device.type):

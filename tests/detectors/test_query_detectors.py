@@ -99,6 +99,16 @@ def test_checkpoints_of_the_encoder_change_nothing_and_need_no_fairscale(name, m
     assert (calls.count(first), calls.count(second)) == (2, 1)
 
 
+@pytest.mark.parametrize('name', ['DeformableDETR, two stages', 'DINO'])
+def test_too_few_places_are_named(name):
+    samples = ground_truth('some', ((8, 16), (8, 16)))
+    detector = build(name)
+    small = [torch.zeros(2, CHANNELS, 1, 2 + level, device=DEVICE) for level in range(3)]
+    message = 'num_queries=20 are to be chosen of 9 places, in maps of 1x2, 1x3, 1x4: use larger images or fewer queries'
+    with pytest.raises(ValueError, match=message):
+        detector.forward_transformer(small, samples)
+
+
 @pytest.mark.parametrize('stride', [8, 16, 64, 7], ids=str)
 @pytest.mark.parametrize(
     'shapes', [((96, 128), (96, 128)), ((61, 200), (90, 33)), ((1, 1), (3, 224)), ((95, 127), (96, 1))], ids=str

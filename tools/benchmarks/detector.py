@@ -17,6 +17,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
@@ -45,15 +46,14 @@ OURS = {
     'cascade-mask-rcnn': 'swin/cascade-mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
     'htc': 'htc/htc-without-semantic_swin-t-p4-w7_fpn_1x_coco.py',
     'dino-5scale-swin-l': 'dino/dino-5scale_swin-l_8xb2-12e_coco.py',
-    'dino-4scale-swin-t': 'dino/dino-4scale_swin-t_8xb2-12e_coco.py',
     'mask2former': 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py',
     'dyhead-swin-l': 'dyhead/atss_swin-l-p4-w12_fpn_dyhead_ms-2x_coco.py',
     'rtmdet-swin-b': 'rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py',
 }
 # of mmdet's parts with the compiled mmcv that they need, which has no bf16 for some ops
-AMP_OF_MMDET = {'dino-5scale-swin-l': 'float16', 'dino-4scale-swin-t': 'float16', 'dyhead-swin-l': 'float16'}
+AMP_OF_MMDET = {'dino-5scale-swin-l': 'float16', 'dyhead-swin-l': 'float16'}
 # whose initial weights find objects or are trained from; random ones elsewhere make candidates for all that follows
-KEEPS_INITIAL_WEIGHTS = ('dino-5scale-swin-l', 'dino-4scale-swin-t', 'mask2former')
+KEEPS_INITIAL_WEIGHTS = ('dino-5scale-swin-l', 'mask2former')
 # images of a batch, height, width, objects of an image
 CASES = {
     '2x800x1344': (2, 800, 1344, 10),
@@ -110,8 +110,10 @@ def to_mmdet(part: object, with_backbone: bool) -> None:
         to_mmdet(value, with_backbone)
 
 
-def make_batch(images: int, height: int, width: int, objects: int, peer: str, classes: int = 80) -> dict:
-    """What a loader gives: uint8 images and samples with ellipses for masks."""
+def make_batch(
+    images: int, height: int, width: int, objects: int, peer: str, classes: int = 80, with_masks: bool = True
+) -> dict:
+    """What a loader gives: uint8 images and samples, with ellipses for masks."""
     generator = np.random.default_rng(0)
     is_ours = peer.startswith('ours')
     inputs, samples = [], []
@@ -127,8 +129,9 @@ def make_batch(images: int, height: int, width: int, objects: int, peer: str, cl
         instances = InstanceData(
             bboxes=torch.from_numpy(np.concatenate([corner, corner + side], 1)).float(),
             labels=torch.from_numpy(generator.integers(classes, size=objects)),
-            masks=PackedMasks.from_bitmap(masks) if is_ours else masks,
         )
+        if with_masks:
+            instances.masks = PackedMasks.from_bitmap(masks) if is_ours else masks
         meta = {'img_shape': (height, width), 'ori_shape': (height, width), 'scale_factor': (1.0, 1.0), 'img_id': 0}
         samples.append(DetDataSample(gt_instances=instances, ignored_instances=instances[:0], metainfo=meta))
     return {'inputs': inputs, 'data_samples': samples}
@@ -147,6 +150,15 @@ def spread_weights(model: nn.Module) -> None:
             nn.init.zeros_(parameter)
 
 
+@lru_cache(maxsize=1)
+def initial_weights(name: str) -> dict[str, torch.Tensor]:
+    """Those that a detector starts from, backbone aside: the same for every peer."""
+    torch.manual_seed(0)
+    model = MODELS.build(model_config(name, 'ours').model)
+    model.init_weights()
+    return {key: x for key, x in model.state_dict().items() if not key.startswith('backbone')}
+
+
 class Detector:
     """A model with its optimizer and one batch."""
 
@@ -157,8 +169,7 @@ class Detector:
         test_cfg['max_per_image' if 'max_per_image' in test_cfg else 'max_per_img'] = case[3]
         self.model: nn.Module = MODELS.build(cfg.model).cuda()
         if name in KEEPS_INITIAL_WEIGHTS:
-            torch.manual_seed(0)
-            self.model.init_weights()
+            self.model.load_state_dict(initial_weights(name), strict=False)
         else:
             spread_weights(self.model)
         self.model.train(mode == 'train')
@@ -166,7 +177,7 @@ class Detector:
         # what is measured is a step, not what training for hours with random labels makes of the weights
         for group in self.wrapper.optimizer.param_groups:
             group['lr'] = 1e-6
-        self.batch = make_batch(*case, peer)
+        self.batch = make_batch(*case, peer, with_masks='mask' in str(cfg.model).lower())
         self.mode = mode
 
     def __call__(self) -> object:

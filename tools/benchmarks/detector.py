@@ -12,11 +12,12 @@ parts are timed in runs of their own, each from an idle GPU to an idle GPU, so t
 import argparse
 import gc
 import itertools
+import sys
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 
@@ -150,6 +151,23 @@ def spread_weights(model: nn.Module) -> None:
             nn.init.zeros_(parameter)
 
 
+@contextmanager
+def own_ops_of_mmcv() -> Iterator[None]:
+    """mmcv's functions that `swin_mmdet.compat` leads to our kernels are its own again."""
+    attention = sys.modules['mmcv.ops.multi_scale_deform_attn'].MultiScaleDeformableAttnFunction
+    owners = [(attention, 'apply')] + [
+        (sys.modules[f'mmcv.ops.{name}'], f'{name}2d') for name in ('deform_conv', 'modulated_deform_conv')
+    ]
+    ours = [getattr(owner, name) for owner, name in owners]
+    for (owner, name), function in zip(owners, ours, strict=True):
+        setattr(owner, name, function.__wrapped__)
+    try:
+        yield
+    finally:
+        for (owner, name), function in zip(owners, ours, strict=True):
+            setattr(owner, name, function)
+
+
 @lru_cache(maxsize=1)
 def initial_weights(name: str) -> dict[str, torch.Tensor]:
     """Those that a detector starts from, backbone aside: the same for every peer."""
@@ -177,14 +195,16 @@ class Detector:
         # what is measured is a step, not what training for hours with random labels makes of the weights
         for group in self.wrapper.optimizer.param_groups:
             group['lr'] = 1e-6
+        self.ops = own_ops_of_mmcv if peer == 'mmdet' else nullcontext
         self.batch = make_batch(*case, peer, with_masks='mask' in str(cfg.model).lower())
         self.mode = mode
 
     def __call__(self) -> object:
-        if self.mode == 'train':
-            return self.model.train_step(self.batch, self.wrapper)
-        with torch.no_grad(), torch.autocast('cuda', torch.float16):
-            return self.model.test_step(self.batch)
+        with self.ops():
+            if self.mode == 'train':
+                return self.model.train_step(self.batch, self.wrapper)
+            with torch.no_grad(), torch.autocast('cuda', torch.float16):
+                return self.model.test_step(self.batch)
 
     def parts(self) -> dict[str, tuple[object, str]]:
         """The functions that the parts are."""

@@ -117,6 +117,46 @@ def train_and_predict(name):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize('as_text', [False, True])
+def test_parts_that_a_config_names_by_class_are_ours(as_text, fresh_process):
+    """As Python-style configs do, and, as text, those that were dumped."""
+    parts, transforms = fresh_process.submit(build_from_classes, as_text).result()
+    assert parts == CONFIGS['swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py'] | {'DetDataPreprocessor'}
+    assert transforms == {'LoadAnnotations', 'RandomFlip', 'PackDetInputs'}
+
+
+def build_from_classes(as_text):
+    """Names of our parts in a model, and of our transforms, of a config with mmdet's classes or their full names."""
+    import swin_mmdet.drop_in  # noqa: F401
+
+    # isort: split
+    from mmdet.datasets.transforms.formatting import PackDetInputs
+    from mmdet.datasets.transforms.loading import LoadAnnotations
+    from mmdet.datasets.transforms.transforms import RandomFlip, Resize
+    from mmdet.models.backbones.swin import SwinTransformer
+    from mmdet.models.data_preprocessors.data_preprocessor import DetDataPreprocessor
+    from mmdet.models.dense_heads.rpn_head import RPNHead
+    from mmdet.models.roi_heads.roi_extractors.single_level_roi_extractor import SingleRoIExtractor
+    from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
+    from mmengine.config import Config
+    from mmengine.dataset import Compose
+    from mmengine.registry import MODELS, DefaultScope
+    from mmengine.utils import get_installed_path
+
+    classes = (SwinTransformer, DetDataPreprocessor, RPNHead, SingleRoIExtractor, StandardRoIHead, PackDetInputs,
+               LoadAnnotations, RandomFlip, Resize)  # fmt: skip
+    kinds = {kind.__name__: f'{kind.__module__}.{kind.__name__}' if as_text else kind for kind in classes}
+    assert not any(kind.__module__.startswith('swin_mmdet') for kind in classes)
+    cfg = Config.fromfile(f'{get_installed_path("mmdet")}/.mim/configs/swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py')
+    cfg.model.backbone.init_cfg = None
+    for node in nodes([dict(cfg.model), *cfg.train_dataloader.dataset.pipeline]):
+        if node.get('type') in kinds:
+            node['type'] = kinds[node['type']]
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(cfg.model)  # through mmengine's registry, as its runner does
+        return names_of_ours(model.modules()), names_of_ours(Compose(cfg.train_dataloader.dataset.pipeline).transforms)
+
+
 def load_batch(pipeline):
     """The steps after the reading of a file, and what they make of two images."""
     from mmdet.registry import TRANSFORMS

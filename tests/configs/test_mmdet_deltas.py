@@ -286,8 +286,9 @@ def losses_and_predictions(model: nn.Module, name: str) -> dict[str, Tensor]:
     torch.manual_seed(1)  # denoising queries, points of masks
     data = model.data_preprocessor(batch_for(name), training=True)
     losses = model.train()(**data, mode='loss')
+    results = {key: torch.stack(value) if isinstance(value, list) else value for key, value in losses.items()}
     # a loss of mmdet's DINO has a dimension of one
-    results = {key: (torch.stack(value) if isinstance(value, list) else value).squeeze() for key, value in losses.items()}
+    results = {key: value.squeeze() for key, value in results.items()}
     with torch.no_grad():
         data = model.data_preprocessor(batch_for(name))
         for index, sample in enumerate(model.eval()(**data, mode='predict')):

@@ -3,7 +3,7 @@
 import torch
 
 # two copies of an object in each of so many groups
-MOST_GROUPS = 30
+MOST_GROUPS = 100
 
 
 class SameNoise:

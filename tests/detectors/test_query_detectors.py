@@ -104,7 +104,7 @@ def test_too_few_places_are_named(name):
     samples = ground_truth('some', ((8, 16), (8, 16)))
     detector = build(name)
     small = [torch.zeros(2, CHANNELS, 1, 2 + level, device=DEVICE) for level in range(3)]
-    message = 'num_queries=20 are to be chosen of 9 places, in maps of 1x2, 1x3, 1x4: use larger images or fewer queries'
+    message = 'num_queries=20 are to be chosen of 9 places, in maps of 1x2, 1x3, 1x4: use larger images'
     with pytest.raises(ValueError, match=message):
         detector.forward_transformer(small, samples)
 

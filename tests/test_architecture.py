@@ -14,25 +14,30 @@ MMLAB = {'mmdet', 'mmengine', 'mmcv'}
 # room -> rooms and packages it may import besides itself and the standard library
 MAY_IMPORT = {
     '__init__': set(),
+    'errors': set(),
+    'command_line': {'config', 'mmengine'},
+    'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
-    'registry': {'compat', 'mmengine'},
-    'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'mmdet'},
-    'drop_in_backbone': {'compat', 'models', 'mmdet', 'mmengine'},
+    'registry': {'compat', 'run_log', 'mmengine'},
+    'run_log': {'ops', 'mmengine'},
+    'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'registry', 'mmdet'},
+    'drop_in_backbone': {'compat', 'models', 'registry', 'mmdet', 'mmengine'},
     # what its patches name, each when somebody else has imported it
     'compat': {'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet'},
     'startup': {'compat'},
     'utils': {'compat', 'mmdet'},
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
-    'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
-    'engine': {'registry', 'mmengine', 'torch'},
+    'models': {'config', 'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
+    'engine': {'errors', 'config', 'checkpoint', 'models', 'registry', 'run_log', 'mmengine', 'torch'},
     'analysis': {'compat', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
     'detectors': MMLAB
     | {'ops', 'registry', 'compat', 'datasets', 'numpy', 'scipy', 'torch', 'torchvision', 'pycocotools'},
     'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
     'reppoints_v2': MMLAB | {'ops', 'registry', 'torch'},
-    'datasets': MMLAB | {'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
-    'evaluation': {'registry', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
+    'datasets': MMLAB
+    | {'errors', 'config', 'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
+    'evaluation': {'registry', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
 }
 # runs before anybody could pass it an argument: its switch is a variable
 READS_THE_ENVIRONMENT = PACKAGE / 'startup.py'

@@ -29,20 +29,26 @@ CONFIGS = {
     'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py': {'EmbeddingRPNHead', 'SparseRoIHead', 'SingleRoIExtractor'},
     'retinanet/retinanet_r50_fpn_1x_coco.py': {'RetinaHead'},
     'atss/atss_r50_fpn_1x_coco.py': {'ATSSHead'},
+    'detr/detr_r50_8xb2-150e_coco.py': {'DETRHead'},
+    'conditional_detr/conditional-detr_r50_8xb2-50e_coco.py': {'ConditionalDETRHead'},
+    'deformable_detr/deformable-detr_r50_16xb2-50e_coco.py': {'DeformableDETR', 'DeformableDETRHead'},
+    'dino/dino-4scale_r50_8xb2-12e_coco.py': {'DINO', 'DINOHead'},
     # with a head of its own
     'gfl/gfl_r50_fpn_1x_coco.py': set(),
 }  # fmt: skip
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
-names = 'ATSSHead BertModel CascadeRoIHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead '
-names += 'HybridTaskCascadeRoIHead RPNHead RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
+names = 'ATSSHead BertModel CascadeRoIHead ConditionalDETRHead DETRHead DINO DINOHead DeformableDETR '
+names += 'DeformableDETRHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead HybridTaskCascadeRoIHead RPNHead '
+names += 'RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
 names = [*names.split(), 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
     + [name for name in 'LoadAnnotations RandomFlip PackDetInputs'.split()
        if TRANSFORMS.get(name).__module__.startswith('swin_mmdet.')])
 """
 MODELS = [
-    'ATSSHead', 'BertModel', 'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
+    'ATSSHead', 'BertModel', 'CascadeRoIHead', 'ConditionalDETRHead', 'DETRHead', 'DINO', 'DINOHead',
+    'DeformableDETR', 'DeformableDETRHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
     'HybridTaskCascadeRoIHead', 'RPNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
@@ -89,9 +95,14 @@ def train_and_predict(name):
     for stage in nodes(cfg.model.train_cfg):
         if stage.get('type') == 'RandomSampler':
             stage.num = 32
+    for node in nodes(cfg.model):
+        # of transformers
+        node.update({key: most for key, most in (('num_layers', 1), ('num_queries', 50)) if key in node})
     init_default_scope('mmdet')
     set_random_seed(0)
     model = MODELS.build(cfg.model)
+    # a transformer's parameters are whatever lay in memory before
+    model.init_weights()
     steps, batch = load_batch(cfg.train_dataloader.dataset.pipeline)
     loss, losses = model.parse_losses(model.train()(**model.data_preprocessor(batch, training=True), mode='loss'))
     loss.backward()
@@ -112,7 +123,8 @@ def load_batch(pipeline):
     from mmengine.dataset import Compose, pseudo_collate
 
     resize = dict(type='Resize', scale=(WIDTH, HEIGHT), keep_ratio=True)
-    steps = [TRANSFORMS.build(resize if step.type == 'Resize' else step) for step in pipeline[1:]]
+    # those of a DETR choose among sizes, and cut
+    steps = [TRANSFORMS.build(resize if step.type in ('Resize', 'RandomChoice') else step) for step in pipeline[1:]]
     instances = [
         dict(bbox=[x1, y1, x2, y2], bbox_label=label, ignore_flag=0, mask=[[x1, y1, x2, y1, x2, y2, x1, y2]])
         for x1, y1, x2, y2, label in OBJECTS

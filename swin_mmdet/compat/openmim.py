@@ -1,13 +1,14 @@
 """`mim` ends at its first import: "No module named 'pkg_resources'".
 
-Since when: setuptools 82 no longer ships pkg_resources. Can go: when openmim uses importlib.metadata. pip carries a
-copy of the same module, and openmim already imports pip's; here it gets that copy under the other name too, in the
-processes that import `mim` and in no others.
+Since when: setuptools 82 no longer ships pkg_resources, and that of the setuptools 60 which openmim's dependencies ask
+for does not run on Python 3.12. Can go: when openmim uses importlib.metadata. pip carries a copy of the same module,
+and openmim already imports pip's; here it gets that copy under the other name too, in the processes that import `mim`
+and in no others.
 """
 
-import importlib
 import sys
-from importlib.util import find_spec
+from contextlib import suppress
+from importlib import import_module
 from types import ModuleType
 
 from swin_mmdet.compat import on_import
@@ -21,9 +22,11 @@ def apply() -> None:
 
 
 def lend_copy(_mim: ModuleType | None = None) -> None:
-    """Name pip's copy pkg_resources, if there is no other and pip has one."""
-    if find_spec('pkg_resources') is not None or find_spec('pip') is None:
-        return
-    importlib.import_module('setuptools')  # as mim: before pip, which would otherwise meet a replaced distutils
-    if find_spec(COPY) is not None:
-        sys.modules['pkg_resources'] = importlib.import_module(COPY)
+    """Name pip's copy pkg_resources, if there is no other that runs and pip has one."""
+    with suppress(ImportError):
+        import_module('setuptools')  # as mim: before pip, which would otherwise meet a replaced distutils
+    try:
+        import_module('pkg_resources')
+    except Exception:  # missing, or too old for this Python in one of many ways
+        with suppress(ImportError):
+            sys.modules['pkg_resources'] = import_module(COPY)

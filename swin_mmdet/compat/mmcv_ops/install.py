@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import NoReturn
@@ -40,7 +39,7 @@ PATCHES = {
 }
 
 
-class FallbackFinder(MetaPathFinder, Loader):
+class FallbackFinder:
     """Finds `mmcv._ext` after every other finder has failed to."""
 
     def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:

@@ -104,6 +104,8 @@ def apply_everyday(cfg: Config, args: argparse.Namespace) -> None:
         if base and args.lr is None and not args.auto_scale_lr:
             cfg.auto_scale_lr.update(enable=True)
             changes.append(f"the learning rate is scaled from the recipe's batch of {base} (--lr sets it)")
+        elif not base and args.lr is None:
+            changes.append("the learning rate stays: no auto_scale_lr.base_batch_size says what the recipe's batch is")
         _say(f'--batch-size {args.batch_size}', changes)
     if args.lr is not None:
         changes = set_learning_rate(cfg, args.lr, args.cfg_options)
@@ -136,7 +138,7 @@ def apply_length(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def _say(option: str, changes: list[str]) -> None:
-    say(f'{option}: {"; ".join(changes) or "nothing else changes"}')
+    say(f'{option}: {"; ".join(changes) or "nothing changes"}')
 
 
 def _option(name: str) -> str:

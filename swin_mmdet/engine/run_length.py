@@ -72,6 +72,8 @@ def follow(cfg: Config, before: RunLength | None, explicit: Collection[str] = ()
     if before is None or after is None or before == after:
         return changes
     if before.by_epoch != after.by_epoch:
+        if covered('param_scheduler', explicit):
+            return changes
         raise UserError(
             f'train_cfg counts {after.unit} and the schedule of this config {before.unit}: '
             f'`train.py` converts with {"--epochs" if after.by_epoch else "--iters"} {after.count}'

@@ -18,7 +18,9 @@ def set_batch_size(cfg: Config, images: int) -> Changes:
     Raises:
         UserError: a sampler mixes several data sets in numbers of its own.
     """
-    loader, changes = cfg.train_dataloader, Changes()
+    loader, changes = cfg.get('train_dataloader'), Changes()
+    if not loader:
+        raise UserError(f'--batch-size {images}: the config has no train_dataloader')
     changes.set(loader, 'batch_size', images, 'train_dataloader.batch_size')
     for name in ('sampler', 'batch_sampler'):
         own = loader.get(name)

@@ -23,12 +23,13 @@ MAY_IMPORT = {
     'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'registry', 'mmdet'},
     'drop_in_backbone': {'compat', 'models', 'registry', 'mmdet', 'mmengine'},
     # what its patches name, each when somebody else has imported it
-    'compat': {'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet'},
+    'compat': {'ops', 'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet'},
     'startup': {'compat'},
     'utils': {'compat', 'mmdet'},
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'config', 'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
+    'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
     'engine': {'errors', 'config', 'checkpoint', 'models', 'registry', 'run_log', 'mmengine', 'torch'},
     'analysis': {'compat', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
     'detectors': MMLAB

@@ -68,24 +68,21 @@ fi
 # waiting threads that spin would starve each other wherever something else runs on the same cores
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 
-step '1/4 data'
+step '1/3 data'
 if [ "$data" = "$work_dir/shapes" ]; then
     python "$root/tools/make_shapes_dataset.py" "$data" "${data_size[@]}" || fail 'making the shapes'
 else
     echo "using $data"
 fi
 
-step '2/4 training'
+step '2/3 training, and evaluation at its end'
 rm -f "$work_dir/train/last_checkpoint"
 python "$root/tools/train.py" "$config" --data "$data" --work-dir "$work_dir/train" \
     ${options[@]+--cfg-options "${options[@]}"} || fail 'training'
 trained="$work_dir/train/$(basename "$config")"
 checkpoint="$(cat "$work_dir/train/last_checkpoint")"
 
-step '3/4 evaluation'
-python "$root/tools/test.py" "$trained" "$checkpoint" --work-dir "$work_dir/test" || fail 'evaluation'
-
-step '4/4 drawing predictions on validation images'
+step '3/3 drawing predictions on validation images'
 images="$(python -c 'import sys; from mmengine import Config
 print(Config.fromfile(sys.argv[1]).val_dataloader.dataset.data_prefix.img)' "$trained" 2>/dev/null)"
 python "$root/tools/predict.py" "$trained" "$checkpoint" "$images" --out-dir "$work_dir/predictions" --limit 20 --score-thr 0.5 ||
@@ -93,7 +90,7 @@ python "$root/tools/predict.py" "$trained" "$checkpoint" "$images" --out-dir "$w
 
 step 'result'
 # shellcheck disable=SC2086
-python "$root/tools/show_results.py" "$work_dir/test" $goal
+python "$root/tools/show_results.py" "$work_dir/train" $goal
 echo "pictures:   $work_dir/predictions/vis"
 echo "checkpoint: $checkpoint"
 echo "config:     $trained"

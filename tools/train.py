@@ -139,7 +139,7 @@ def average_weights(cfg: Config, momentum: float) -> None:
     if any(type_name(hook).endswith('EMAHook') for hook in hooks):
         raise UserError('--ema: the config has an EMAHook already')
     # follows the weights closely at first: an average of few steps would still be the initial weights
-    hook = dict(type='swin_mmdet.EMAHook', ema_type='ExpMomentumEMA', momentum=momentum, update_buffers=True)
+    hook = dict(type='swin_mmdet.EMAHook', ema_type='mmdet.ExpMomentumEMA', momentum=momentum, update_buffers=True)
     cfg.custom_hooks = [*hooks, hook]
 
 

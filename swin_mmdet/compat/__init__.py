@@ -6,7 +6,15 @@ does (`on_import.py`). An installed swin_mmdet applies them by itself (`swin_mmd
 checkout that was not installed, or where that is switched off.
 """
 
-from swin_mmdet.compat import config_scope, find_loader, loading_pipeline, openmim, package_paths, safe_load
+from swin_mmdet.compat import (
+    config_scope,
+    find_loader,
+    full_names,
+    loading_pipeline,
+    openmim,
+    package_paths,
+    safe_load,
+)
 from swin_mmdet.compat.mmcv_ops import install as mmcv_ops
 
 mmcv_ops.apply()
@@ -14,5 +22,6 @@ safe_load.apply()
 package_paths.apply()
 config_scope.apply()
 find_loader.apply()
+full_names.apply()
 loading_pipeline.apply()
 openmim.apply()

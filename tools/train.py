@@ -3,7 +3,7 @@
 import argparse
 
 from accumulation import accumulate
-from everyday import add_everyday_arguments, apply_everyday, apply_length, follow_options, read_everyday
+from everyday import add_everyday_arguments, apply_everyday, apply_length, follow_options, read_everyday, recipe_length
 from last_checkpoint import keep_two, last_checkpoint
 from launch import (
     UserError,
@@ -83,8 +83,9 @@ def main(argv: list[str] | None = None) -> None:
     check_paths(args)
     if args.resume not in (None, 'auto'):
         existing_weights(args.resume, 'checkpoint to resume from')
+    before = recipe_length(args)
     cfg = load_config(args)
-    follow_options(cfg, args)
+    follow_options(cfg, args, before)
     apply_everyday(cfg, args)
     if args.amp:
         use_amp(cfg, args.amp)
@@ -139,7 +140,7 @@ def average_weights(cfg: Config, momentum: float) -> None:
     if any(type_name(hook).endswith('EMAHook') for hook in hooks):
         raise UserError('--ema: the config has an EMAHook already')
     # follows the weights closely at first: an average of few steps would still be the initial weights
-    hook = dict(type='swin_mmdet.EMAHook', ema_type='ExpMomentumEMA', momentum=momentum, update_buffers=True)
+    hook = dict(type='swin_mmdet.EMAHook', ema_type='mmdet.ExpMomentumEMA', momentum=momentum, update_buffers=True)
     cfg.custom_hooks = [*hooks, hook]
 
 

@@ -13,7 +13,7 @@ from mmdet.models.task_modules import (
 )
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
-from torch import Tensor, nn
+from torch import Tensor
 
 from swin_mmdet.ops.box_assignment import AssignmentRule
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes, encode_boxes
@@ -142,13 +142,3 @@ def class_weight(assigned: Tensor, pos_weight: float) -> Tensor:
 def count_chosen(chosen: Tensor) -> Tensor:
     """How many of [B, N] bool are chosen, as mmdet counts them: none in an image is one. [] int64."""
     return chosen.sum(1).clamp(min=1).sum()
-
-
-def weighted_loss(loss: nn.Module, predicted: Tensor, target: Tensor, weight: Tensor, count: Tensor) -> Tensor:
-    """The sum of weight [n] times the loss of each of n samples, over `count` []: what mmdet's losses do.
-
-    They themselves would ask the GPU whether any weight is not zero.
-    """
-    found = loss(predicted, target, reduction_override='none')
-    found = found.reshape(len(weight), -1) * weight[:, None]
-    return found.sum() / (count + torch.finfo(torch.float32).eps)

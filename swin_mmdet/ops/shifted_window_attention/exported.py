@@ -30,7 +30,7 @@ def gathered_attention(
     batch, height, width, channels = qkv.shape
     heads, n = bias_table.shape[1], window_size**2
     y, x, exists = _places_in_windows(height, width, window_size, shift_size, qkv.device)
-    windows = len(y) // n
+    windows = _count(height, window_size) * _count(width, window_size) + 1
 
     padding = qkv.new_zeros(channels) if pad_value is None else pad_value.to(qkv.dtype)
     # the padding token stands behind those of all images
@@ -59,6 +59,10 @@ def gathered_attention(
     first = torch.arange(batch, device=qkv.device)[:, None] * (windows * n)
     out = out.transpose(1, 2).reshape(batch * windows * n, channels // 3)
     return out.index_select(0, (first + places).flatten()).unflatten(0, (batch, height, width))
+
+
+def _count(size: int, window_size: int) -> int:
+    return padded_size(size, window_size) // window_size
 
 
 def _places_in_windows(

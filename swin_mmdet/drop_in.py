@@ -1,5 +1,7 @@
 """Importing this makes parts in MMDetection's registries ours, so that an existing config runs on them unchanged.
 
+A `type` may be a name or, as in Python-style configs, the class.
+
 One line in a config, `custom_imports = dict(imports=['swin_mmdet.drop_in'])`, or `--drop-in` of our tools. The backbone
 alone is `swin_mmdet.drop_in_backbone`; any other part alone is named in a config, such as `swin_mmdet.RPNHead`.
 """
@@ -11,7 +13,7 @@ from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 
 # inherit mmdet's classes, which are thus registered before
-from swin_mmdet.datasets.transforms import LoadAnnotations, PackDetInputs, RandomFlip
+from swin_mmdet.datasets.transforms import Albu, LoadAnnotations, PackDetInputs, RandomFlip
 from swin_mmdet.detectors import (
     ATSSHead,
     BertModel,
@@ -26,6 +28,7 @@ from swin_mmdet.detectors import (
     SparseRoIHead,
     StandardRoIHead,
 )
+from swin_mmdet.registry import take_the_place
 
 MODELS = (
     ATSSHead,
@@ -41,9 +44,9 @@ MODELS = (
     SparseRoIHead,
     StandardRoIHead,
 )
-TRANSFORMS = (LoadAnnotations, PackDetInputs, RandomFlip)
+TRANSFORMS = (Albu, LoadAnnotations, PackDetInputs, RandomFlip)
 
 for part in MODELS:
-    MMDET_MODELS.register_module(module=part, force=True)
+    take_the_place(MMDET_MODELS, part)
 for part in TRANSFORMS:
-    MMDET_TRANSFORMS.register_module(module=part, force=True)
+    take_the_place(MMDET_TRANSFORMS, part)

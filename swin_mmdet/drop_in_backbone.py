@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 
 from swin_mmdet.models import SwinTransformer
 from swin_mmdet.models.swin_backbone import PATCH_SIZE
+from swin_mmdet.registry import take_the_place
 
 # what mmdet's class can vary and no Swin in use does: keyword -> the values that mean Swin as published
 FIXED = {
@@ -24,7 +25,6 @@ FIXED = {
 }
 
 
-@MMDET_MODELS.register_module(name='SwinTransformer', force=True)
 class DropInSwinTransformer(SwinTransformer):
     """`SwinTransformer` behind the constructor of mmdet's class.
 
@@ -98,6 +98,9 @@ class DropInSwinTransformer(SwinTransformer):
             in_channels=in_channels,
             init_cfg=init_cfg,
         )
+
+
+take_the_place(MMDET_MODELS, DropInSwinTransformer, 'SwinTransformer')
 
 
 def _one_side(size: int | Sequence[int]) -> int:

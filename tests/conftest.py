@@ -31,6 +31,12 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def lines_are_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of `log_once` reach `caplog`, also where a run in this process has left a log that would take them."""
+    monkeypatch.setattr('swin_mmdet.ops.log.ONE_PLACE.run_log', lambda: None)
+
+
 @pytest.fixture
 def user_error() -> type[Exception]:
     """What a tool raises for a mistake of its user."""

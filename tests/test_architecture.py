@@ -14,22 +14,27 @@ MMLAB = {'mmdet', 'mmengine', 'mmcv'}
 # room -> rooms and packages it may import besides itself and the standard library
 MAY_IMPORT = {
     '__init__': set(),
+    'errors': set(),
+    'command_line': {'config', 'mmengine'},
+    'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
-    'registry': {'compat', 'mmengine'},
-    'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'mmdet'},
-    'drop_in_backbone': {'compat', 'models', 'mmdet', 'mmengine'},
+    'registry': {'compat', 'run_log', 'mmengine'},
+    'run_log': {'ops', 'mmengine'},
+    'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'registry', 'mmdet'},
+    'drop_in_backbone': {'compat', 'models', 'registry', 'mmdet', 'mmengine'},
     'compat': {'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv'},
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
-    'models': {'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
-    'engine': {'registry', 'mmengine', 'torch'},
+    'models': {'config', 'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
+    'engine': {'errors', 'config', 'checkpoint', 'models', 'registry', 'run_log', 'mmengine', 'torch'},
     'analysis': {'compat', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
     'detectors': MMLAB
     | {'models', 'ops', 'registry', 'compat', 'datasets', 'numpy', 'scipy', 'torch', 'torchvision', 'pycocotools'},
     'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
     'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
-    'datasets': MMLAB | {'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
-    'evaluation': {'registry', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
+    'datasets': MMLAB
+    | {'errors', 'config', 'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
+    'evaluation': {'registry', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
 }
 FILES = sorted(path for path in PACKAGE.rglob('*.py') if '.mim' not in path.parts)
 LIBRARY_FILES = [path for path in FILES if path.name != '__init__.py']

@@ -5,6 +5,8 @@ import os
 from launch import UserError, nodes, say
 from mmengine.config import Config
 
+from swin_mmdet.config import type_name
+
 # counted in iterations where a scheduler is not `by_epoch`
 SCHEDULER_COUNTS = ('begin', 'end', 'milestones', 'step_size', 'T_max', 'periods', 'total_iters', 'total_steps')
 # and where a loop or a hook counts iterations
@@ -35,7 +37,7 @@ def accumulate(cfg: Config, wanted: str) -> None:
     for hook in nodes([cfg.get('default_hooks'), cfg.get('custom_hooks')]):
         if hook.get('by_epoch') is False:
             _stretch(hook, ('interval', 'save_begin'), count)
-        if hook.get('type') == 'EMAHook':
+        if type_name(hook) == 'EMAHook':
             # mmengine's would average after every iteration
             hook.type = 'swin_mmdet.EMAHook'
     say(f'--accumulate: {count} iterations make one step of the optimizer; counts of iterations (warm-up, schedules, '

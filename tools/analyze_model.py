@@ -7,15 +7,15 @@ import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict, astuple
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launch import UserError, nodes, read_config, run_cli, use_plain_bn
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
+from launch import UserError, existing_config, merge, nodes, read_config, run_cli, use_plain_bn
+from mmengine.config import Config
 
-from swin_mmdet.analysis import PartCost, measure_cost
+from swin_mmdet.command_line import ArgumentParser, Settings
 
-# isort: split
-from mmdet.registry import MODELS
+if TYPE_CHECKING:
+    from swin_mmdet.analysis import PartCost
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 MB = 2**20
@@ -35,14 +35,14 @@ weights ... saved    float32: parameters; gradients and AdamW's averages of thos
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument('config', nargs='*', help='config files; with --csv none for all of this project')
     parser.add_argument(
         '--shape', nargs=2, type=int, default=(800, 1280), metavar=('HEIGHT', 'WIDTH'), help='default: 800 1280'
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     parser.add_argument('--csv', metavar='FILE', help='write a line for each config, beside the published figures')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
     return parser.parse_args(argv)
 
 
@@ -50,6 +50,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     if min(args.shape) < 32:
         raise UserError(f'--shape {args.shape[0]} {args.shape[1]}: sides of at least 32 pixels')
+    for path in args.config:
+        existing_config(path)
     if args.csv:
         write_csv(Path(args.csv), [Path(path) for path in args.config] or all_configs(), args)
         return
@@ -66,12 +68,14 @@ def main(argv: list[str] | None = None) -> None:
     print(ABOUT)
 
 
-def analyze(path: str | Path, options: dict, shape: tuple[int, int]) -> list[PartCost]:
+def analyze(path: str | Path, options: dict, shape: tuple[int, int]) -> 'list[PartCost]':
     """The cost of each part of a config's detector."""
     cfg = read_config(str(path))
-    cfg.merge_from_dict(options)
+    merge(cfg, options)
     if 'model' not in cfg:
         raise UserError(f'config {path} has no `model`')
+    from swin_mmdet.analysis import measure_cost
+
     try:
         return measure_cost(build_without_weights(cfg), *shape)
     except Exception as error:  # of any model: the reason is all that is needed
@@ -80,7 +84,10 @@ def analyze(path: str | Path, options: dict, shape: tuple[int, int]) -> list[Par
 
 def build_without_weights(cfg: Config):
     """The detector on a CPU, nothing downloaded."""
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
+
+    init_default_scope(cfg.get('default_scope') or 'mmdet')
     for node in nodes(cfg.model):
         node.pop('init_cfg', None)
         node.pop('pretrained', None)
@@ -88,7 +95,7 @@ def build_without_weights(cfg: Config):
     return MODELS.build(cfg.model)
 
 
-def summary(path: str | Path, shape: tuple[int, int], parts: list[PartCost]) -> dict:
+def summary(path: str | Path, shape: tuple[int, int], parts: 'list[PartCost]') -> dict:
     """Totals and parts, in plain numbers."""
     names = ('parameters', 'trained', 'macs', 'paper_macs', 'saved_bytes')
     return {
@@ -99,7 +106,9 @@ def summary(path: str | Path, shape: tuple[int, int], parts: list[PartCost]) -> 
     }
 
 
-def table(parts: list[PartCost]) -> str:
+def table(parts: 'list[PartCost]') -> str:
+    from swin_mmdet.analysis import PartCost
+
     numbers = [astuple(part)[1:] for part in parts]
     total = PartCost('total', *(sum(column) for column in zip(*numbers)))
     rows = [HEADER, *(row(part) for part, own in zip([*parts, total], [*numbers, (1,)]) if any(own))]
@@ -110,7 +119,7 @@ def table(parts: list[PartCost]) -> str:
     )
 
 
-def row(part: PartCost) -> tuple[str, ...]:
+def row(part: 'PartCost') -> tuple[str, ...]:
     """The cells of a part, in the order of HEADER."""
     numbers = (
         part.parameters / 1e6, part.paper_macs / 1e9, part.macs / 1e9, 2 * part.macs / 1e9,

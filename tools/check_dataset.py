@@ -1,19 +1,19 @@
 """Describe COCO-format data and list what is wrong with it: of a config, of a folder, or of one annotation file."""
 
 import argparse
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
+from launch import existing, merge, read_config, run_cli
 
-import swin_mmdet.compat  # noqa: F401  mmengine and mmdet can be imported only after it
-from swin_mmdet.datasets import CocoFile, Problem, check_folder, describe, discover, find_problems, read_coco
-from swin_mmdet.datasets.file_problems import annotation_problems, file_problems
-from swin_mmdet.datasets.problems import ERROR, count, listing
+from swin_mmdet.command_line import ArgumentParser, Settings
+
+if TYPE_CHECKING:
+    from swin_mmdet.datasets import CocoFile, Problem
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description=__doc__,
         epilog='Exits with 1 if there are problems; warnings alone exit with 0.',
     )
@@ -23,13 +23,25 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='a config (.py): its data, classes, heads and evaluators are checked against each other; a folder in a '
         'common COCO layout; or an annotation file (.json)',
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config')
+    parser.add_argument(
+        '--images',
+        type=Path,
+        metavar='FOLDER',
+        help='where the images of an annotation file are (default: sought beside)',
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, metavar='KEY=VALUE', help='change the config')
     parser.add_argument('--max-classes', type=int, default=20, help='classes listed per file (default: %(default)s)')
     return parser.parse_args(argv)
 
 
-def examine(target: Path, cfg_options: dict | None) -> tuple[list[Problem], list[CocoFile]]:
+def examine(
+    target: Path, cfg_options: dict | None, images: Path | None = None
+) -> 'tuple[list[Problem], list[CocoFile]]':
     """Problems of the target and the annotation files it reads."""
+    from swin_mmdet.datasets import check_folder, discover, find_problems, read_coco
+    from swin_mmdet.datasets.check import check_file
+    from swin_mmdet.datasets.missing_data import check_folders
+
     if target.is_dir():
         found = discover(target)
         print(f'train: {found.train_ann}, images in {found.train_images}')
@@ -38,16 +50,23 @@ def examine(target: Path, cfg_options: dict | None) -> tuple[list[Problem], list
         return check_folder(found)
     if target.suffix == '.json':
         coco = read_coco(target)
-        return file_problems(coco, target.name) + annotation_problems(coco, target.name), [coco]
-    config = Config.fromfile(target)
-    config.merge_from_dict(cfg_options or {})
+        return check_file(coco, images), [coco]
+    config = read_config(str(target))
+    merge(config, cfg_options or {})
+    check_folders(config)
     return find_problems(config)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    existing(str(args.target), 'config, folder or annotation file')
+    if args.images:
+        existing(str(args.images), 'folder of images')
+    from swin_mmdet.datasets import describe
+    from swin_mmdet.datasets.problems import ERROR, count, listing
+
     try:
-        problems, files = examine(args.target, args.cfg_options)
+        problems, files = examine(args.target, args.cfg_options, args.images)
     except (FileNotFoundError, ValueError) as error:
         print(error)
         return 1
@@ -61,4 +80,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_cli(main)

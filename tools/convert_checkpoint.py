@@ -10,23 +10,27 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from launch import UserError, run_cli
 
-from swin_mmdet.checkpoint import CheckpointFile, read_checkpoint, to_canonical
-from swin_mmdet.checkpoint.architecture import describe_architecture
-from swin_mmdet.checkpoint.convert import TARGETS, Converted, convert, different_weights
-from swin_mmdet.checkpoint.translate import CanonicalWeights
+from swin_mmdet.command_line import ArgumentParser
 
+if TYPE_CHECKING:
+    from swin_mmdet.checkpoint import CheckpointFile
+    from swin_mmdet.checkpoint.convert import Converted
+    from swin_mmdet.checkpoint.translate import CanonicalWeights
+
+# the keys of swin_mmdet.checkpoint.convert.TARGETS, which takes seconds to import
+PROGRAMS = 'mmdet', 'official', 'swin_mmdet', 'timm', 'torchvision', 'transformers'
 SUFFIXES = ('.pth', '.pt', '.bin', '.safetensors')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', metavar='SRC', help='checkpoint: a file of any known format, or a URL')
     parser.add_argument('target', metavar='DST', nargs='?', help=f'file to write: {", ".join(SUFFIXES)}')
-    parser.add_argument('--to', choices=sorted(TARGETS), help='the program to write for')
+    parser.add_argument('--to', choices=PROGRAMS, help='the program to write for')
     parser.add_argument('--inspect', action='store_true', help='print what the file holds, write nothing')
     parser.add_argument(
         '--raw', action='store_true', help='where a file holds averaged (EMA) weights too, take the raw'
@@ -45,6 +49,11 @@ def main(argv: list[str] | None = None) -> None:
             raise UserError('--inspect writes nothing: leave DST and --to out')
     else:
         check_target(args)
+    if '://' not in args.source and not Path(args.source).exists():
+        raise UserError(f'checkpoint {args.source} does not exist (looked from {Path.cwd()}); check the path')
+    from swin_mmdet.checkpoint import read_checkpoint, to_canonical
+    from swin_mmdet.checkpoint.convert import convert
+
     try:
         file = read_checkpoint(args.source, averaged=not args.raw)
         found = to_canonical(file.state_dict, args.prefix)
@@ -70,8 +79,10 @@ def check_target(args: argparse.Namespace) -> None:
         raise UserError(f'no folder {Path(args.target).parent} to write into')
 
 
-def describe(file: CheckpointFile, found: CanonicalWeights) -> Iterator[str]:
+def describe(file: 'CheckpointFile', found: 'CanonicalWeights') -> Iterator[str]:
     """What a user wants to know before using a file, a line each."""
+    from swin_mmdet.checkpoint.architecture import describe_architecture
+
     detection, backbone = found.detection, found.backbone
     types = Counter(str(value.dtype).removeprefix('torch.') for value in file.state_dict.values())
     values = sum(value.numel() for value in file.state_dict.values())
@@ -94,8 +105,10 @@ def describe(file: CheckpointFile, found: CanonicalWeights) -> Iterator[str]:
         yield f'{key:<13} {value}'
 
 
-def write(target: str, file: CheckpointFile, converted: Converted) -> None:
+def write(target: str, file: 'CheckpointFile', converted: 'Converted') -> None:
     """Write the file as a whole or not at all."""
+    import torch
+
     # contiguous and apart: safetensors refuses views of one storage, and a view would save all of it
     state_dict = {
         key: value.clone(memory_format=torch.contiguous_format) for key, value in converted.state_dict.items()
@@ -115,14 +128,19 @@ def write(target: str, file: CheckpointFile, converted: Converted) -> None:
         partial.unlink(missing_ok=True)
 
 
-def check_written(target: str, found: CanonicalWeights) -> None:
+def check_written(target: str, found: 'CanonicalWeights') -> None:
     """Read the file again and compare every weight of the backbone, so that a fault here is never found in training."""
+    from swin_mmdet.checkpoint import read_checkpoint, to_canonical
+    from swin_mmdet.checkpoint.convert import different_weights
+
     different = different_weights(found, to_canonical(read_checkpoint(target).state_dict))
     if different:
         raise RuntimeError(f'{target} reads back with other weights: {different[:5]}')
 
 
-def report(args: argparse.Namespace, found: CanonicalWeights, converted: Converted) -> None:
+def report(args: argparse.Namespace, found: 'CanonicalWeights', converted: 'Converted') -> None:
+    from swin_mmdet.checkpoint.architecture import describe_architecture
+
     detection = found.detection
     print(f'{args.source}: {detection.format.name}, SwinV{detection.version}: {describe_architecture(found.backbone)}')
     reasons = Counter(converted.left_out.values())

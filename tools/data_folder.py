@@ -5,6 +5,7 @@ from pathlib import Path
 from launch import UserError, nodes
 from mmengine.config import Config
 
+from swin_mmdet.config import type_name
 from swin_mmdet.datasets.discover import discover
 from swin_mmdet.datasets.heads import class_weights, head_classes
 
@@ -50,10 +51,10 @@ def check_instances(cfg: Config, folder: str) -> None:
         UserError: it trains on something else than the instances that such a folder has.
     """
     for node in nodes(cfg.get('train_dataloader')):
-        if str(node.get('type')).endswith('CocoPanopticDataset'):
+        if type_name(node).endswith('CocoPanopticDataset'):
             raise UserError(
                 f'--data {folder}: it has instances, and this config trains on panoptic annotations '
-                f'({node["type"]}); take the config of the same detector for instances'
+                f'({type_name(node)}); take the config of the same detector for instances'
             )
 
 

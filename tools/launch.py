@@ -1,43 +1,42 @@
-"""What train.py, test.py and predict.py share: reading a config, fitting it to the machine, messages for users."""
+"""What train.py, test.py and predict.py share: reading a config, fitting it to the machine, messages for users.
+
+PyTorch and MMDetection take seconds to import: functions of the tools that need them import them, so that `--help` and
+wrong arguments are answered at once.
+"""
 
 import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 from urllib.error import URLError
 
-import swin_mmdet.compat  # noqa: F401  before mmdet, which cannot be imported on mmcv-lite without it
+from mmengine.config import Config
 
-# isort: split
-import torch
-import torch.distributed as dist
-from mmengine.config import Config, DictAction
-from mmengine.device import get_device
+from swin_mmdet.command_line import Settings
+from swin_mmdet.config import nodes, type_name
+from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config
+from swin_mmdet.errors import UserError
 
-from swin_mmdet.checkpoint import detect_format, read_checkpoint
-from swin_mmdet.datasets.check import DatasetCheckError, check_config
-
+# names of the layer, and that of its class
+SYNC_BN = ('SyncBN', 'MMSyncBN', 'SyncBatchNorm')
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 USER_ERROR, INTERRUPTED = 2, 130
-
-
-class UserError(Exception):
-    """A mistake of the caller; the message names the thing and the remedy."""
 
 
 def run_cli(main: Callable[[], int | None]) -> None:
     """Run a tool and exit: code 2 and one message for a user's mistake, a traceback for anything else."""
     try:
         code = main()
-        if dist.is_available() and dist.is_initialized():
+        dist = sys.modules.get('torch.distributed')
+        if dist and dist.is_available() and dist.is_initialized():
             # the first process to leave would cut off the others in their last messages
             dist.barrier()
             dist.destroy_process_group()
             leave_at_once(code or 0)
-    except (UserError, DatasetCheckError) as error:
+    except UserError as error:
         print(f'error: {error}', file=sys.stderr)
         code = USER_ERROR
     except URLError as error:
@@ -64,7 +63,7 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Settings,
         default={},
         metavar='KEY=VALUE',
         help='change settings of the config, such as optim_wrapper.optimizer.lr=0.0002; '
@@ -83,10 +82,24 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+def check_paths(args: argparse.Namespace) -> None:
+    """The files that `add_shared_arguments` and a `checkpoint` name are there."""
+    existing_config(args.config)
+    if 'checkpoint' in args:
+        existing_weights(args.checkpoint, 'checkpoint')
+    if args.data:
+        existing(args.data, 'data folder')
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """The config of `add_shared_arguments` with every option merged, its work_dir and launcher set."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
+    from mmengine.logging import MMLogger
+
+    from swin_mmdet.run_log import EARLY_LINES
+
+    MMLogger.get_current_instance().addHandler(EARLY_LINES)
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401
     apply_options(cfg, args.data, args.cfg_options)
@@ -105,34 +118,29 @@ def apply_options(cfg: Config, data: str | None, options: dict) -> None:
     if 'data_root' in options:
         # by itself the variable would change nothing: the paths were made from it when the file was read
         move_data(cfg, options['data_root'])
-    cfg.merge_from_dict(options)
+    merge(cfg, options)
 
 
-def read_config(path: str) -> Config:
-    """A config file, or a UserError that says what is wrong with the path or the file."""
-    existing(path, 'config', 'the configs of this project are in configs/*/')
-    try:
-        return Config.fromfile(path)
-    except (SyntaxError, FileNotFoundError) as error:
-        raise UserError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
+def merge(cfg: Config, options: dict) -> None:
+    """Put `--cfg-options` into a config and look its names up; what changes nothing is said."""
+    from swin_mmdet.config.check import check_names
+    from swin_mmdet.config.options import merge_options
+
+    for warning in merge_options(cfg, options):
+        say(f'warning: {warning}')
+    if is_main_process():
+        check_names(cfg)
 
 
-def existing(path: str, what: str, remedy: str = 'check the path') -> str:
-    """The path if something is there."""
-    if not Path(path).exists():
-        raise UserError(f'no {what} at {path} (looked from {Path.cwd()}); {remedy}')
-    return path
-
-
-def check_weights(path: str, what: str, swin: bool = False) -> str:
-    """A checkpoint's path or URL, if the path has a file that holds weights, and if `swin` those of a Swin backbone."""
-    if '://' in path:
+def check_weights(path: str, what: str) -> str:
+    """A checkpoint's path or URL, if it can be read or fetched and holds weights."""
+    existing_weights(path, what)
+    if not is_main_process():
         return path
-    existing(path, what, 'train first, or give the path or URL of a .pth file')
+    from swin_mmdet.checkpoint import read_checkpoint
+
     try:
-        weights = read_checkpoint(path).state_dict
-        if swin:
-            detect_format(weights)
+        read_checkpoint(path)
     except ValueError as error:
         raise UserError(str(error) if path in str(error) else f'{what} {path}: {error}') from error
     return path
@@ -142,11 +150,14 @@ def check_run(cfg: Config) -> None:
     """Find mistakes before the long work starts: missing weights and everything wrong with the annotation files."""
     if not is_main_process():
         return
-    for node in nodes(cfg.model):
-        init_cfg = node.get('init_cfg')
-        if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
-            is_swin = str(node.get('type')).endswith('SwinTransformer') and 'prefix' not in init_cfg
-            check_weights(init_cfg['checkpoint'], 'pretrained weights', is_swin)
+    from swin_mmdet.datasets.check import check_config
+    from swin_mmdet.datasets.missing_data import check_folders
+    from swin_mmdet.engine.pretrained import check_pretrained
+
+    check_folders(cfg)
+    if cfg.get('train_dataloader'):
+        # testing needs no other weights than the checkpoint's
+        check_pretrained(cfg)
     check_config(cfg)
 
 
@@ -158,12 +169,15 @@ def is_main_process() -> bool:
 
 def fit_to_device(cfg: Config) -> None:
     """Take out of the config what the machine at hand cannot do, and say so; images for a GPU are in pinned memory."""
+    import torch
+    from mmengine.device import get_device
+
     if cfg.launcher != 'none' and torch.cuda.is_available():
         local_rank, count = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
         if cfg.launcher == 'pytorch' and local_rank >= count:
             raise UserError(f'process {local_rank} has no GPU, this machine has {count}; start {count} processes')
     device = get_device()
-    if device in ('cpu', 'mps') and cfg.optim_wrapper.type == 'AmpOptimWrapper':
+    if device in ('cpu', 'mps') and type_name(cfg.optim_wrapper) == 'AmpOptimWrapper':
         use_full_precision(cfg)
         say(f'mixed precision needs a GPU: running in float32 on {device}')
     if device == 'cuda':
@@ -178,7 +192,7 @@ def fit_to_device(cfg: Config) -> None:
 
 def use_plain_bn(cfg: Config) -> bool:
     """Replace SyncBN by BN, which is the same on one process; whether there was any."""
-    norms = [node for node in nodes(cfg.model) if node.get('type') == 'SyncBN']
+    norms = [node for node in nodes(cfg.model) if type_name(node) in SYNC_BN]
     for node in norms:
         node.type = 'BN'
     return bool(norms)
@@ -195,6 +209,8 @@ def use_gloo(cfg: Config) -> None:
     """Several processes on CPUs; mmengine itself would ask for GPUs at both of these places."""
     if cfg.launcher != 'pytorch':
         raise UserError(f'--launcher {cfg.launcher} needs GPUs; on CPUs use torchrun with --launcher pytorch')
+    import torch.distributed as dist
+
     say('no GPU: the processes talk through gloo')
     dist.init_process_group('gloo')
     cfg.model_wrapper_cfg = dict(
@@ -205,18 +221,10 @@ def use_gloo(cfg: Config) -> None:
     )
 
 
-def nodes(cfg: object) -> Iterator[dict]:
-    """Every dict in a config, the outer ones first."""
-    if isinstance(cfg, dict):
-        yield cfg
-        children = list(cfg.values())
-    else:
-        children = cfg if isinstance(cfg, list | tuple) else ()
-    for child in children:
-        yield from nodes(child)
-
-
 def say(text: str) -> None:
-    """A line for the user, once for all processes."""
+    """A line for the user, once for all processes; the log of the run will have it too."""
     if is_main_process():
+        from swin_mmdet.run_log import EARLY_LINES
+
         print(text, flush=True)
+        EARLY_LINES.keep(text)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as mask_utils
 
-import swin_mmdet.compat  # noqa: F401
+from swin_mmdet.command_line import ArgumentParser
 
 # class -> its typical hue in degrees: as with real objects, the look helps where half of the outline is hidden
 HUES = {'circle': 0, 'square': 120, 'triangle': 240}
@@ -26,7 +26,7 @@ JPEG_QUALITY = 92
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('out', type=Path, help='folder to write: annotations/, train2017/, val2017/')
     parser.add_argument('--train', type=positive, default=160, help='number of training images')
     parser.add_argument('--val', type=positive, default=40, help='number of validation images')

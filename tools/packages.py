@@ -5,6 +5,8 @@ from importlib.util import find_spec
 from launch import UserError, nodes
 from mmengine.config import Config
 
+from swin_mmdet.config import type_name
+
 PANOPTIC = 'panopticapi', 'git+https://github.com/cocodataset/panopticapi.git'
 # type -> the package, and what pip installs it from
 NEEDED = {
@@ -20,8 +22,8 @@ def check_packages(cfg: Config) -> None:
     Raises:
         UserError: a transform, metric or encoder of the config needs a package that is not installed.
     """
-    for node in nodes(cfg.to_dict()):
-        name = str(node.get('type')).split('.')[-1]
+    for node in nodes(cfg):
+        name = type_name(node)
         if name in NEEDED:
             _check(name, *NEEDED[name], 'use a config without it')
         if node.get('num_cp', -1) > 0:

@@ -2,36 +2,29 @@
 
 import argparse
 import json
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launch import UserError, check_weights, existing, read_config, run_cli
-
-# isort: split
-import cv2
-import mmcv
-import numpy as np
-from mmcv.transforms import Compose
-from mmdet.apis import inference_detector, init_detector
-from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
-from mmdet.structures.mask import encode_mask_results
-from mmdet.visualization import DetLocalVisualizer
-from mmengine.config import DictAction
-from mmengine.device import get_device
-from torch import nn
+from launch import UserError, check_weights, existing, existing_config, existing_weights, merge, read_config, run_cli
 from tta import tta_model, views_of
-from weights import load_weights
 
-from swin_mmdet.checkpoint import read_checkpoint
+from swin_mmdet.command_line import ArgumentParser, Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mmdet.structures import DetDataSample
+    from torch import nn
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.wmv', '.mpg', '.mpeg')
 SOME_FAILED = 1
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
     parser.add_argument('images', nargs='+', help='image files, or folders of them')
@@ -40,7 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--device', default=None, help='such as cpu or cuda:0 (default: a GPU if there is one)')
     parser.add_argument('--ann-file', help='COCO annotations: take image and category ids from there by name')
     parser.add_argument('--limit', type=int, default=None, help='at most this many images')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
     parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's parts in mmdet's configs")
     parser.add_argument('--tta', action='store_true', help='test-time augmentation: scales and flips, seen as one')
     return parser.parse_args(argv)
@@ -48,9 +41,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    existing_config(args.config)
+    existing_weights(args.checkpoint, 'checkpoint')
     paths = image_paths(args.images)[: args.limit]
+    if args.ann_file:
+        existing(args.ann_file, 'annotation file')
     model = load_model(args)
-    detect = detect_in_views(model) if args.tta else partial(inference_detector, model)
+    import mmcv
+    from mmdet.apis import inference_detector
+    from mmdet.utils import get_test_pipeline_cfg
+    from mmdet.visualization import DetLocalVisualizer
+
+    from swin_mmdet.datasets.read_image import ImageReader, UnreadableImageError, as_picture
+
+    reader = ImageReader(get_test_pipeline_cfg(model.cfg))
+    detect = detect_in_views(model) if args.tta else partial(inference_detector, model, test_pipeline=in_memory(model))
     ids = Ids(model.dataset_meta['classes'], args.ann_file)
     out_dir = Path(args.out_dir)
     # a folder of its own, so that no drawing can replace the image it was made from
@@ -61,17 +66,18 @@ def main(argv: list[str] | None = None) -> int:
 
     rows, broken, taken = [], [], set()
     for index, path in enumerate(paths, start=1):
-        image = read_image(path)
-        if image is None:
+        try:
+            image = reader.read(path)
+        except UnreadableImageError as error:
             broken.append(path)
-            print(f'[{index}/{len(paths)}] {path}: SKIPPED, not a readable image', flush=True)
+            print(f'[{index}/{len(paths)}] {path}: SKIPPED, not a readable image ({error})', flush=True)
             continue
         sample = detect(image)
         found = coco_rows(sample, path, ids.image(path, index), ids, args.score_thr)
         rows += found
         visualizer.add_datasample(
             path.name,
-            mmcv.bgr2rgb(image),
+            mmcv.bgr2rgb(as_picture(image)),
             sample,
             draw_gt=False,
             pred_score_thr=args.score_thr,
@@ -86,15 +92,24 @@ def main(argv: list[str] | None = None) -> int:
     return SOME_FAILED if broken else 0
 
 
-def load_model(args: argparse.Namespace) -> nn.Module:
+def load_model(args: argparse.Namespace) -> 'nn.Module':
     """The detector in evaluation mode, with exactly the weights of the checkpoint."""
     cfg = read_config(args.config)
-    cfg.merge_from_dict(args.cfg_options)
-    check_weights(args.checkpoint, 'checkpoint')
+    from mmdet.apis import init_detector
+    from mmengine.device import get_device
+    from weights import load_weights
+
+    from swin_mmdet.checkpoint import read_checkpoint
+
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401
+    merge(cfg, args.cfg_options)
+    check_weights(args.checkpoint, 'checkpoint')
     cfg.model.backbone.init_cfg = None
-    model = init_detector(cfg, None, palette='random', device=args.device or get_device())
+    with warnings.catch_warnings():
+        # the classes come with the weights, below
+        warnings.filterwarnings('ignore', message='checkpoint is None')
+        model = init_detector(cfg, None, palette='random', device=args.device or get_device())
     load_weights(model, args.checkpoint, strict=True)
     classes = read_checkpoint(args.checkpoint).meta.get('classes')
     meta = {'classes': classes} if classes else cfg.test_dataloader.dataset.get('metainfo')
@@ -103,13 +118,24 @@ def load_model(args: argparse.Namespace) -> nn.Module:
     return model
 
 
-def detect_in_views(model: nn.Module) -> Callable[[np.ndarray], DetDataSample]:
+def in_memory(model: 'nn.Module') -> Callable[[dict], dict]:
+    """The test pipeline of a detector for an image that has been read."""
+    from mmcv.transforms import Compose
+    from mmdet.utils import get_test_pipeline_cfg
+
+    return Compose([dict(type='mmdet.LoadImageFromNDArray'), *get_test_pipeline_cfg(model.cfg)[1:]])
+
+
+def detect_in_views(model: 'nn.Module') -> Callable[['np.ndarray'], 'DetDataSample']:
     """A function from an image to what a detector, with its `cfg`, finds under test-time augmentation."""
+    from mmcv.transforms import Compose
+    from mmdet.registry import MODELS
+
     steps = model.cfg.get('tta_pipeline') or views_of(model.cfg.test_dataloader.dataset.pipeline)
     steps = Compose([dict(type='mmdet.LoadImageFromNDArray'), *steps[1:]])
     model = MODELS.build(dict(tta_model(model.cfg), module=model))
 
-    def detect(image: np.ndarray) -> DetDataSample:
+    def detect(image: 'np.ndarray') -> 'DetDataSample':
         views = steps(dict(img=image, img_id=0))
         return model.test_step({key: [[view] for view in every] for key, every in views.items()})[0]
 
@@ -122,21 +148,30 @@ def image_paths(names: list[str]) -> list[Path]:
     for name in names:
         path = Path(existing(name, 'image or folder'))
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+            inside = with_suffix(path, IMAGE_SUFFIXES)
             if not inside:
-                raise UserError(f'folder {path} has no images ({", ".join(IMAGE_SUFFIXES)})')
+                raise UserError(f'folder {path} has no images ({", ".join(IMAGE_SUFFIXES)}){what_is_in(path)}')
             paths += inside
+        elif path.suffix.lower() in VIDEO_SUFFIXES:
+            raise UserError(
+                f'{path} is a video, and images are wanted: write its frames into a folder '
+                f'(`ffmpeg -i {path} frames/%06d.jpg`) and give that'
+            )
         else:
             paths.append(path)
     return paths
 
 
-def read_image(path: Path) -> np.ndarray | None:
-    """A BGR image, or None where the file is none."""
-    try:
-        return mmcv.imread(path)
-    except (OSError, cv2.error):
-        return None
+def with_suffix(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in suffixes)
+
+
+def what_is_in(folder: Path) -> str:
+    """Of a folder without images: its folders that have some, or its videos."""
+    if with_suffix(folder, VIDEO_SUFFIXES):
+        return ', but videos: write their frames into a folder and give that'
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and with_suffix(path, IMAGE_SUFFIXES)]
+    return f'; there are some in {", ".join(map(str, below[:5]))}' if below else ''
 
 
 def free_name(taken: set[str], path: Path) -> str:
@@ -175,8 +210,10 @@ class Ids:
         return self.categories[self.classes[label]]
 
 
-def coco_rows(sample: DetDataSample, path: Path, image_id: int, ids: Ids, score_thr: float) -> list[dict]:
+def coco_rows(sample: 'DetDataSample', path: Path, image_id: int, ids: Ids, score_thr: float) -> list[dict]:
     """Detections of one image in the COCO result format, masks as compressed RLE."""
+    from mmdet.structures.mask import encode_mask_results
+
     found = sample.pred_instances
     found = found[found.scores >= score_thr].cpu().numpy()
     masks = encode_mask_results(found.masks) if 'masks' in found else [None] * len(found.scores)

@@ -19,6 +19,8 @@ import yaml
 from launch import UserError, nodes, run_cli
 from mmengine.config import Config
 
+from swin_mmdet.command_line import ArgumentParser
+
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = {
     'params_m': 'parameters, M',
@@ -234,7 +236,7 @@ def render(configs: Path, read: Callable[[Path], Config] = Config.fromfile) -> d
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--check', action='store_true', help='change nothing, fail when a file is not up to date')
     args = parser.parse_args(argv)
     texts = render(ROOT / 'configs')

@@ -5,13 +5,15 @@ import json
 import sys
 from pathlib import Path
 
+from swin_mmdet.command_line import ArgumentParser
+
 ROWS = (('box', 'bbox'), ('mask', 'segm'))
 COLUMNS = (('AP', 'mAP'), ('AP50', 'mAP_50'), ('AP75', 'mAP_75'))
 USER_ERROR, MISSED = 2, 1
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument('work_dir', help='the work-dir of test.py')
     parser.add_argument('--goal', metavar='METRIC=VALUE', help='such as segm_mAP_50=0.6; exit code 1 below it')
     return parser.parse_args(argv)

@@ -3,16 +3,25 @@
 import argparse
 from pathlib import Path
 
-from launch import UserError, add_shared_arguments, check_run, check_weights, fit_to_device, load_config, run_cli
-from mmdet.evaluation import DumpDetResults
+from launch import (
+    UserError,
+    add_shared_arguments,
+    check_paths,
+    check_run,
+    check_weights,
+    fit_to_device,
+    load_config,
+    run_cli,
+)
 from mmengine.config import Config
 from packages import check_packages
 from tta import use_tta
-from weights import StrictRunner
+
+from swin_mmdet.command_line import ArgumentParser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     add_shared_arguments(parser)
     parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
     parser.add_argument('--out', metavar='RESULTS.pkl', help='write the predictions, for offline evaluation')
@@ -25,6 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f'--out {args.out}: the name must end in .pkl or .pickle')
+    check_paths(args)
     cfg = load_config(args)
     cfg.load_from = check_weights(args.checkpoint, 'checkpoint')
     cfg.resume = False
@@ -36,8 +46,12 @@ def main(argv: list[str] | None = None) -> None:
     fit_to_device(cfg)
     if args.tta:
         use_tta(cfg)
+    from weights import StrictRunner
+
     runner = StrictRunner.from_cfg(cfg)
     if args.out:
+        from mmdet.evaluation import DumpDetResults
+
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
     runner.test()
 

@@ -7,8 +7,10 @@ from last_checkpoint import keep_two, last_checkpoint
 from launch import (
     UserError,
     add_shared_arguments,
+    check_paths,
     check_run,
     check_weights,
+    existing_weights,
     fit_to_device,
     load_config,
     run_cli,
@@ -16,15 +18,17 @@ from launch import (
     use_full_precision,
 )
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
 from packages import check_packages
-from training_runner import SCALES, TrainingRunner
 
+from swin_mmdet.command_line import ArgumentParser
+from swin_mmdet.config import type_name
+
+SCALING_RULES = 'linear', 'sqrt'
 DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16'}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     add_shared_arguments(parser)
     parser.add_argument(
         '--amp',
@@ -38,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--auto-scale-lr',
         nargs='?',
         const='linear',
-        choices=tuple(SCALES),
+        choices=SCALING_RULES,
         help="scale the learning rate from the recipe's batch size to yours, accumulated images counted",
     )
     parser.add_argument(
@@ -73,6 +77,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_paths(args)
+    if args.resume not in (None, 'auto'):
+        existing_weights(args.resume, 'checkpoint to resume from')
     cfg = load_config(args)
     if args.amp:
         use_amp(cfg, args.amp)
@@ -92,6 +99,9 @@ def main(argv: list[str] | None = None) -> None:
     check_packages(cfg)
     check_run(cfg)
     fit_to_device(cfg)
+    from mmengine.registry import RUNNERS
+    from training_runner import TrainingRunner
+
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else TrainingRunner.from_cfg(cfg)
     runner.train()
 
@@ -99,8 +109,8 @@ def main(argv: list[str] | None = None) -> None:
 def use_amp(cfg: Config, dtype: str) -> None:
     """Mixed precision: 'auto', 'bf16', 'fp16' or 'off'."""
     wrapper = cfg.optim_wrapper
-    if wrapper.type not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise UserError(f'--amp works with OptimWrapper, the config has {wrapper.type}')
+    if type_name(wrapper) not in ('', 'OptimWrapper', 'AmpOptimWrapper'):
+        raise UserError(f'--amp works with OptimWrapper, the config has {type_name(wrapper)}')
     if dtype == 'off':
         use_full_precision(cfg)
         return
@@ -119,11 +129,12 @@ def scale_learning_rate(cfg: Config, rule: str) -> None:
 def average_weights(cfg: Config, momentum: float) -> None:
     if not 0 < momentum < 1:
         raise UserError(f'--ema {momentum}: the share of the new weights lies between 0 and 1')
-    if any(hook.get('type', '').endswith('EMAHook') for hook in cfg.get('custom_hooks', [])):
+    hooks = cfg.get('custom_hooks') or []
+    if any(type_name(hook).endswith('EMAHook') for hook in hooks):
         raise UserError('--ema: the config has an EMAHook already')
     # follows the weights closely at first: an average of few steps would still be the initial weights
     hook = dict(type='swin_mmdet.EMAHook', ema_type='ExpMomentumEMA', momentum=momentum, update_buffers=True)
-    cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
+    cfg.custom_hooks = [*hooks, hook]
 
 
 def freeze(cfg: Config, parts: list[str]) -> None:

@@ -8,6 +8,7 @@ from torch import nn
 from weights import LoadingRunner
 
 from swin_mmdet.engine import FreezeHook, freeze
+from swin_mmdet.engine.console import describe_groups
 
 SCALES = {'linear': lambda ratio: ratio, 'sqrt': lambda ratio: ratio**0.5}
 
@@ -29,6 +30,13 @@ class TrainingRunner(LoadingRunner):
         if self._frozen:
             self.register_hook(FreezeHook(self._frozen))
         return super().train()
+
+    def build_optim_wrapper(self, optim_wrapper: dict | OptimWrapper) -> OptimWrapper | OptimWrapperDict:
+        """Sums up the parameter groups, of which mmengine logs every parameter."""
+        built = super().build_optim_wrapper(optim_wrapper)
+        for one in built.values() if isinstance(built, OptimWrapperDict) else [built]:
+            self.logger.info(describe_groups(one.optimizer))
+        return built
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
         """Scales learning rates by the images of an optimizer step, accumulated ones too; logs the batch."""

@@ -3,6 +3,8 @@
 from launch import UserError, nodes
 from mmengine.config import Config, ConfigDict
 
+from swin_mmdet.config import type_name
+
 SCALES = (0.75, 1.0, 1.25)
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
 
@@ -26,7 +28,7 @@ def views_of(pipeline: list[ConfigDict]) -> list[ConfigDict]:
     Raises:
         UserError: there is no `Resize`.
     """
-    kinds = [step.type.split('.')[-1] for step in pipeline]
+    kinds = [type_name(step) for step in pipeline]
     if 'Resize' not in kinds:
         raise UserError(f'--tta needs a Resize in the test pipeline, or a tta_pipeline in the config, got {kinds}')
     place = kinds.index('Resize')

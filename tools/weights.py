@@ -3,11 +3,15 @@
 from typing import Any
 
 from launch import UserError
+from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner, load_state_dict
 from torch import nn
+from torch.utils.data import DataLoader
 
 from swin_mmdet.checkpoint import has_swin_backbone, load_detector_weights, read_checkpoint
+from swin_mmdet.engine.console import open_log, prints_in_file
 
 
 def load_weights(model: nn.Module, source: str, strict: bool) -> None:
@@ -22,9 +26,23 @@ def load_weights(model: nn.Module, source: str, strict: bool) -> None:
 
 
 class LoadingRunner(Runner):
-    """A runner that takes `load_from` through `load_weights`; resuming stays mmengine's."""
+    """A runner that takes `load_from` through `load_weights` (resuming stays mmengine's), with a console for people."""
 
     strict = False
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        open_log(logger, self.seed, self.world_size)
+        return logger
+
+    @staticmethod
+    def build_dataloader(*args: Any, **kwargs: Any) -> DataLoader:
+        with prints_in_file(MMLogger.get_current_instance()):
+            return Runner.build_dataloader(*args, **kwargs)
+
+    def build_evaluator(self, evaluator: Any) -> Evaluator:
+        with prints_in_file(self.logger):
+            return super().build_evaluator(evaluator)
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:
         if self._resume:

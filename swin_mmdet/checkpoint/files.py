@@ -30,6 +30,7 @@ from swin_mmdet.checkpoint.restricted_pickle import STAND_INS, RestrictedUnpickl
 LEGACY_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, 'little')  # how files of torch < 1.6 begin, as a pickled number
 DAMAGED = 'it is truncated or damaged'
 AGAIN = 'Download or copy it again'
+WEB = ('http://', 'https://')
 CONNECTION_ERRORS = (URLError, ConnectionError, TimeoutError, PermissionError)
 
 # mmengine's schemes for models that it knows by name
@@ -125,14 +126,8 @@ def _explain(error: Exception) -> str:
 
 def _read_url(url: str) -> Content:
     """Fetch what mmengine would. It shall not load it: for http, or where PyTorch refuses, it lifts the protection."""
-    scheme, _, name = url.partition('://')
-    if scheme in MODEL_ZOOS:
-        urls = MODEL_ZOOS[scheme]()
-        name = get_deprecated_model_names().get(name, name)
-        if name not in urls:
-            raise Unreadable(f'mmengine knows no model {name!r} under {scheme}://. Give the URL of a file')
-        url = urls[name]
-    if not url.startswith(('http://', 'https://')):
+    url = resolve_url(url)
+    if not url.startswith(WEB):
         with ExitStack() as stack:
             try:
                 path = stack.enter_context(get_local_path(url))
@@ -140,25 +135,54 @@ def _read_url(url: str) -> Content:
                 reason = f'{type(error).__name__}: {error}'
                 raise Unreadable(f'mmengine cannot fetch it ({reason}). Give a path or an https URL') from error
             return _read_local(str(path))
-    path = _download(url)
+    path = download(url, local_copy(url))
     try:
         return _read_local(str(path))
     except Exception as error:
         raise Unreadable(f'{_explain(error)}. It was kept as {path}, delete that before') from error
 
 
-def _download(url: str) -> Path:
-    """The local copy of a file, in `torch.hub`'s folder, fetched unless it is there; in all processes at once."""
+def resolve_url(url: str) -> str:
+    """The address of a model that mmengine knows by name (`torchvision://resnet50`); any other URL as it is.
+
+    Raises:
+        ValueError: mmengine knows no such name.
+    """
+    scheme, _, name = url.partition('://')
+    if scheme not in MODEL_ZOOS:
+        return url
+    urls = MODEL_ZOOS[scheme]()
+    name = get_deprecated_model_names().get(name, name)
+    if name not in urls:
+        raise Unreadable(f'mmengine knows no model {name!r} under {scheme}://. Give the URL of a file')
+    return urls[name]
+
+
+def local_copy(url: str) -> Path:
+    """Where a file of the web is kept, in `torch.hub`'s folder."""
     *folders, name = urlsplit(url).path.strip('/').split('/')
     if not re.search(r'\d', name):
         # `model.safetensors` and its like say nothing of their model, and another of the same name may lie there
         name = '--'.join([*folders, name])
-    path = Path(torch.hub.get_dir(), 'checkpoints', name)
+    return Path(torch.hub.get_dir(), 'checkpoints', name)
+
+
+def download(url: str, path: Path) -> Path:
+    """The file of a web address at this path, fetched unless it is there; in all processes at once.
+
+    Raises:
+        ValueError: it cannot be fetched; says where to put it by hand.
+    """
 
     def fetch() -> None:
-        if not path.exists():
+        if path.exists():
+            return
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), progress=sys.stderr.isatty())
+        except CONNECTION_ERRORS as error:
+            reason = f'{type(error).__name__}: {error}. Check the URL and the connection'
+            raise Unreadable(f'{reason}, or fetch it in another way and save it as {path}') from error
 
     try:
         if get_rank() == 0:

@@ -8,12 +8,13 @@ from mmengine.logging import print_log
 
 from swin_mmdet.datasets.class_problems import agreement_problems, class_problems, head_problems, intended_classes
 from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
-from swin_mmdet.datasets.discover import CocoFolder
+from swin_mmdet.datasets.discover import CocoFolder, images_beside
 from swin_mmdet.datasets.evaluator_problems import evaluator_problems, evaluators, writes_only
 from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, mask_problems
 from swin_mmdet.datasets.heads import roi_head_has
 from swin_mmdet.datasets.image_problems import image_problems
 from swin_mmdet.datasets.problems import ERROR, DatasetCheckError, Problem, listing
+from swin_mmdet.datasets.read_image import ImageReader
 from swin_mmdet.datasets.semantic_problems import semantic_problems
 from swin_mmdet.datasets.sources import CocoSource, coco_sources
 
@@ -46,21 +47,19 @@ def find_problems(cfg) -> tuple[list[Problem], list[CocoFile]]:
     problems: list[Problem] = []
     files: dict[Path, CocoFile] = {}
     classes: dict[str, tuple[str, ...]] = {}
-    images: dict[tuple[Path, Path], list[Problem]] = {}
+    images: dict[tuple, list[Problem]] = {}
     model = cfg.get('model') or {}
     for source in coco_sources(cfg):
         try:
             coco = read_coco(source.ann_file)
         except CocoFileError as error:
-            problems.append(Problem(source.key, str(error), 'set ann_file (joined to data_root) to a COCO JSON file'))
+            remedy = 'set ann_file (joined to data_root) to a COCO JSON file, or take another folder: --data FOLDER'
+            problems.append(Problem(source.key, str(error), remedy))
             continue
         files[coco.path] = coco
         problems += _source_problems(cfg, source, coco)
         if source.image_folder is not None:
-            pair = coco.path, source.image_folder
-            if pair not in images:  # val and test mostly share theirs, and every image file is opened
-                images[pair] = image_problems(coco, source.image_folder, source.key, "data_prefix['img']")
-            problems += [replace(problem, where=source.key) for problem in images[pair]]
+            problems += _image_problems(source, coco, images)
         classes[source.key] = intended_classes(source, coco)
     problems += agreement_problems(classes)
     if classes:
@@ -79,6 +78,36 @@ def check_folder(folder: CocoFolder) -> tuple[list[Problem], list[CocoFile]]:
         problems += file_problems(coco, name) + annotation_problems(coco, name)
         problems += image_problems(coco, images, name, 'the image folder')
     return _merged(problems + agreement_problems(classes)), files
+
+
+def check_file(coco: CocoFile, images: Path | None = None) -> list[Problem]:
+    """Problems of one annotation file and its images, which are sought beside it unless their folder is given."""
+    where = coco.path.name
+    problems = file_problems(coco, where) + annotation_problems(coco, where)
+    if coco.file_names:
+        try:
+            folder = images or images_beside(coco.path, coco)
+        except FileNotFoundError as error:
+            return [*problems, Problem(where, str(error), 'name the folder of the images: --images FOLDER')]
+        problems += image_problems(coco, folder, where, '--images')
+    return _merged(problems)
+
+
+def _image_problems(source: CocoSource, coco: CocoFile, known: dict[tuple, list[Problem]]) -> list[Problem]:
+    """Of a source's images, through its pipeline's reader; `known` has those of other sources, and gets these."""
+    try:
+        reader = ImageReader(source.pipeline)
+    except Exception as error:  # of whatever class stands there
+        what = f'the step of its pipeline that loads images cannot be built: {error}'
+        return [Problem(source.key, what, 'correct its arguments')]
+    may_ignore = source.split == 'train'
+    # val and test mostly share theirs, and every image file is opened
+    same = coco.path, source.image_folder, repr(reader.step), may_ignore and reader.ignores
+    if same not in known:
+        known[same] = image_problems(
+            coco, source.image_folder, source.key, "data_prefix['img']", reader, may_ignore=may_ignore
+        )
+    return [replace(problem, where=source.key) for problem in known[same]]
 
 
 def _source_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:

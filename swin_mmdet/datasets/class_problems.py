@@ -15,7 +15,7 @@ def as_config(classes: Sequence[str]) -> str:
 
 def intended_classes(source: CocoSource, coco: CocoFile) -> tuple[str, ...]:
     """The classes that the labels should mean: the configured ones where the file has them all, else the file's."""
-    in_file = coco.class_names
+    in_file = coco.classes_for(source.classes)
     if isinstance(source.classes, str) or set(source.classes) - set(in_file):
         return in_file
     return tuple(name for name in in_file if name in source.classes)
@@ -23,7 +23,7 @@ def intended_classes(source: CocoSource, coco: CocoFile) -> tuple[str, ...]:
 
 def class_problems(source: CocoSource, coco: CocoFile) -> list[Problem]:
     """Differences between the configured classes and the categories of the file."""
-    where, in_file = source.key, coco.class_names
+    where, in_file = source.key, coco.classes_for(source.classes)
     if isinstance(source.classes, str):
         what = f"metainfo['classes'] is the text '{source.classes}', so every letter would be a class"
         names = [source.classes] if source.classes in in_file else in_file

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -58,6 +59,14 @@ class CocoFile:
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(name for _, name in self.categories)
+
+    def classes_for(self, wanted: Sequence[str] = ()) -> tuple[str, ...]:
+        """Names of the categories, without one that is only above all others unless it is wanted."""
+        return tuple(name for id, name in self.categories if name in wanted or not self.is_root(id, name))
+
+    def is_root(self, category: int, name: str) -> bool:
+        """Whether a category is the empty one that Roboflow writes above all others: no class of the data."""
+        return category == 0 and name in self.parents and not self.instances[category]
 
 
 def read_coco(path: str | Path) -> CocoFile:

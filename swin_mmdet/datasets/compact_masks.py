@@ -29,7 +29,11 @@ class CompactMasks(BitmapMasks):
     @classmethod
     @abstractmethod
     def from_bitmap(cls, bitmap: BitmapMasks) -> 'CompactMasks':
-        """The same masks; values other than 0 become 1."""
+        """The same masks; values other than 0 become 1.
+
+        Raises:
+            ValueError: the bitmaps are of another size than their `height` and `width`.
+        """
 
     rescale = _by_bitmap('rescale')
     resize = _by_bitmap('resize')
@@ -50,6 +54,8 @@ class CompactMasks(BitmapMasks):
 
     @masks.setter
     def masks(self, masks: np.ndarray) -> None:
+        if masks.shape[1:] != (self.height, self.width):  # mmdet's bitmaps would reshape them
+            raise ValueError(f'bitmaps of shape {masks.shape} for masks of {(self.height, self.width)}')
         vars(self).update(vars(self.from_bitmap(BitmapMasks(masks, self.height, self.width))))
 
     @property

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from swin_mmdet.datasets.coco_file import CocoFile, read_coco
+from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
 from swin_mmdet.datasets.problems import some
 
 SPLIT_NAMES = {'train': ('train',), 'val': ('val', 'valid', 'validation')}
@@ -20,6 +20,7 @@ ANNOTATIONS = (
     'instances_{name}.json',
     '{name}.json',
 )
+MOST_FOLDERS = 100  # that are looked into for a data set
 IMAGES = ('{name}2017', '{name}', 'images/{name}2017', 'images/{name}', '{name}/images', 'images', '.')
 
 
@@ -53,9 +54,42 @@ def discover(
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f'no such folder: {folder}')
-    train_ann, train_images, train = _split(folder, 'train', train_ann, train_images)
+    try:
+        train_ann, train_images, train = _split(folder, 'train', train_ann, train_images)
+    except FileNotFoundError as error:
+        meant = data_sets_near(folder)
+        if not meant:
+            raise
+        there = ' or '.join(str(path) for path in meant)
+        raise FileNotFoundError(f'no data set in {folder}, but in {there}: name that folder') from error
     val_ann, val_images, _ = _split(folder, 'val', val_ann, val_images)
     return CocoFolder(train_ann, train_images, val_ann, val_images, _classes(train))
+
+
+def data_sets_near(folder: Path) -> list[Path]:
+    """Folders that hold a data set, of the two above a folder and those in it; at most three."""
+    above = list(folder.absolute().parents[:2])
+    below = sorted(path for path in folder.iterdir() if path.is_dir())[:MOST_FOLDERS]
+    found = []
+    for path in (*above, *below):
+        try:
+            _split(path, 'train', None, None)
+        except (FileNotFoundError, PermissionError, CocoFileError):
+            continue
+        found.append(path)
+    return found[:3]
+
+
+def images_beside(ann_file: Path, coco: CocoFile) -> Path:
+    """The folder with the images of one annotation file, which lies in the data set or in its `annotations`.
+
+    Raises:
+        FileNotFoundError: none of the common ones has any; says where they were sought.
+    """
+    names = [name for split in SPLIT_NAMES.values() for name in split if name in ann_file.stem] or ['test']
+    roots = ann_file.parent, ann_file.parent.parent
+    return _first_with_images([root / pattern.format(name=name) for root in roots for name in names
+                               for pattern in IMAGES], ann_file, coco)  # fmt: skip
 
 
 def _split(folder: Path, split: str, ann: str | Path | None, images: str | Path | None) -> tuple[Path, Path, CocoFile]:
@@ -95,7 +129,12 @@ def _image_folder(folder: Path, split: str, ann_file: Path, coco: CocoFile) -> P
     candidates = [folder / pattern.format(name=name) for name in SPLIT_NAMES[split] for pattern in IMAGES]
     if split == 'val':  # a file split in two leaves its images where they were
         candidates += [folder / pattern.format(name='train') for pattern in IMAGES]
-    candidates = list(dict.fromkeys([ann_file.parent, *candidates]))
+    return _first_with_images([ann_file.parent, *candidates], ann_file, coco)
+
+
+def _first_with_images(candidates: list[Path], ann_file: Path, coco: CocoFile) -> Path:
+    """The first of the folders that has one of the images the file lists."""
+    candidates = list(dict.fromkeys(candidates))
     names = [name for name in coco.file_names[:3] if name]
     for candidate in candidates:
         if any((candidate / name).is_file() for name in names):
@@ -106,8 +145,4 @@ def _image_folder(folder: Path, split: str, ann_file: Path, coco: CocoFile) -> P
 
 
 def _classes(coco: CocoFile) -> tuple[str, ...]:
-    """Names of the categories, without the empty one that Roboflow writes above all others."""
-    names = [
-        name for id, name in coco.categories if coco.instances[id] or not (id == 0 and name in coco.parents)
-    ]
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(coco.classes_for()))

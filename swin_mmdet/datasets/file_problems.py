@@ -81,7 +81,7 @@ def annotation_problems(coco: CocoFile, where: str) -> list[Problem]:
     if coco.num_usable == 0:
         what = f'mmdet would skip each of the {coco.num_annotations} annotations of {coco.path}'
         found.append(Problem(where, what, 'correct the boxes, areas and ids named above'))
-    empty = [name for id, name in coco.categories if not coco.instances[id]]
+    empty = [name for id, name in coco.categories if not coco.instances[id] and not coco.is_root(id, name)]
     if empty:
         what = f'{len(empty)} of {len(coco.categories)} categories have no annotations in {coco.path}: {some(empty)}'
         found.append(Problem(where, what, 'nothing to do if this is known; their AP cannot be measured', WARNING))

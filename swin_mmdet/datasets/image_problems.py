@@ -1,35 +1,55 @@
-"""Are the images of an annotation file there, are they images, and are they as large as the file says?"""
+"""Are the images of an annotation file there, can the pipeline read them, and are they as large as the file says?"""
 
 import os
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
-from PIL import Image, UnidentifiedImageError
+from mmengine.logging import print_log
 
 from swin_mmdet.datasets.coco_file import CocoFile
-from swin_mmdet.datasets.problems import WARNING, Problem, some
+from swin_mmdet.datasets.image_sizes import ImageSize, image_sizes
+from swin_mmdet.datasets.problems import ERROR, WARNING, Problem, some
+from swin_mmdet.datasets.read_image import ImageReader
 
-READERS = 16
-ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # EXIF: a viewer, and mmcv's reader, turns these by 90 degrees
+# how names in an annotation file come to differ from those of the files: the difference, and the name as it should be
+SPELLINGS = (
+    ('have backslashes', lambda name: name.replace('\\', '/')),
+    ('are encoded as in URLs', unquote),
+    ('write accents in another way (Unicode NFC or NFD)', lambda name: unicodedata.normalize('NFC', name)),
+    ('write accents in another way (Unicode NFC or NFD)', lambda name: unicodedata.normalize('NFD', name)),
+    ('begin with /', lambda name: name.lstrip('/')),
+    ('have spaces at their ends', str.strip),
+)
 
 
-def image_problems(coco: CocoFile, folder: Path, where: str, key: str) -> list[Problem]:
-    """Images that are listed but not in `folder`, no images, or of another size; `key` names the folder in the config.
+def image_problems(
+    coco: CocoFile, folder: Path, where: str, key: str, reader: ImageReader | None = None, may_ignore: bool = False
+) -> list[Problem]:
+    """Images that are listed but not in `folder`, that `reader` cannot read, or of another size.
 
-    Headers are read, not whole images: seconds for a large data set, and it finds what would stop a run hours later.
+    Headers are read, not whole images, as far as they tell enough (see `image_sizes`): seconds for a large data set,
+    and it finds what would stop a run hours later.
+
+    Args:
+        key: names the folder in the config
+        reader: of the pipeline, the usual one by default
+        may_ignore: images that the reader ignores are only a warning, as in training
     """
+    reader = reader or ImageReader()
+    if not reader.is_local:
+        print_log(f'{where}: images are not checked, they are not on this file system', logger='current')
+        return []
     if not folder.is_dir():
         return [Problem(where, f'no such image folder: {folder}', f'set {key} to the folder of the images')]
     missing = missing_files(folder, coco.file_names)
     if not missing:
-        return header_problems(coco, folder, where)
+        return size_problems(coco, folder, where, reader, may_ignore)
     what = f'{len(missing)} of {len(coco.file_names)} images are not in {folder}: {some(missing, 3)}'
-    hint = ''
-    if PurePosixPath(missing[0]).parts[0] == folder.name:
-        hint = f"; 'file_name' begins with '{folder.name}/' already, so the folder should be {folder.parent}"
-    return [Problem(where, what, f'set {key} so that {key} + file_name is the path of an image{hint}')]
+    remedy = f'set {key} so that {key} + file_name is the path of an image{_hint(folder, missing)}'
+    return [Problem(where, what, remedy, WARNING if may_ignore and reader.ignores else ERROR)]
 
 
 def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
@@ -39,41 +59,75 @@ def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
         by_folder[str(PurePosixPath(name).parent)].append(name)
     missing = []
     for inner, own in by_folder.items():
-        here = folder / inner
-        present = {entry.name for entry in os.scandir(here)} if here.is_dir() else set()
+        try:
+            present = {entry.name for entry in os.scandir(folder / inner)}
+        except (OSError, ValueError):  # no such folder; a name that no file system takes
+            present = set()
         missing += [name for name in own if PurePosixPath(name).name not in present]
     return missing
 
 
-def header_problems(coco: CocoFile, folder: Path, where: str) -> list[Problem]:
-    """Files that are no images, and images of another size than the annotations were made for."""
-    with ThreadPoolExecutor(READERS) as pool:
-        sizes = list(pool.map(image_size, (folder / name for name in coco.file_names)))
+def _hint(folder: Path, missing: Sequence[str]) -> str:
+    """What is wrong with the names, if the files are there under similar ones."""
+    first = PurePosixPath(missing[0])
+    if len(first.parts) > 1 and first.parts[0] == folder.name:
+        return f"; 'file_name' begins with '{folder.name}/' already, so the folder should be {folder.parent}"
+    for difference, corrected in SPELLINGS:
+        names = [corrected(name) for name in missing[:3]]
+        if any(name and name != old for name, old in zip(names, missing)) and not missing_files(folder, names):
+            return f"; the names in the file {difference}: write {some(names, 1)} instead of {missing[0]!r}"
+    present = {entry.name for entry in os.scandir(folder)}
+    other_case = next((name for name in present if name != first.name and name.lower() == first.name.lower()), None)
+    if other_case:
+        return f'; there is {other_case}: capital letters matter'
+    if first.name in present:
+        return f"; {first.name} is in {folder} itself, without the folder that 'file_name' puts before it"
+    return ''
+
+
+def size_problems(
+    coco: CocoFile, folder: Path, where: str, reader: ImageReader, may_ignore: bool = False
+) -> list[Problem]:
+    """Files that the pipeline cannot read or that lack pixels, and images of another size than was annotated."""
+    if reader.is_guess:
+        print_log(f'{where}: images are not opened, for no step of the pipeline reads them', logger='current')
+        return []
+    sizes = image_sizes([folder / name for name in coco.file_names], reader)
+    named = list(zip(coco.file_names, sizes))
+    of_all = f'of {len(sizes)} images in {folder}'
     found = []
-    unreadable = [name for name, size in zip(coco.file_names, sizes) if size is None]
+    unreadable = [(name, size) for name, size in named if size.size is None]
     if unreadable:
-        what = f'{len(unreadable)} of {len(coco.file_names)} images in {folder} cannot be read: {some(unreadable, 3)}'
-        found.append(Problem(where, what, 'copy or download these files again, or remove them from the annotations'))
-    if len(coco.image_sizes) == len(sizes):
-        expected = map(tuple, coco.image_sizes.tolist())
-        other = [
-            f'{name} is {size[0]}x{size[1]}, not {wanted[0]:g}x{wanted[1]:g}'
-            for name, size, wanted in zip(coco.file_names, sizes, expected)
-            if size is not None and size != wanted
-        ]
-        if other:
-            what = f'{len(other)} images are not as large as {coco.path} says: {some(other, 3)}'
-            remedy = 'use the images that were annotated: boxes would miss the objects'
-            found.append(Problem(where, what, remedy, WARNING))
-    return found
+        what = f'{len(unreadable)} {of_all} cannot be read: ' + some([name for name, _ in unreadable], 3)
+        what += f' ({unreadable[0][1].reason})'
+        ignored = may_ignore and all(size.ignored for _, size in unreadable)
+        remedy = (
+            'copy or download these files again, or remove them from the annotations; if they are sound, the pipeline '
+            'needs another imdecode_backend or color_type of LoadImageFromFile'
+        )
+        # a step of the user's own may need what is not known here
+        found.append(Problem(where, what, remedy, WARNING if ignored or not reader.is_usual else ERROR))
+    cut_off = [name for name, size in named if size.is_cut_off]
+    if cut_off:
+        what = f'{len(cut_off)} {of_all} are cut off, the pipeline fills up what is missing: {some(cut_off, 3)}'
+        found.append(Problem(where, what, 'copy or download these files again', WARNING))
+    return found + _differences(coco, named, where)
 
 
-def image_size(path: Path) -> tuple[int, int] | None:
-    """Width and height as mmcv will load the image, from its header; None for anything that is no image."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(ORIENTATION) in TURNED
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        return None
-    return (height, width) if turned else (width, height)
+def _differences(coco: CocoFile, named: Sequence[tuple[str, ImageSize]], where: str) -> list[Problem]:
+    if len(coco.image_sizes) != len(named):
+        return []
+    wanted = [tuple(size) for size in coco.image_sizes.tolist()]
+    other = [
+        f'{name} is {size.size[0]}x{size.size[1]}, not {width:g}x{height:g}'
+        for (name, size), (width, height) in zip(named, wanted)
+        if size.size is not None and size.size != (width, height)
+    ]
+    if not other:
+        return []
+    what = f'{len(other)} images are not as large as {coco.path} says: {some(other, 3)}'
+    remedy = 'use the images that were annotated: boxes would miss the objects'
+    if all(size.size == (height, width) for (_, size), (width, height) in zip(named, wanted)
+           if size.size not in (None, (width, height))):
+        remedy += "; width and height are exchanged: in the file, or by the orientation that a camera wrote (EXIF)"
+    return [Problem(where, what, remedy, WARNING)]

@@ -13,6 +13,7 @@ from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
 
 from swin_mmdet.datasets.compact_masks import CompactMasks
 from swin_mmdet.datasets.packed_masks import NOTHING, Box, PackedMasks, pack_bitmap
+from swin_mmdet.datasets.segmentation import MaskError, readable_mask
 
 FLIPS = {'horizontal': (1, -1), 'vertical': (-1, 1), 'diagonal': (-1, -1)}
 # a pixel that is none of the original
@@ -28,12 +29,15 @@ class LazyMasks(CompactMasks):
     resizes and crops move whole rows and columns, as padding with 0 adds them. Other transforms work on bitmaps.
 
     Args:
-        annotations: of each object a list of polygons or an RLE of COCO, all of them valid, or a bitmap [H, W]
+        annotations: of each object a list of polygons or an RLE of COCO, or a bitmap [H, W]
         height, width: of the image that the annotations are for
+
+    Raises:
+        ValueError: a bitmap or an RLE is for another size, or an annotation is none of the three.
     """
 
     def __init__(self, annotations: Sequence[list | dict | np.ndarray], height: int, width: int) -> None:
-        self.annotations = list(annotations)
+        self.annotations = [checked(annotation, height, width) for annotation in annotations]
         self.original_shape = height, width
         self.rows, self.columns = np.arange(height), np.arange(width)
 
@@ -106,11 +110,7 @@ class LazyMasks(CompactMasks):
         return self.pack().get_bboxes(dst_type)
 
     def pack(self) -> PackedMasks:
-        """The masks as bits.
-
-        Raises:
-            ValueError: an RLE is for another size than the image's.
-        """
+        """The masks as bits."""
         return PackedMasks.from_crops(map(self._pack, self.annotations), self.height, self.width)
 
     def to_bitmap(self) -> BitmapMasks:
@@ -151,11 +151,25 @@ class LazyMasks(CompactMasks):
             height, width = self.original_shape
             rles = rle_codec.frPyObjects(annotation, min(height, bottom + MARGIN), min(width, right + MARGIN))
             return rles[0] if len(rles) == 1 else rle_codec.merge(rles)
-        if tuple(annotation['size']) != self.original_shape:
-            raise ValueError(f'an RLE of size {annotation["size"]} in an image of {self.original_shape}')
         if isinstance(annotation['counts'], list):
             return rle_codec.frPyObjects(annotation, *self.original_shape)
         return annotation
+
+
+def checked(annotation: list | dict | np.ndarray, height: int, width: int) -> list | dict | np.ndarray:
+    """One of the annotations of `LazyMasks`.
+
+    Raises:
+        ValueError: it is none, or one of another size.
+    """
+    if isinstance(annotation, np.ndarray):
+        if annotation.shape != (height, width):
+            raise ValueError(f'a bitmap of shape {annotation.shape} in an image of {(height, width)}')
+        return annotation
+    readable = readable_mask(annotation, height, width)
+    if readable is None:
+        raise MaskError('mask_unreadable')
+    return readable
 
 
 @lru_cache(maxsize=1024)

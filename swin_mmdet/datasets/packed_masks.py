@@ -37,17 +37,32 @@ class PackedMasks(CompactMasks):
     `bits` uint8 [n]: the rows of all objects, each of whole bytes (see `pack_bitmap`). `starts` int64 [G]: the first
     byte of each object. `boxes` int32 [G, 4]: x, y, width and height, all 0 for an object without pixels. What is
     selected shares `bits` with its source.
+
+    Raises:
+        ValueError: tensors of other shapes.
     """
 
     def __init__(self, bits: Tensor, starts: Tensor, boxes: Tensor, height: int, width: int) -> None:
+        shapes = [tuple(tensor.shape) for tensor in (bits, starts, boxes)]
+        if bits.ndim != 1 or shapes[1:] != [(len(starts),), (len(starts), 4)]:
+            raise ValueError(f'packed masks are bits [n], starts [G] and boxes [G, 4], got {shapes}')
         self.bits, self.starts, self.boxes = bits, starts, boxes
         self.height, self.width = height, width
 
     @classmethod
     def from_crops(cls, crops: Iterable[tuple[Box, np.ndarray]], height: int, width: int) -> 'PackedMasks':
-        """From results of `pack_bitmap`, with boxes in an image of the given size."""
+        """From results of `pack_bitmap`, with boxes in an image of the given size.
+
+        Raises:
+            ValueError: a box is not within that image, or has not the bits that it needs.
+        """
         crops = list(crops)
         boxes = np.array([box for box, _ in crops], np.int32).reshape(-1, 4)
+        if (boxes < 0).any() or (boxes[:, :2] + boxes[:, 2:] > (width, height)).any():
+            raise ValueError(f'boxes {boxes.tolist()} (x, y, width, height) in an image of {width} x {height}')
+        needed = boxes[:, 3] * -(-boxes[:, 2] // 8)
+        if (needed != [packed.size for _, packed in crops]).any():
+            raise ValueError(f'boxes {boxes.tolist()} need {needed.tolist()} bytes')
         ends = np.cumsum([packed.size for _, packed in crops], dtype=np.int64)
         bits = np.concatenate([packed.ravel() for _, packed in crops] or [NOTHING[1].ravel()])
         starts = np.concatenate([np.zeros(min(1, len(ends)), np.int64), ends[:-1]])
@@ -55,6 +70,8 @@ class PackedMasks(CompactMasks):
 
     @classmethod
     def from_bitmap(cls, bitmap: BitmapMasks) -> 'PackedMasks':
+        if bitmap.masks.shape != (len(bitmap.masks), bitmap.height, bitmap.width):
+            raise ValueError(f'bitmaps of shape {bitmap.masks.shape} in images of {(bitmap.height, bitmap.width)}')
         return cls.from_crops([pack_bitmap(mask) for mask in bitmap.masks], bitmap.height, bitmap.width)
 
     @classmethod

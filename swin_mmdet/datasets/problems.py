@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from swin_mmdet.errors import UserError
+
 ERROR, WARNING = 'error', 'warning'
 
 
@@ -19,7 +21,7 @@ class Problem:
         return f'{self.where}: {self.what}\n    remedy: ' + self.remedy.replace('\n', '\n            ')
 
 
-class DatasetCheckError(ValueError):
+class DatasetCheckError(UserError, ValueError):
     """The data cannot be used as configured; `problems` holds every finding, the text lists all of them."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:

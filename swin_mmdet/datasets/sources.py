@@ -21,6 +21,7 @@ class CocoSource:
     image_folder: None if the config has no data_prefix['img'].
     classes: `metainfo['classes']`, or those of the dataset type; a str where the config gives one.
     is_default: the classes are those of the dataset type.
+    pipeline: its steps, as the config has them.
     with_mask: the pipeline loads masks.
     with_map: the pipeline loads semantic maps, from `map_folder` (None without data_prefix['seg']), of the images'
         names with `map_suffix`.
@@ -33,6 +34,7 @@ class CocoSource:
     image_folder: Path | None
     classes: tuple[str, ...] | str
     is_default: bool
+    pipeline: tuple[dict, ...]
     with_mask: bool
     with_map: bool
     map_folder: Path | None
@@ -94,6 +96,7 @@ def _source(split: str, key: str, dataset: dict) -> CocoSource | str:
         image_folder=images,
         classes=classes if isinstance(classes, str) else tuple(classes),
         is_default='classes' not in metainfo,
+        pipeline=tuple(pipeline),
         with_mask=_loads(pipeline, 'with_mask'),
         with_map=_loads(pipeline, 'with_seg'),
         map_folder=maps,

@@ -21,7 +21,14 @@ class EncodedMasks(Tensor):
 
     @staticmethod
     def __new__(cls, rles: list[dict], height: int, width: int, device: torch.device | str = 'cpu') -> 'EncodedMasks':
-        """`rles` as pycocotools has them: dicts of 'size', (height, width), and 'counts', bytes."""
+        """`rles` as pycocotools has them: dicts of 'size', (height, width), and 'counts', bytes.
+
+        Raises:
+            ValueError: an RLE is for another size.
+        """
+        sizes = {tuple(rle['size']) for rle in rles}
+        if sizes - {(height, width)}:
+            raise ValueError(f'RLEs of sizes {sorted(sizes)} for images of {(height, width)}')
         masks = Tensor._make_wrapper_subclass(cls, (len(rles), height, width), dtype=torch.bool, device=device)
         masks.rles = rles
         return masks

@@ -4,6 +4,7 @@ import torch
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 
+from swin_mmdet.config import kind_name, type_name
 from swin_mmdet.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 # PyTorch's own optimizers with `fused`
@@ -22,9 +23,9 @@ class OptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         if torch.cuda.is_available():
-            if self.optimizer_cfg['type'] in FUSED and not {'fused', 'foreach'} & set(self.optimizer_cfg):
+            if kind_name(self.optimizer_cfg['type']) in FUSED and not {'fused', 'foreach'} & set(self.optimizer_cfg):
                 self.optimizer_cfg['fused'] = True
-            if self.optim_wrapper_cfg.get('type') == 'AmpOptimWrapper' and torch.cuda.is_bf16_supported():
+            if type_name(self.optim_wrapper_cfg) == 'AmpOptimWrapper' and torch.cuda.is_bf16_supported():
                 self.optim_wrapper_cfg.setdefault('dtype', 'bfloat16')
         return super().__call__(model)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from swin_mmdet.evaluation.backends import EvalSettings, resolve_backend
-from swin_mmdet.evaluation.prepare import prepare_detections, prepare_ground_truth
+from swin_mmdet.evaluation.prepare import numbered, prepare_detections, prepare_ground_truth
 from swin_mmdet.evaluation.scores import CocoScores
 
 COCO_IOU_THRS = np.linspace(0.5, 0.95, 10)
@@ -27,7 +27,7 @@ def evaluate_coco(
     """Evaluate detections in COCO's result format against a COCO annotation dict.
 
     ground_truth: what an annotation file holds. Annotations are counted one by one whatever their ids; where 'area' is
-        missing it is the mask's, or the box's without a mask.
+        missing it is the mask's, or the box's without a mask. Ids may be numbers or text, sizes and areas 64.0 or '64'.
     detections: dicts with 'image_id', 'category_id', 'score' and 'bbox' ([x, y, w, h]) or, for 'segm',
         'segmentation' (RLE). None at all give an AP of 0.
     cat_ids, img_ids: evaluate only these; None is all of the ground truth.
@@ -48,12 +48,13 @@ def evaluate_coco(
     if len(cat_ids) == 0:
         raise ValueError('no categories to evaluate: the ground truth has none, or none with the names asked for')
 
+    cat_ids = list(numbered(cat_ids))  # in the order in which evaluators return them
     gt = prepare_ground_truth(ground_truth, img_ids, cat_ids, iou_type)
     dt = prepare_detections(ground_truth, detections, img_ids, cat_ids, iou_type)
     settings = EvalSettings(
         iou_type=iou_type,
         img_ids=[image['id'] for image in gt['images']],
-        cat_ids=sorted(set(cat_ids)),
+        cat_ids=[category['id'] for category in gt['categories']],
         max_dets=sorted(max_dets),
         iou_thrs=np.atleast_1d(COCO_IOU_THRS if iou_thrs is None else np.asarray(iou_thrs, dtype=float)),
         use_cats=use_cats,
@@ -65,6 +66,6 @@ def evaluate_coco(
         recall=recall,
         iou_thrs=settings.iou_thrs,
         max_dets=tuple(settings.max_dets),
-        cat_ids=tuple(settings.cat_ids) if use_cats else (),
-        num_instances=Counter(ann['category_id'] for ann in gt['annotations'] if not ann['iscrowd']),
+        cat_ids=tuple(cat_ids) if use_cats else (),
+        num_instances=Counter(cat_ids[ann['category_id'] - 1] for ann in gt['annotations'] if not ann['iscrowd']),
     )

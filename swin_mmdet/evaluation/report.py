@@ -1,5 +1,7 @@
 """Readable tables of a COCO evaluation."""
 
+from collections.abc import Hashable
+
 from swin_mmdet.evaluation.scores import AREAS, CocoScores
 
 
@@ -8,7 +10,7 @@ def summary_table(scores: CocoScores) -> str:
     return _table([f'{scores.iou_type} x 100', ''], [[name, _percent(value)] for name, value in scores.named.items()])
 
 
-def class_table(scores: CocoScores, names: dict[int, str]) -> str:
+def class_table(scores: CocoScores, names: dict[Hashable, str]) -> str:
     """A row per category: its name, number of instances without crowds, AP, AP50, AP75, AP per area and AR, times 100.
 
     names: category id -> name, in the order of the rows.

@@ -1,5 +1,6 @@
 """Average precision and recall read from the accumulated arrays, as COCO defines them."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,20 +28,20 @@ class CocoScores:
     recall: np.ndarray
     iou_thrs: np.ndarray
     max_dets: tuple[int, ...]
-    cat_ids: tuple[int, ...]
-    num_instances: dict[int, int]
+    cat_ids: tuple[Hashable, ...]
+    num_instances: dict[Hashable, int]
 
-    def ap(self, iou: float | None = None, area: str = 'all', cat_id: int | None = None,
+    def ap(self, iou: float | None = None, area: str = 'all', cat_id: Hashable | None = None,
            max_dets: int | None = None) -> float:
         """Average precision, over all thresholds and categories unless told; -1 where nothing can be measured."""
         return _mean(self._select(self.precision, iou, area, cat_id, max_dets))
 
-    def ar(self, iou: float | None = None, area: str = 'all', cat_id: int | None = None,
+    def ar(self, iou: float | None = None, area: str = 'all', cat_id: Hashable | None = None,
            max_dets: int | None = None) -> float:
         """Average recall, as `ap`."""
         return _mean(self._select(self.recall, iou, area, cat_id, max_dets))
 
-    def _select(self, values: np.ndarray, iou: float | None, area: str, cat_id: int | None,
+    def _select(self, values: np.ndarray, iou: float | None, area: str, cat_id: Hashable | None,
                 max_dets: int | None) -> np.ndarray:
         values = values[..., AREAS[area], self.max_dets.index(self.max_dets[-1] if max_dets is None else max_dets)]
         if cat_id is not None:

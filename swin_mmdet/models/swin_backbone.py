@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from swin_mmdet.checkpoint import adopt_foreign_keys, load_backbone_weights
+from swin_mmdet.config.nodes import PRETRAINED, kind_name
 from swin_mmdet.models.derived_buffers import DerivedBuffers
 from swin_mmdet.models.fused import FUSED, run_patch_embed, why_not_fused_patches, why_not_fused_stage
 from swin_mmdet.models.patch_embed import PatchEmbed
@@ -190,7 +191,7 @@ class SwinBackbone(DerivedBuffers, BaseModule):
         if self.init_cfg is None:
             return
         cfg = dict(self.init_cfg)
-        if cfg.pop('type', None) != 'Pretrained' or 'checkpoint' not in cfg:
+        if kind_name(cfg.pop('type', None)) not in PRETRAINED or 'checkpoint' not in cfg:
             raise ValueError(f"init_cfg must be dict(type='Pretrained', checkpoint=...), got {self.init_cfg}")
         checkpoint = cfg.pop('checkpoint')
         cfg.pop('map_location', None)

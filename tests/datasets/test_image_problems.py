@@ -1,11 +1,19 @@
-"""Image files are looked into before a run: their headers, not their pixels."""
+"""Image files are looked into before a run: as the pipeline reads them, by their headers where those tell enough."""
 
+import re
+
+import numpy as np
 import pytest
+from mmcv.transforms import LoadImageFromFile
+from mmdet.registry import TRANSFORMS
 from PIL import Image
 
-from swin_mmdet.datasets import image_problems
+from swin_mmdet.datasets import image_sizes, read_coco
 from swin_mmdet.datasets.check import DatasetCheckError, check_config, find_problems
-from swin_mmdet.datasets.image_problems import image_size
+from swin_mmdet.datasets.image_problems import image_problems
+from swin_mmdet.datasets.image_sizes import read_header
+from swin_mmdet.datasets.read_image import ImageReader, as_picture
+from tests.datasets.image_files import FILES, pixels, tiff
 
 
 @pytest.mark.parametrize('content', [b'', b'<html>404</html>', b'\xff\xd8\xff'], ids=['empty', 'html', 'cut off'])
@@ -30,24 +38,184 @@ def test_images_that_val_and_test_share_are_opened_once_and_reported_for_both(co
     cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     (tmp_path / 'val2017/2.jpg').write_bytes(b'')
     opened = []
-    monkeypatch.setattr(image_problems, 'image_size', lambda path: opened.append(path) or image_size(path))
+    monkeypatch.setattr(image_sizes, 'read_header', lambda path: opened.append(path) or read_header(path))
     (problem,) = find_problems(cfg)[0]
     assert problem.where == 'val_dataloader.dataset and test_dataloader.dataset'
     assert len(opened) == len(set(opened)) == 6
 
 
-@pytest.mark.parametrize(('orientation', 'size'), [(1, (30, 20)), (3, (30, 20)), (6, (20, 30)), (8, (20, 30))])
-def test_the_size_is_that_of_the_image_as_mmcv_loads_it(tmp_path, orientation, size):
-    mmcv = pytest.importorskip('mmcv')
-    path = tmp_path / 'photo.jpg'
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.new('RGB', (30, 20)).save(path, exif=exif)
-    assert image_size(path) == size == mmcv.imread(str(path)).shape[1::-1]
+def pipeline(**arguments):
+    return [dict(type='LoadImageFromFile') | arguments, dict(type='PackDetInputs')]
+
+
+READERS = {
+    'cv2': pipeline(),
+    'cv2 unchanged': pipeline(color_type='unchanged'),
+    'cv2 grey': pipeline(color_type='grayscale', to_float32=True),
+    'cv2 without orientation': pipeline(color_type='color_ignore_orientation'),
+    'pillow': pipeline(imdecode_backend='pillow'),
+    'pillow unchanged': pipeline(imdecode_backend='pillow', color_type='unchanged'),
+    'tifffile': pipeline(imdecode_backend='tifffile'),
+}
+
+
+@pytest.fixture(scope='module')
+def all_files(tmp_path_factory):
+    """Two files of each kind, one after the other."""
+    folder = tmp_path_factory.mktemp('images')
+    paths = [folder / f'{name} {number}' for name in FILES for number in range(2)]
+    for path in paths:
+        path.write_bytes(FILES[path.name[:-2]]())
+    return paths
+
+
+@pytest.mark.parametrize('name', READERS)
+def test_sizes_are_those_that_the_pipeline_loads(all_files, name):
+    """Whatever was learnt from a header, it is what the step itself gives."""
+    if name == 'tifffile':
+        pytest.importorskip('tifffile')
+    reader = ImageReader(READERS[name])
+    step = TRANSFORMS.build(READERS[name][0])
+    for path, found in zip(all_files, image_sizes.image_sizes(all_files, reader), strict=True):
+        try:
+            expected = step(dict(img_path=str(path)))['img']
+        except Exception:
+            assert found.size is None, path.name
+            assert found.reason
+        else:
+            assert found.size == expected.shape[1::-1], path.name
+            read = reader.read(path)
+            assert read.dtype == expected.dtype
+            np.testing.assert_array_equal(read, expected)
+
+
+def test_one_image_of_each_kind_is_decoded(tmp_path, monkeypatch):
+    kinds = 'jpeg', 'jpeg turned', 'png 16 bits', 'tiff'
+    paths = [tmp_path / f'{name} {number}' for name in kinds for number in range(5)]
+    for path in paths:
+        path.write_bytes(FILES[path.name[:-2]]())
+    reader, decoded = ImageReader(), []
+    read = reader.read
+    monkeypatch.setattr(reader, 'read', lambda path: decoded.append(path) or read(path))
+    sizes = [found.size for found in image_sizes.image_sizes(paths, reader)]
+    assert sizes == [(30, 20)] * 5 + [(20, 30)] * 5 + [(30, 20)] * 10
+    assert len(decoded) == len(kinds)
+
+
+def test_an_image_of_which_the_decoder_fills_up_the_end_is_a_warning(config, tmp_path, monkeypatch):
+    """As cv2 4 does it, with no more than a line on the console."""
+    cfg = config()
+    path = tmp_path / 'train2017/2.jpg'
+    Image.effect_noise((100, 100), 60).save(path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    read = ImageReader.read
+    monkeypatch.setattr(ImageReader, 'read', lambda self, path: read(self, path) if '2.jpg' not in str(path) else
+                        np.zeros((100, 100, 3), np.uint8))
+    (problem,) = find_problems(cfg)[0]
+    assert problem.level == 'warning'
+    assert '1 of 3 images in ' in problem.what
+    assert 'are cut off, the pipeline fills up what is missing: 2.jpg' in problem.what
+
+
+def test_many_bands_pass_with_a_decoder_that_reads_them(config, tmp_path):
+    pytest.importorskip('tifffile')
+    cfg = config()
+    image = tiff(pixels(8, height=100, width=100))
+    for number in (1, 2, 3):
+        (tmp_path / f'train2017/{number}.jpg').write_bytes(image)
+    (problem,) = find_problems(cfg)[0]
+    assert '3 of 3 images' in problem.what
+    assert "imdecode_backend='cv2' decodes nothing with color_type='color'" in problem.what
+    dataset = cfg.train_dataloader.dataset
+    dataset.pipeline = [dict(type='LoadImageFromFile', imdecode_backend='tifffile'), *dataset.pipeline[1:]]
+    assert find_problems(cfg)[0] == []
+
+
+def test_a_decoder_that_is_not_installed_is_named(config, monkeypatch):
+    monkeypatch.setattr('mmcv.image.io.tifffile', None)
+    cfg = config()
+    cfg.train_dataloader.dataset.pipeline[0].imdecode_backend = 'tifffile'
+    (problem,) = find_problems(cfg)[0]
+    assert 'needs a package: pip install tifffile' in problem.what
+
+
+def test_an_image_beyond_pils_limit_is_read_by_the_pipelines_decoder(config, monkeypatch):
+    cfg = config()
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
+    assert find_problems(cfg)[0] == []
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.pipeline[0].imdecode_backend = 'pillow'
+    problems = find_problems(cfg)[0]
+    assert {problem.level for problem in problems} == {'error'}
+    assert 'DecompressionBombError' in problems[0].what
+
+
+def test_images_that_training_leaves_out_are_a_warning(config, tmp_path):
+    cfg = config()
+    for split in ('train', 'val'):
+        (tmp_path / f'{split}2017/2.jpg').unlink()
+    cfg.train_dataloader.dataset.pipeline[0].ignore_empty = True
+    levels = {problem.where: problem.level for problem in find_problems(cfg)[0]}
+    assert levels['train_dataloader.dataset'] == 'warning'
+    assert levels['val_dataloader.dataset and test_dataloader.dataset'] == 'error'
+
+
+def test_a_step_of_the_users_own_reads(config, tmp_path):
+    class LoadMyImage(LoadImageFromFile):
+        def transform(self, results):
+            return results | dict(img=np.load(results['img_path'])[0])
+
+    cfg = config()
+    for path in sorted((tmp_path / 'train2017').iterdir()):
+        with open(path, 'wb') as file:
+            np.save(file, np.zeros((1, 100, 100, 5), np.float32))
+    assert '3 of 3 images' in find_problems(cfg)[0][0].what
+    cfg.train_dataloader.dataset.pipeline = [dict(type=LoadMyImage)]
+    cfg.model = {}
+    assert find_problems(cfg)[0] == []
+
+
+@pytest.mark.parametrize(('image', 'expected'), [
+    (np.full((4, 5), 7, np.uint8), 7),
+    (np.full((4, 5, 1), 7.0, np.float32), 7),
+    (np.full((4, 5, 12), 200, np.uint16), 200),
+    (np.stack([np.zeros((4, 5)), np.ones((4, 5))], axis=1).astype(np.float32)[:, 1], 0),
+], ids=['grey', 'float bytes', '12 bands', 'constant'])
+def test_every_image_becomes_a_picture(image, expected):
+    picture = as_picture(image)
+    assert (picture.shape, picture.dtype) == ((4, 5, 3), np.uint8)
+    assert (picture == expected).all()
+
+
+def test_values_beyond_bytes_are_spread():
+    image = np.linspace(-300, 5000, 60).reshape(3, 20)
+    picture = as_picture(image)
+    assert picture.min() == 0
+    assert picture.max() == 255
+    np.testing.assert_array_equal(picture[..., 0], np.linspace(0, 255, 60).reshape(3, 20).round())
+
+
+@pytest.mark.parametrize(('name', 'on_disk', 'hint'), [
+    ('sub\\1.jpg', 'sub/1.jpg', 'have backslashes'),
+    ('my%20photo.jpg', 'my photo.jpg', 'are encoded as in URLs'),
+    ('caf\u00e9.jpg', 'cafe\u0301.jpg', 'write accents in another way'),
+    ('cafe\u0301.jpg', 'caf\u00e9.jpg', 'write accents in another way'),
+    ('/1.jpg', '1.jpg', 'begin with /'),
+    ('1.JPG', '1.jpg', 'capital letters matter'),
+    ('images/1.jpg', '1.jpg', 'is in .* itself'),
+])
+def test_names_that_are_spelt_in_another_way_are_explained(coco, write, tmp_path, name, on_disk, hint):
+    coco['images'] = [dict(coco['images'][0], file_name=name)]
+    path = write(coco, images=False)
+    (tmp_path / 'train2017' / on_disk).parent.mkdir(exist_ok=True)
+    Image.new('L', (100, 100)).save(tmp_path / 'train2017' / on_disk)
+    (problem,) = image_problems(read_coco(path), tmp_path / 'train2017', 'train', 'the image folder')
+    assert problem.level == 'error'
+    assert re.search(hint, problem.remedy)
 
 
 @pytest.mark.parametrize('name', ['coco_mini', 'nuclei'])
 def test_real_images_pass(shared_data, name):
     images = sorted((shared_data / name / 'val2017').iterdir())
     assert len(images) > 50
-    assert all(image_size(path) for path in images)
+    assert all(found.size and not found.is_cut_off for found in image_sizes.image_sizes(images, ImageReader()))

@@ -172,12 +172,40 @@ def test_packing_gives_tight_boxes():
     assert packed.bits.numel() == 16 * 4
 
 
+@pytest.mark.parametrize(
+    ('mask', 'message'),
+    [
+        (compressed(np.ones((5, 6), np.uint8)), r'RLE of size \[5, 6\]'),
+        (np.ones((5, 6), np.uint8), r'a bitmap of shape \(5, 6\) in an image of \(6, 5\)'),
+        (np.ones((1, 6, 5), np.uint8), r'a bitmap of shape \(1, 6, 5\)'),
+        ({'size': [6, 5], 'counts': [3, 4]}, 'no run lengths that fill'),
+        ({'size': [6, 5], 'counts': [40, -10]}, 'no run lengths that fill'),
+        (compressed(np.eye(6, 5)) | {'counts': compressed(np.eye(6, 5))['counts'][:5]}, 'no run lengths that fill'),
+        ({'size': [6, 5]}, 'neither polygons of at least 3 points'),
+        ([[1, 2, 3, 4]], 'neither polygons of at least 3 points'),
+        ([1, 2, 3, 4, 3, 1], 'lists inside a list'),
+        ([[[1, 2], [3, 4], [3, 1]]], 'a list of points'),
+        ([np.ones((3, 2))], 'a list of points'),
+        ([[1, 2, 3, float('nan'), 3, 1]], 'no number'),
+        ([[1, 2, 3, None, 3, 1]], 'no number'),
+        ([[1, 2, 3, 1e12, 3, 1]], 'an outline of more than'),
+        ('polygon', 'neither a list of polygons nor an RLE'),
+        (None, 'missing'),
+    ],
+    ids=repr,
+)
+def test_what_is_no_mask_of_the_image_is_refused(mask, message):
+    with pytest.raises(ValueError, match=message):
+        LazyMasks([mask], 6, 5)
+
+
 def test_mistakes_are_named():
-    masks = LazyMasks([compressed(np.ones((5, 6), np.uint8))], 6, 5)
-    with pytest.raises(ValueError, match=r'RLE of size \[5, 6\]'):
-        masks.pack()
+    masks = LazyMasks([compressed(np.ones((6, 5), np.uint8))], 6, 5)
     with pytest.raises(ValueError, match="'sideways' is not one of"):
         masks.flip('sideways')
+    for assigned in (masks, masks.pack()):
+        with pytest.raises(ValueError, match=r'of shape .*5, 6\)'):
+            assigned.masks = np.ones((1, 5, 6), np.uint8)
 
 
 def test_large_objects_of_many_corners():

@@ -12,7 +12,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
-from swin_mmdet.datasets import PackedMasks
+from swin_mmdet.datasets import LazyMasks, PackedMasks
 
 
 def bitmaps(height=30, width=41):
@@ -154,3 +154,28 @@ def test_samples_move_and_select_their_masks():
         np.testing.assert_array_equal(chosen.masks.to_ndarray(), bitmap.masks[chosen.labels.numpy()])
     both = InstanceData.cat([instances, instances[instances.labels < 0], instances])
     assert len(both.masks) == 12
+
+
+@pytest.mark.parametrize('box', [(0, 0, 9, 4), (-1, 0, 8, 4), (0, 2, 8, 4)], ids=str)
+def test_a_box_beyond_its_image_is_refused(box):
+    with pytest.raises(ValueError, match='in an image of 8 x 5'):
+        PackedMasks.from_crops([(box, np.zeros((4, 2), np.uint8))], 5, 8)
+
+
+def test_bits_that_do_not_fill_their_box_are_refused():
+    with pytest.raises(ValueError, match=r'need \[4\] bytes'):
+        PackedMasks.from_crops([((0, 0, 8, 4), np.zeros((3, 1), np.uint8))], 5, 8)
+
+
+def test_tensors_of_other_shapes_are_refused():
+    masks = PackedMasks.from_crops([((0, 0, 8, 4), np.zeros((4, 1), np.uint8))], 5, 8)
+    with pytest.raises(ValueError, match=r'boxes \[G, 4\]'):
+        PackedMasks(masks.bits, masks.starts, masks.boxes[:, :3], 5, 8)
+
+
+def test_bitmaps_of_another_size_than_they_say_are_refused():
+    bitmaps = BitmapMasks(np.zeros((2, 5, 8), np.uint8), 5, 8)
+    bitmaps.masks = np.zeros((2, 8, 5), np.uint8)
+    for kind in (LazyMasks, PackedMasks):
+        with pytest.raises(ValueError, match=r'of shape .*8, 5\)'):
+            kind.from_bitmap(bitmaps)

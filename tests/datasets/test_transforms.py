@@ -2,10 +2,12 @@
 
 import copy
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mmdet.datasets.transforms import transforms as mmdet_transforms
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.dataset import Compose, pseudo_collate
@@ -118,6 +120,22 @@ def test_copy_paste_takes_lazy_masks():
 def test_masks_stay_lazy_between():
     results = run(in_our_scope([LOAD, FLIP, CHOICE]), 3)
     assert isinstance(results['gt_masks'], LazyMasks)
+
+
+def test_albu_gives_masks_the_size_of_the_image(monkeypatch):
+    """With a stand-in for albumentations that halves everything; with the package: test_albu.py."""
+
+    def halve(**data):
+        return data | {'image': data['image'][::2, ::2], 'masks': [mask[::2, ::2] for mask in data['masks']]}
+
+    monkeypatch.setattr(mmdet_transforms, 'albumentations', SimpleNamespace(__version__='2.0.8'))
+    monkeypatch.setattr(mmdet_transforms, 'Compose', lambda *_, **__: halve)
+    results = run(in_our_scope([LOAD]), 0)
+    before = results['gt_masks'].to_ndarray()
+    masks = ours.Albu([])(results)['gt_masks']
+    assert isinstance(masks, LazyMasks)
+    np.testing.assert_array_equal(masks.to_ndarray(), before[:, ::2, ::2])
+    assert before.any()
 
 
 def test_bitmaps_of_other_transforms_are_packed():

@@ -76,6 +76,11 @@ def test_runs_give_the_encoding_of_pycocotools(masks):
     assert torch.equal(encoded[0].T.flatten().nonzero()[:, 0], torch.arange(3, 7))
 
 
+def test_masks_of_another_size_are_refused(masks):
+    with pytest.raises(ValueError, match='for images of'):
+        EncodedMasks(masks.rles, WIDTH, HEIGHT + 1)
+
+
 def test_none_at_all():
     masks = EncodedMasks.from_runs([], HEIGHT, WIDTH)
     assert masks.numpy().shape == (0, HEIGHT, WIDTH)

@@ -8,7 +8,7 @@ import pytest
 
 from swin_mmdet.evaluation import evaluate_coco
 from swin_mmdet.evaluation.backends import BACKENDS, Backend, resolve_backend
-from tests.evaluation.coco_samples import annotation, detection, noisy, oracle
+from tests.evaluation.coco_samples import annotation, detection, noisy, oracle, rectangle
 
 PUBLISHED = ('AP', 'AP_50', 'AP_75', 'AP_small', 'AP_medium', 'AP_large',
              'AR_1', 'AR_10', 'AR_100', 'AR_small', 'AR_medium', 'AR_large')
@@ -107,6 +107,64 @@ def test_image_ids_may_be_words(backend, two_boxes):
         item[key] = f'image {item[key]}'
     scores = evaluate_coco(two_boxes, [detection('image 1', 7, [10, 10, 40, 40])], backend=backend)
     assert scores.ap() == pytest.approx(0.5)
+
+
+def spelt(ground_truth, detections, ids=lambda id: id, size=lambda value: value, area=lambda value: value,
+          iscrowd=lambda value: value):
+    """Copies in which ids, sizes and areas are written in another way."""
+    gt, dt = copy.deepcopy((ground_truth, detections))
+    for image in gt['images']:
+        image.update(id=ids(image['id']), height=size(image['height']), width=size(image['width']))
+    for category in gt['categories']:
+        category['id'] = ids(category['id'])
+    for ann in gt['annotations']:
+        ann.update(area=area(ann['area']), iscrowd=iscrowd(ann['iscrowd']))
+    for item in (*gt['annotations'], *dt):
+        item.update(image_id=ids(item['image_id']), category_id=ids(item['category_id']))
+    return gt, dt
+
+
+@pytest.mark.parametrize('spelling', [
+    # of three digits each, so that text has the order of the numbers
+    dict(ids=lambda id: f'{id + 100}'),
+    dict(ids=float),
+    dict(ids=lambda id: id if id % 2 else str(id)),
+    dict(size=float),
+    dict(size=str),
+    dict(area=str),
+    dict(iscrowd=bool),
+    dict(iscrowd=lambda value: value or None),
+], ids=['ids as text', 'ids as floats', 'ids of both kinds', 'sizes as floats', 'sizes as text', 'areas as text',
+        'iscrowd as bool', 'iscrowd as null'])
+@pytest.mark.parametrize('iou_type', ['bbox', 'segm'])
+def test_how_numbers_are_written_does_not_matter(backend, two_boxes, spelling, iou_type):
+    crowd = annotation(3, 1, 7, [50, 50, 50, 50], iscrowd=1)
+    gt = {**two_boxes, 'annotations': [*two_boxes['annotations'], crowd]}
+    boxes = [(1, 7, [12, 10, 40, 40], 0.9), (2, 3, [20, 26, 40, 40], 0.8), (1, 7, [60, 60, 20, 20], 0.95)]
+    found = [detection(*box) | {'segmentation': rectangle(box[2])} for box in boxes]
+    if iou_type == 'segm':
+        for det in found:
+            del det['bbox']
+    expected = oracle(gt, found, iou_type)
+    assert 0 < expected[0] < 1
+    scores = evaluate_coco(*spelt(gt, found, **spelling), iou_type, backend=backend)
+    np.testing.assert_allclose(scores.stats, expected, atol=1e-12)
+    ids = spelling.get('ids', int)
+    assert {id: scores.num_instances[id] for id in scores.cat_ids} == {ids(3): 1, ids(7): 1}
+    assert scores.ap(cat_id=ids(7)) != scores.ap(cat_id=ids(3))
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    ({'segmentation': {'size': [100, 100], 'counts': [585, 20, 4451]}}, 'no run lengths'),  # pycocotools never ends
+    ({'segmentation': [[10, 10, float('nan'), 10, 50, 50]]}, 'no number'),
+    ({'segmentation': [[10, 10, 20, 20]]}, 'at least 3 points'),
+    ({'area': 'large'}, "'large'"),
+    ({'iscrowd': 'no'}, "'no'"),
+], ids=str)
+def test_what_cannot_be_read_is_named(backend, two_boxes, change, message):
+    two_boxes['annotations'][1].update(change)
+    with pytest.raises(ValueError, match=f'1 annotations .*cannot be read.*annotation 2: .*{message}'):
+        evaluate_coco(two_boxes, [], 'segm', backend=backend)
 
 
 def test_a_missing_area_is_the_area_of_the_mask_or_the_box(backend, two_boxes):

@@ -99,7 +99,8 @@ def run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope='session')
 def trained(run: Callable[..., str], config: Path, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The work-dir of an uninterrupted training on one process."""
+    """The work-dir of an uninterrupted training on one process, with its `console.txt`."""
     work_dir = tmp_path_factory.mktemp('one process')
-    run(sys.executable, TOOLS / 'train.py', config, '--data', shapes, '--work-dir', work_dir)
+    output = run(sys.executable, TOOLS / 'train.py', config, '--data', shapes, '--work-dir', work_dir)
+    (work_dir / 'console.txt').write_text(output)
     return work_dir

@@ -68,7 +68,10 @@ def test_mistakes_are_named(config: Path, tmp_path: Path, user_error: type[Excep
         analyze(config, '--shape', '800', '8')
     broken = tmp_path / 'broken.py'
     broken.write_text("model = dict(type='NoSuchDetector')\n")
-    with pytest.raises(user_error, match=r'broken\.py cannot be analyzed: KeyError: .*NoSuchDetector'):
+    with pytest.raises(user_error, match=r'model\.type: no model is called NoSuchDetector'):
+        analyze(broken)
+    broken.write_text("model = dict(type='RetinaNet', backbone=None)\n")
+    with pytest.raises(user_error, match=r'broken\.py cannot be analyzed: TypeError: .*missing'):
         analyze(broken)
     broken.write_text('work_dir = 1\n')
     with pytest.raises(user_error, match=r'broken\.py has no .model.'):

@@ -13,7 +13,7 @@ from mmengine.config import Config
 @pytest.fixture
 def launch(monkeypatch: pytest.MonkeyPatch):
     module = importlib.import_module('launch')
-    monkeypatch.setattr(module, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
     return module
 
 
@@ -37,9 +37,9 @@ def test_sync_bn_becomes_bn_on_a_cpu(launch, capsys: pytest.CaptureFixture):
 def test_sync_bn_stays_where_a_launcher_started_processes_on_gpus(
     launch, launcher: str, norm: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
-    monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: True)
-    monkeypatch.setattr(launch.torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
     monkeypatch.setenv('LOCAL_RANK', '0')
     model = dict(head=dict(norm_cfg=dict(type='SyncBN')))
     launch.fit_to_device(cfg := Config(dict(model=model, launcher=launcher, optim_wrapper=dict(type='OptimWrapper'))))
@@ -48,7 +48,7 @@ def test_sync_bn_stays_where_a_launcher_started_processes_on_gpus(
 
 
 def test_images_for_a_gpu_are_pinned_unless_the_config_says_otherwise(launch, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cuda')
     loaders = dict(train_dataloader=dict(batch_size=2), val_dataloader=dict(pin_memory=False), test_dataloader=None)
     cfg = Config(dict(model={}, launcher='none', optim_wrapper=dict(type='OptimWrapper'), **loaders))
     launch.fit_to_device(cfg)

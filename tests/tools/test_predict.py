@@ -5,7 +5,16 @@ import json
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
+
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+import torch
+from mmdet.apis import inference_detector
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
@@ -48,3 +57,42 @@ def test_results_are_coco_results(predicted: tuple[int, Path, Path]):
     assert {row['image_id'] for row in rows} <= {2, 3}
     ids = {image['file_name']: image['id'] for image in json.loads(ann_file.read_text())['images']}
     COCO(str(ann_file)).loadRes([row | dict(image_id=ids[row['file_name']]) for row in rows])
+
+
+SIXTEEN_BITS = """
+_base_ = {base!r}
+
+test_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='LoadImageFromFile', color_type={color_type!r}),
+    dict(type='Resize', scale=(96, 96), keep_ratio=True),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]))
+"""
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_images_are_read_as_the_test_pipeline_reads_them(trained: Path, tmp_path: Path, monkeypatch, channels: int):
+    """16 bits stay 16 bits for the detector, one channel stays one, and both are drawn."""
+    values = np.random.default_rng(0).integers(0, 4000, (96, 96, channels), dtype=np.uint16).squeeze()
+    cv2.imwrite(str(tmp_path / 'image.png'), values)
+    config = tmp_path / 'sixteen_bits.py'
+    config.write_text(SIXTEEN_BITS.format(base=str(trained / 'tiny.py'), color_type='unchanged'))
+    seen, detect = [], inference_detector
+
+    def watch(model, image, test_pipeline):
+        seen.append(image)
+        if channels == 3:
+            return detect(model, image, test_pipeline)
+        # a detector for one channel would be another model
+        found = dict(bboxes=torch.zeros(1, 4), scores=torch.ones(1), labels=torch.zeros(1, dtype=torch.long))
+        return DetDataSample(pred_instances=InstanceData(**found))
+
+    monkeypatch.setattr('mmdet.apis.inference_detector', watch)
+    arguments = [config, trained / 'epoch_3.pth', tmp_path / 'image.png', '--out-dir', tmp_path / 'out',
+                 '--device', 'cpu', '--score-thr', 0]  # fmt: skip
+    assert importlib.import_module('predict').main([str(argument) for argument in arguments]) == 0
+    (image,) = seen
+    assert image.dtype == np.uint16
+    np.testing.assert_array_equal(image, values)
+    assert json.loads((tmp_path / 'out/results.json').read_text())
+    assert cv2.imread(str(tmp_path / 'out/vis/image.png')).shape == (96, 96, 3)

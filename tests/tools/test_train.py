@@ -44,9 +44,13 @@ def test_two_processes_learn_what_one_does(
     """
     output = run(
         'bash', TOOLS / 'dist_train.sh', config, '2', '--data', shapes, '--work-dir', tmp_path,
-        '--cfg-options', 'train_dataloader.batch_size=1', PORT='29611',
+        '--cfg-options', 'train_dataloader.batch_size=1', 'model.rpn_head.type=swin_mmdet.RPNHead',
+        'model.test_cfg.rpn.nms.max_num=1000', PORT='29611',
     )  # fmt: skip
-    assert 'gloo' in output
+    (log,) = tmp_path.glob('*/*.log')
+    for line in ('gloo', 'stages run module by module: ', 'RPNHead: proposals as in mmdet: '):
+        assert output.count(line) == 1
+        assert log.read_text().count(line) == 1
     assert_same_weights(trained, tmp_path, atol=3e-4)
 
 

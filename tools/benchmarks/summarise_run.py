@@ -14,12 +14,6 @@ import sys
 from datetime import date
 from pathlib import Path
 
-import matplotlib
-import torch
-
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt
-
 RESULTS = Path(__file__).parent / 'results'
 TRAIN_COLUMNS = ('loss', 'lr', 'time', 'data_time', 'memory')
 AP_COLUMNS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
@@ -60,6 +54,8 @@ def read_log(work_dir: Path) -> tuple[list[dict], list[dict]]:
 
 def conditions(args: argparse.Namespace) -> dict:
     """Where and with what the run was made."""
+    import torch
+
     gpu = torch.cuda.is_available()
     cpu = f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
     return {
@@ -121,6 +117,11 @@ def write_csv(path: Path, train: list[dict], evaluations: list[dict]) -> None:
 
 
 def plot(path: Path, title: str, train: list[dict], evaluations: list[dict]) -> None:
+    import matplotlib
+
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout='constrained')
     left.plot([record['step'] for record in train], [record['loss'] for record in train])
     left.set(xlabel='iteration', ylabel='training loss', ylim=(0, None))

@@ -1,0 +1,91 @@
+"""What the console of a run leaves out, and what the file of its log has."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import swin_mmdet.compat  # noqa: F401  before mmengine
+
+# isort: split
+from mmengine.logging import MMLogger
+
+from swin_mmdet.engine.console import describe_groups, open_log, prints_in_file
+from swin_mmdet.run_log import EARLY_LINES
+
+
+@pytest.fixture
+def consoles(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[[Callable], tuple[str, str]]:
+    """consoles(function) opens a log, calls the function with it, and returns what its console and its file have."""
+
+    def call(function: Callable[[MMLogger], None]) -> tuple[str, str]:
+        # made by its class, it is not the current one of this process
+        log = MMLogger('a run', log_file=str(tmp_path / 'run.log'))
+        with warnings.catch_warnings():
+            warnings.simplefilter('always')
+            open_log(log, seed=7, processes=2)
+            function(log)
+        return capsys.readouterr().out, (tmp_path / 'run.log').read_text()
+
+    return call
+
+
+def test_lists_for_machines_are_in_the_file_alone(consoles):
+    def run(log: MMLogger) -> None:
+        log.info('Config:\na = 1')
+        log.info('paramwise_options -- neck.weight:lr=0.1')
+        log.info('Hooks will be executed in the following order:\nbefore_run:')
+        log.warning('"FileClient" will be deprecated in future')
+        log.info('Iter(train) [1/2]')
+
+    console, file = consoles(run)
+    for part in ('a = 1', 'paramwise', 'before_run', 'FileClient'):
+        assert part not in console
+        assert part in file
+    for part in ('Iter(train) [1/2]', ' 2 x ', f'torch {torch.__version__}', 'seed 7', 'run.log'):
+        assert part in console
+        assert part in file
+
+
+def test_what_was_said_before_is_once_in_the_file(consoles):
+    EARLY_LINES.keep('BN instead of SyncBN')
+    console, file = consoles(EARLY_LINES.hand_over)
+    assert file.count('swin_mmdet - INFO - BN instead of SyncBN\n') == 1
+    assert 'SyncBN' not in console
+
+
+def test_warnings_of_libraries_are_a_line(consoles):
+    def run(_: MMLogger) -> None:
+        for _ in range(2):
+            warnings.warn('the disk is nearly full', stacklevel=1)
+            warnings.warn('amp.GradScaler is deprecated', FutureWarning, stacklevel=1)
+
+    console, file = consoles(run)
+    assert 'amp.GradScaler' not in console
+    assert file.count('FutureWarning: amp.GradScaler is deprecated (') == 1
+    for text in (console, file):
+        assert text.count('UserWarning: the disk is nearly full (') == 1
+
+
+def test_prints_go_to_the_file(consoles):
+    def run(log: MMLogger) -> None:
+        with prints_in_file(log):
+            print('creating index...')
+            log.info('the data are ready')
+
+    console, file = consoles(run)
+    assert 'creating index' not in console
+    assert 'creating index...' in file
+    assert 'the data are ready' in console
+
+
+def test_parameter_groups_in_a_line():
+    weight, bias, frozen = (torch.nn.Parameter(torch.zeros(2), requires_grad=on) for on in (True, True, False))
+    groups = [dict(params=[weight, frozen], lr=0.001), dict(params=[bias], weight_decay=0.0)]
+    optimizer = torch.optim.AdamW(groups, lr=0.01, weight_decay=0.05)
+    said = 'AdamW: 2 tensors train, learning rate 0.001 to 0.01, weight decay 0.05 (none for 1 of them)'
+    assert describe_groups(optimizer) == said
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    assert describe_groups(optimizer) == 'SGD: 1 tensors train, learning rate 0.1, no weight decay'

@@ -1,0 +1,128 @@
+"""`--help` and wrong arguments are answered at once: nothing is imported that takes seconds."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import TOOLS
+
+SCRIPTS = (
+    'analyze_model', 'check_dataset', 'convert_checkpoint', 'make_shapes_dataset', 'predict', 'render_zoo',
+    'show_results', 'test', 'train', 'benchmarks/render_tables', 'benchmarks/summarise_run',
+)  # fmt: skip
+# not one of these, however fast the machine: a fresh import of each but the last takes a second or more
+SLOW = 'torch', 'torchvision', 'mmcv', 'mmdet', 'matplotlib', 'transformers', 'scipy'
+CONFIG = TOOLS.parent / 'configs/quickstart/mask-rcnn_swin-micro_shapes.py'
+FILE = TOOLS / 'README.md'  # is there, whatever it is
+# arguments -> words of the message
+WRONG = {
+    ('train', 'nowhere.py'): 'no config at nowhere.py',
+    ('train', CONFIG, '--data', 'nowhere'): 'no data folder at nowhere',
+    ('train', CONFIG, '--resume', 'gone.pth'): 'no checkpoint to resume from at gone.pth',
+    ('train', CONFIG, '--amp', 'int3'): 'invalid choice',
+    ('train',): 'required: config',
+    ('test', CONFIG): 'required: checkpoint',
+    ('test', 'nowhere.py', 'gone.pth'): 'no config at nowhere.py',
+    ('test', CONFIG, 'gone.pth'): 'no checkpoint at gone.pth',
+    ('test', CONFIG, FILE, '--out', 'results.json'): 'must end in .pkl',
+    ('train', CONFIG.with_name('mask_rcnn_swin_micro_shape.py')): f'did you mean {CONFIG}?',
+    ('train', CONFIG.parent.with_name('quikstart') / CONFIG.name): f'did you mean {CONFIG}?',
+    ('train', CONFIG.parent): 'is a folder',
+    ('train', CONFIG, '--acumulate', '3'): 'no argument --acumulate; did you mean --accumulate?',
+    ('train', CONFIG, 'train_cfg.max_iters=3'): 'train_cfg.max_iters=3: settings of the config follow --cfg-options',
+    ('train', CONFIG, '--cfg-options', 'lr'): '--cfg-options lr: give KEY=VALUE',
+    ('train', CONFIG, '--cfg-options', 'a=(1,2'): 'Imbalanced brackets',
+    ('train', CONFIG, '--resume', CONFIG): 'is a config by its name; a checkpoint (.pth) is wanted here',
+    ('test', 'trained.pth', CONFIG): 'trained.pth is a checkpoint by its name, and a config (.py) comes first',
+    ('test', CONFIG, CONFIG): 'is a config by its name; a checkpoint (.pth) is wanted here',
+    ('test', CONFIG, CONFIG.parent): 'is a folder; name a file in it: it has no checkpoints',
+    ('predict', 'nowhere.py', 'gone.pth', '.', '--out-dir', 'out'): 'no config at nowhere.py',
+    ('predict', CONFIG, 'gone.pth', '.', '--out-dir', 'out'): 'no checkpoint at gone.pth',
+    ('predict', CONFIG, FILE, 'gone.jpg', '--out-dir', 'out'): 'no image or folder at gone.jpg',
+    ('predict', CONFIG, FILE, FILE, '--out-dir', 'out', '--ann-file', 'gone.json'): 'no annotation file at gone',
+    ('predict', CONFIG, FILE, 'clip.mp4', '--out-dir', 'out'): 'clip.mp4 is a video, and images are wanted',
+    ('predict', CONFIG, FILE, 'album', '--out-dir', 'out'): '); there are some in album/pictures',
+    ('check_dataset', 'nowhere.py'): 'no config, folder or annotation file at nowhere.py',
+    ('convert_checkpoint', 'gone.pth', '--inspect'): 'checkpoint gone.pth does not exist',
+    ('convert_checkpoint', CONFIG, 'new.onnx', '--to', 'timm'): 'must end in',
+    ('convert_checkpoint', CONFIG, 'new.pth', '--to', 'keras'): 'invalid choice',
+    ('analyze_model', 'nowhere.py'): 'no config at nowhere.py',
+    ('analyze_model',): 'give a config file',
+    ('make_shapes_dataset', 'out', '--train', '0'): 'must be positive',
+    ('show_results', 'nowhere'): 'no evaluation in nowhere',
+}
+# calls each in one fresh interpreter, and says what each imported
+CALL = """
+import contextlib, io, json, runpy, sys
+from pathlib import Path
+results = []
+for script, *arguments in json.load(sys.stdin):
+    before = set(sys.modules)
+    sys.argv = [script, *arguments]
+    sys.path[0] = str(Path(script).parent)
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+        try:
+            runpy.run_path(script, run_name='__main__')
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+    results.append((code, text.getvalue(), sorted({name.partition('.')[0] for name in set(sys.modules) - before})))
+print(json.dumps(results))
+"""
+
+
+@pytest.fixture(scope='module')
+def answers(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> dict[tuple, tuple]:
+    """Exit code, words and imported packages of each call."""
+    calls = [(script, '--help') for script in SCRIPTS] + [(script, '--no-such-option') for script in SCRIPTS]
+    calls += WRONG
+    lines = [[str(TOOLS / f'{script}.py'), *map(str, arguments)] for script, *arguments in calls]
+    folder = tmp_path_factory.mktemp('cwd')
+    (folder / 'album/pictures').mkdir(parents=True)
+    for name in ('clip.mp4', 'album/pictures/a.JPG'):
+        (folder / name).touch()
+    done = subprocess.run(
+        [sys.executable, '-c', CALL], input=json.dumps(lines), capture_output=True, text=True, check=True,
+        env=environment, cwd=folder, timeout=120,
+    )  # fmt: skip
+    return dict(zip(calls, json.loads(done.stdout)))
+
+
+def test_every_tool_is_called(answers: dict[tuple, tuple]):
+    helpers = {path.stem for path in TOOLS.glob('*.py') if '__main__' not in path.read_text()}
+    assert {path.stem for path in TOOLS.glob('*.py')} - helpers == {name for name in SCRIPTS if '/' not in name}
+    assert len(answers) == 2 * len(SCRIPTS) + len(WRONG)
+
+
+@pytest.mark.parametrize('script', SCRIPTS)
+def test_help_and_unknown_options_import_nothing_slow(script: str, answers: dict[tuple, tuple]):
+    for option, expected, word in (('--help', 0, 'usage:'), ('--no-such-option', 2, 'error:')):
+        code, text, imported = answers[script, option]
+        assert code == expected, text
+        assert word in text
+        assert not set(SLOW) & set(imported)
+
+
+@pytest.mark.parametrize('call', WRONG, ids=lambda call: ' '.join(Path(word).name for word in call))
+def test_wrong_arguments_are_named_before_anything_slow(call: tuple, answers: dict[tuple, tuple]):
+    code, text, imported = answers[call]
+    assert code == 2, text
+    assert WRONG[call] in text
+    assert 'Traceback' not in text
+    assert not set(SLOW) & set(imported)
+
+
+def test_the_choices_of_options_are_those_of_the_library():
+    """They are written down in the tools, where reading the tables would take the imports."""
+    from convert_checkpoint import PROGRAMS
+    from train import SCALING_RULES
+    from training_runner import SCALES
+
+    from swin_mmdet.checkpoint.convert import TARGETS
+
+    assert list(PROGRAMS) == sorted(TARGETS)
+    assert tuple(SCALES) == SCALING_RULES

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from swin_mmdet.detectors.batch import gather_objects
 from swin_mmdet.detectors.dense_head import BatchedDenseHead
-from swin_mmdet.detectors.elementwise import CLASS_LOSSES, weighted_loss, why_not_elementwise
+from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
 from swin_mmdet.detectors.maps import flatten_maps
-from swin_mmdet.detectors.matching import count_chosen, regression, why_not_adaptive
+from swin_mmdet.detectors.matching import count_chosen, regression, weighted_loss, why_not_adaptive
 from swin_mmdet.ops.adaptive_assignment import assign_adaptively
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.registry import MODELS

@@ -13,10 +13,12 @@ from mmdet.models.task_modules import (
 )
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
+from swin_mmdet.detectors.elementwise import KNOWN, why_not_elementwise
 from swin_mmdet.ops.box_assignment import AssignmentRule
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes, encode_boxes
+from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.to_device import constant, to_device
 
 Ignored = Sequence[InstanceData | None] | None
@@ -142,3 +144,22 @@ def class_weight(assigned: Tensor, pos_weight: float) -> Tensor:
 def count_chosen(chosen: Tensor) -> Tensor:
     """How many of [B, N] bool are chosen, as mmdet counts them: none in an image is one. [] int64."""
     return chosen.sum(1).clamp(min=1).sum()
+
+
+def weighted_loss(loss: nn.Module, predicted: Tensor, target: Tensor, weight: Tensor, count: Tensor) -> Tensor:
+    """The sum of weight [n] times the loss of each of n samples, over `count` []: what mmdet's losses do.
+
+    They themselves would ask the GPU whether any weight is not zero. A loss that may look at all its samples gets those
+    with a weight alone, for which the host waits.
+    """
+    reason = why_not_elementwise('a loss', loss, KNOWN)
+    if reason is None:
+        found = loss(predicted, target, reduction_override='none')
+        found = found.reshape(len(weight), -1) * weight[:, None]
+        return found.sum() / (count + torch.finfo(torch.float32).eps)
+    log_once(f'only samples with a weight are given to a loss: {reason}')
+    used = weight.nonzero().flatten()
+    if not len(used):
+        return predicted.sum() * 0
+    weight = weight[used, None].expand_as(predicted[used])
+    return loss(predicted[used], target[used], weight, avg_factor=count)

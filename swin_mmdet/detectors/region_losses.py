@@ -13,8 +13,8 @@ from torch import Tensor
 
 from swin_mmdet.datasets import PackedMasks
 from swin_mmdet.detectors.batch import Objects
-from swin_mmdet.detectors.elementwise import CLASS_LOSSES, weighted_loss, why_not_elementwise
-from swin_mmdet.detectors.matching import class_weight, regression, why_not_coded
+from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
+from swin_mmdet.detectors.matching import class_weight, regression, weighted_loss, why_not_coded
 from swin_mmdet.detectors.sampled_regions import SampledRegions
 from swin_mmdet.ops.box_deltas import clip_boxes
 from swin_mmdet.ops.mask_targets import mask_targets

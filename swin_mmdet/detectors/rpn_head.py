@@ -13,7 +13,7 @@ from torch import Tensor
 
 from swin_mmdet.detectors.anchors import KeepsAnchors
 from swin_mmdet.detectors.batch import BatchedProposals, gather_objects
-from swin_mmdet.detectors.elementwise import CLASS_LOSSES, weighted_loss, why_not_elementwise
+from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import (
     class_weight,
@@ -22,6 +22,7 @@ from swin_mmdet.detectors.matching import (
     regression,
     rule_of,
     sampling_of,
+    weighted_loss,
     why_not_coded,
     why_not_matched,
     without_small,

@@ -22,11 +22,31 @@ def assert_no_worse_than_eager(fast: Tensor, eager: Tensor, truth: Tensor, facto
 
     `truth` is the reference one precision up: float64 for float32, float32 for half.
     """
+    error, allowed = _error_and_allowed(fast, eager, truth, factor)
+    assert error <= allowed, f'error {error:.2e}, allowed {allowed:.2e}'
+
+
+def assert_mostly_no_worse_than_eager(
+    fast: list[Tensor], eager: list[Tensor], truth: list[Tensor], factor: float = 2.0, gross: float = 10.0
+) -> None:
+    """The policy over several draws of hard values, where one draw's largest error is a noisy figure.
+
+    Where softmax hangs on near ties, or few numbers are compared, errors have long tails, of `eager` as well, and they
+    depend on the processor. So the middle draw keeps the policy, and no draw errs `gross` times as much as it allows.
+    """
+    draws = [_error_and_allowed(*one, factor) for one in zip(fast, eager, truth, strict=True)]
+    middle = len(draws) // 2
+    kept = sum(error <= allowed for error, allowed in draws)
+    said = ', '.join(f'{error:.2e} of {allowed:.2e}' for error, allowed in draws)
+    assert kept > middle, f'{kept} of {len(draws)} draws err as little as allowed: {said}'
+    assert all(error <= gross * allowed for error, allowed in draws), f'a draw errs {gross} times as allowed: {said}'
+
+
+def _error_and_allowed(fast: Tensor, eager: Tensor, truth: Tensor, factor: float) -> tuple[Tensor, Tensor]:
     rounded = truth.to(fast.dtype)
     floor = 2 * (rounded + 0.3 - 0.3 - rounded).abs().max()
     error, allowed = ((x.to(truth.dtype) - truth).abs().max() for x in (fast, eager))
-    allowed = factor * allowed + floor
-    assert error <= allowed, f'error {error:.2e}, allowed {allowed:.2e}'
+    return error, factor * allowed + floor
 
 
 def assert_model_no_worse_than_eager(

@@ -26,6 +26,7 @@ MAY_IMPORT = {
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'config', 'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
+    'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
     'engine': {'errors', 'config', 'checkpoint', 'models', 'registry', 'run_log', 'mmengine', 'torch'},
     'analysis': {'compat', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
     'detectors': MMLAB

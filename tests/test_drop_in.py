@@ -29,20 +29,26 @@ CONFIGS = {
     'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py': {'EmbeddingRPNHead', 'SparseRoIHead', 'SingleRoIExtractor'},
     'retinanet/retinanet_r50_fpn_1x_coco.py': {'RetinaHead'},
     'atss/atss_r50_fpn_1x_coco.py': {'ATSSHead'},
+    'detr/detr_r50_8xb2-150e_coco.py': {'DETRHead'},
+    'conditional_detr/conditional-detr_r50_8xb2-50e_coco.py': {'ConditionalDETRHead'},
+    'deformable_detr/deformable-detr_r50_16xb2-50e_coco.py': {'DeformableDETR', 'DeformableDETRHead'},
+    'dino/dino-4scale_r50_8xb2-12e_coco.py': {'DINO', 'DINOHead'},
     # with a head of its own
     'gfl/gfl_r50_fpn_1x_coco.py': set(),
 }  # fmt: skip
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
-names = 'ATSSHead BertModel CascadeRoIHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead '
-names += 'HybridTaskCascadeRoIHead RPNHead RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
+names = 'ATSSHead BertModel CascadeRoIHead ConditionalDETRHead DETRHead DINO DINOHead DeformableDETR '
+names += 'DeformableDETRHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead HybridTaskCascadeRoIHead RPNHead '
+names += 'RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
 names = [*names.split(), 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
     + [name for name in 'LoadAnnotations RandomFlip PackDetInputs'.split()
        if TRANSFORMS.get(name).__module__.startswith('swin_mmdet.')])
 """
 MODELS = [
-    'ATSSHead', 'BertModel', 'CascadeRoIHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
+    'ATSSHead', 'BertModel', 'CascadeRoIHead', 'ConditionalDETRHead', 'DETRHead', 'DINO', 'DINOHead',
+    'DeformableDETR', 'DeformableDETRHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
     'HybridTaskCascadeRoIHead', 'RPNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
@@ -89,9 +95,14 @@ def train_and_predict(name):
     for stage in nodes(cfg.model.train_cfg):
         if stage.get('type') == 'RandomSampler':
             stage.num = 32
+    for node in nodes(cfg.model):
+        # of transformers
+        node.update({key: most for key, most in (('num_layers', 1), ('num_queries', 50)) if key in node})
     init_default_scope('mmdet')
     set_random_seed(0)
     model = MODELS.build(cfg.model)
+    # a transformer's parameters are whatever lay in memory before
+    model.init_weights()
     steps, batch = load_batch(cfg.train_dataloader.dataset.pipeline)
     loss, losses = model.parse_losses(model.train()(**model.data_preprocessor(batch, training=True), mode='loss'))
     loss.backward()
@@ -106,13 +117,54 @@ def train_and_predict(name):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize('as_text', [False, True])
+def test_parts_that_a_config_names_by_class_are_ours(as_text, fresh_process):
+    """As Python-style configs do, and, as text, those that were dumped."""
+    parts, transforms = fresh_process.submit(build_from_classes, as_text).result()
+    assert parts == CONFIGS['swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py'] | {'DetDataPreprocessor'}
+    assert transforms == {'LoadAnnotations', 'RandomFlip', 'PackDetInputs'}
+
+
+def build_from_classes(as_text):
+    """Names of our parts in a model, and of our transforms, of a config with mmdet's classes or their full names."""
+    import swin_mmdet.drop_in  # noqa: F401
+
+    # isort: split
+    from mmdet.datasets.transforms.formatting import PackDetInputs
+    from mmdet.datasets.transforms.loading import LoadAnnotations
+    from mmdet.datasets.transforms.transforms import RandomFlip, Resize
+    from mmdet.models.backbones.swin import SwinTransformer
+    from mmdet.models.data_preprocessors.data_preprocessor import DetDataPreprocessor
+    from mmdet.models.dense_heads.rpn_head import RPNHead
+    from mmdet.models.roi_heads.roi_extractors.single_level_roi_extractor import SingleRoIExtractor
+    from mmdet.models.roi_heads.standard_roi_head import StandardRoIHead
+    from mmengine.config import Config
+    from mmengine.dataset import Compose
+    from mmengine.registry import MODELS, DefaultScope
+    from mmengine.utils import get_installed_path
+
+    classes = (SwinTransformer, DetDataPreprocessor, RPNHead, SingleRoIExtractor, StandardRoIHead, PackDetInputs,
+               LoadAnnotations, RandomFlip, Resize)  # fmt: skip
+    kinds = {kind.__name__: f'{kind.__module__}.{kind.__name__}' if as_text else kind for kind in classes}
+    assert not any(kind.__module__.startswith('swin_mmdet') for kind in classes)
+    cfg = Config.fromfile(f'{get_installed_path("mmdet")}/.mim/configs/swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py')
+    cfg.model.backbone.init_cfg = None
+    for node in nodes([dict(cfg.model), *cfg.train_dataloader.dataset.pipeline]):
+        if node.get('type') in kinds:
+            node['type'] = kinds[node['type']]
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(cfg.model)  # through mmengine's registry, as its runner does
+        return names_of_ours(model.modules()), names_of_ours(Compose(cfg.train_dataloader.dataset.pipeline).transforms)
+
+
 def load_batch(pipeline):
     """The steps after the reading of a file, and what they make of two images."""
     from mmdet.registry import TRANSFORMS
     from mmengine.dataset import Compose, pseudo_collate
 
     resize = dict(type='Resize', scale=(WIDTH, HEIGHT), keep_ratio=True)
-    steps = [TRANSFORMS.build(resize if step.type == 'Resize' else step) for step in pipeline[1:]]
+    # those of a DETR choose among sizes, and cut
+    steps = [TRANSFORMS.build(resize if step.type in ('Resize', 'RandomChoice') else step) for step in pipeline[1:]]
     instances = [
         dict(bbox=[x1, y1, x2, y2], bbox_label=label, ignore_flag=0, mask=[[x1, y1, x2, y1, x2, y2, x1, y2]])
         for x1, y1, x2, y2, label in OBJECTS

@@ -60,7 +60,7 @@ def _fitting_count(cfg: Config) -> int:
         near = max(1, round(base / step))
         raise UserError(
             f"--accumulate auto: the recipe's batch of {base} is no multiple of {step} = {processes} processes x "
-            f'{images} images; set train_dataloader.batch_size (--cfg-options) so that it is, or take '
+            f'{images} images; take a --batch-size of which it is, or '
             f'`--accumulate {near} --auto-scale-lr`: a batch of {near * step} with its learning rate'
         )
     return base // step

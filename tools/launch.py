@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.error import URLError
 
 from mmengine.config import Config
@@ -19,6 +19,9 @@ from swin_mmdet.command_line import Settings
 from swin_mmdet.config import nodes, type_name
 from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config
 from swin_mmdet.errors import UserError
+
+if TYPE_CHECKING:
+    from swin_mmdet.checkpoint import CheckpointFile
 
 # names of the layer, and that of its class
 SYNC_BN = ('SyncBN', 'MMSyncBN', 'SyncBatchNorm')
@@ -135,15 +138,20 @@ def merge(cfg: Config, options: dict) -> None:
 def check_weights(path: str, what: str) -> str:
     """A checkpoint's path or URL, if it can be read or fetched and holds weights."""
     existing_weights(path, what)
-    if not is_main_process():
-        return path
+    if is_main_process():
+        read_weights(path, what)
+    return path
+
+
+def read_weights(path: str, what: str) -> 'CheckpointFile':
+    """The weights in a file, or a UserError that says why there are none."""
+    existing_weights(path, what)
     from swin_mmdet.checkpoint import read_checkpoint
 
     try:
-        read_checkpoint(path)
+        return read_checkpoint(path)
     except ValueError as error:
         raise UserError(str(error) if path in str(error) else f'{what} {path}: {error}') from error
-    return path
 
 
 def check_run(cfg: Config) -> None:

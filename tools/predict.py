@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch import UserError, check_weights, existing, existing_config, existing_weights, merge, read_config, run_cli
+from launch import UserError, existing, existing_config, existing_weights, merge, read_config, read_weights, run_cli
 from tta import tta_model, views_of
 
 from swin_mmdet.command_line import ArgumentParser, Settings
@@ -50,9 +50,9 @@ def main(argv: list[str] | None = None) -> int:
     import mmcv
     from mmdet.apis import inference_detector
     from mmdet.utils import get_test_pipeline_cfg
-    from mmdet.visualization import DetLocalVisualizer
 
     from swin_mmdet.datasets.read_image import ImageReader, UnreadableImageError, as_picture
+    from swin_mmdet.visualization import DetLocalVisualizer
 
     reader = ImageReader(get_test_pipeline_cfg(model.cfg))
     detect = detect_in_views(model) if args.tta else partial(inference_detector, model, test_pipeline=in_memory(model))
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     # a folder of its own, so that no drawing can replace the image it was made from
     pictures = out_dir / 'vis'
     pictures.mkdir(parents=True, exist_ok=True)
-    visualizer = DetLocalVisualizer(alpha=0.4)  # the image shows through the masks
+    visualizer = DetLocalVisualizer()
     visualizer.dataset_meta = model.dataset_meta
 
     rows, broken, taken = [], [], set()
@@ -99,19 +99,17 @@ def load_model(args: argparse.Namespace) -> 'nn.Module':
     from mmengine.device import get_device
     from weights import load_weights
 
-    from swin_mmdet.checkpoint import read_checkpoint
-
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401
     merge(cfg, args.cfg_options)
-    check_weights(args.checkpoint, 'checkpoint')
+    file = read_weights(args.checkpoint, 'checkpoint')
     cfg.model.backbone.init_cfg = None
     with warnings.catch_warnings():
         # the classes come with the weights, below
         warnings.filterwarnings('ignore', message='checkpoint is None')
         model = init_detector(cfg, None, palette='random', device=args.device or get_device())
-    load_weights(model, args.checkpoint, strict=True)
-    classes = read_checkpoint(args.checkpoint).meta.get('classes')
+    load_weights(model, file, strict=True)
+    classes = file.meta.get('classes')
     meta = {'classes': classes} if classes else cfg.test_dataloader.dataset.get('metainfo')
     if meta is not None:
         model.dataset_meta = dict(palette='random') | {key.lower(): value for key, value in meta.items()}

@@ -57,12 +57,15 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def draw_into(cfg: Config, folder: str) -> None:
+    """Draw every image of the test into this folder."""
     hook = cfg.default_hooks.get('visualization')
     if hook is None:
         raise UserError('--show-dir needs a hook default_hooks.visualization; the config has none')
     hook.draw = True
     # a relative folder would be joined to the work-dir again with every image
     hook.test_out_dir = str(Path(folder).resolve())
+    if cfg.get('visualizer', {}).get('type') in ('DetLocalVisualizer', 'mmdet.DetLocalVisualizer'):
+        cfg.visualizer.type = 'swin_mmdet.DetLocalVisualizer'
 
 
 if __name__ == '__main__':

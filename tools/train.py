@@ -3,6 +3,7 @@
 import argparse
 
 from accumulation import accumulate
+from everyday import add_everyday_arguments, apply_everyday, apply_length, follow_options, read_everyday
 from last_checkpoint import keep_two, last_checkpoint
 from launch import (
     UserError,
@@ -72,15 +73,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from this checkpoint; without a path, from the last one in the work-dir',
     )
+    add_everyday_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    read_everyday(args)
     check_paths(args)
     if args.resume not in (None, 'auto'):
         existing_weights(args.resume, 'checkpoint to resume from')
     cfg = load_config(args)
+    follow_options(cfg, args)
+    apply_everyday(cfg, args)
     if args.amp:
         use_amp(cfg, args.amp)
     if args.auto_scale_lr:
@@ -98,6 +103,7 @@ def main(argv: list[str] | None = None) -> None:
     keep_two(cfg)
     check_packages(cfg)
     check_run(cfg)
+    apply_length(cfg, args)
     fit_to_device(cfg)
     from mmengine.registry import RUNNERS
     from training_runner import TrainingRunner
@@ -133,7 +139,7 @@ def average_weights(cfg: Config, momentum: float) -> None:
     if any(type_name(hook).endswith('EMAHook') for hook in hooks):
         raise UserError('--ema: the config has an EMAHook already')
     # follows the weights closely at first: an average of few steps would still be the initial weights
-    hook = dict(type='swin_mmdet.EMAHook', ema_type='ExpMomentumEMA', momentum=momentum, update_buffers=True)
+    hook = dict(type='swin_mmdet.EMAHook', ema_type='mmdet.ExpMomentumEMA', momentum=momentum, update_buffers=True)
     cfg.custom_hooks = [*hooks, hook]
 
 

@@ -1,20 +1,30 @@
-"""The runner of train.py: parts that do not train, the learning rate of another batch, and what a resume must keep."""
+"""The runner of train.py: frozen parts, rates of another batch, a schedule that ends, what resuming keeps."""
+
+import copy
 
 from launch import UserError
 from mmengine.hooks import EMAHook
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 from weights import LoadingRunner
 
 from swin_mmdet.engine import FreezeHook, freeze
 from swin_mmdet.engine.console import describe_groups
+from swin_mmdet.engine.run_length import interval_problems
+from swin_mmdet.engine.schedule_problems import schedule_problems
+from swin_mmdet.engine.schedules import described, scale_rates
+from swin_mmdet.engine.warm_up import bound_warm_up
 
+# of the optimizer; a run with fewer is too short for large batches
+FEW_STEPS = 1000
 SCALES = {'linear': lambda ratio: ratio, 'sqrt': lambda ratio: ratio**0.5}
 
 
 class TrainingRunner(LoadingRunner):
     """A runner that takes `frozen_parts=[...]` and `auto_scale_lr=dict(rule='linear' | 'sqrt')` from its config."""
+
+    _batch, _rate, _rate_factor, _schedule = None, None, 1.0, 'constant'
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Freezes parts before distributed training looks for parameters with a gradient."""
@@ -53,23 +63,52 @@ class TrainingRunner(LoadingRunner):
             group['lr'] *= factor
         scaled = f', scaled by {factor:.4g} ({rule}; the recipe has a batch of {base})' if rule else ''
         by_epoch = isinstance(self.train_loop, EpochBasedTrainLoop)
-        steps = f'{len(loader) / counts:.6g} an epoch' if by_epoch else f'{self.max_iters / counts:.6g} in all'
+        passes = self.max_iters * self.world_size * images / max(len(loader.dataset), 1)
+        in_all = f'{self.max_iters / counts:.6g} in all, {passes:.3g} times over the data'
+        steps = f'{len(loader) / counts:.6g} an epoch' if by_epoch else in_all
+        rate = optim_wrapper.optimizer.defaults['lr'] * factor
+        self._batch, self._rate, self._rate_factor = batch, rate, factor
         self.logger.info(
             f'batch {batch} = {self.world_size} processes x {images} images x {counts} accumulated; '
-            f'learning rate {optim_wrapper.optimizer.defaults["lr"] * factor:.4g}{scaled}; optimizer steps: {steps}'
+            f'learning rate {rate:.4g}{scaled}; optimizer steps: {steps}'
         )
         if base and batch != base and not rule:
-            self.logger.warning(
-                f"batch is {batch}, the recipe's {base}: use --accumulate auto (same result, slower) or --auto-scale-lr"
-            )
+            self.logger.warning(self._hint(batch, base, counts))
+
+    def _hint(self, batch: int, base: int, counts: int) -> str:
+        hint = f"batch is {batch}, the recipe's {base}: use --accumulate auto (same result, slower) or --auto-scale-lr"
+        left = self.max_iters // counts * batch // base
+        if batch < base and left < FEW_STEPS:
+            hint += f'; accumulated to a batch of {base} this short run has {left} steps of the optimizer'
+        return hint
+
+    def build_param_scheduler(self, scheduler: _ParamScheduler | dict | list) -> list | dict:
+        """Schedulers whose warm-up ends and whose rates are scaled as the optimizer's; what does not fit is said."""
+        if any(isinstance(one, _ParamScheduler) for one in _flat(scheduler)):  # mmengine builds twice where it resumes
+            return super().build_param_scheduler(scheduler)
+        fitted, lines = copy.deepcopy(scheduler), []
+        by_epoch = isinstance(self.train_loop, EpochBasedTrainLoop)
+        run = len(self.train_dataloader), self.max_iters, by_epoch
+        scale_rates(fitted, self._rate_factor)
+        if not self.cfg.get('keep_warm_up'):
+            lines = bound_warm_up(fitted, *run)
+        for line in lines:
+            self.logger.info(line)
+        for line in schedule_problems(fitted, *run) + interval_problems(self.cfg):
+            self.logger.warning(line)
+        self._schedule = described(fitted)
+        return super().build_param_scheduler(fitted)
 
     def settings(self) -> dict:
         """What a resumed run must share with this one, as its optimizer and schedule go on from there."""
         options = self.auto_scale_lr or {}
+        of_the_optimizer = {'batch': self._batch, 'learning rate': f'{self._rate:.6g}'} if self._batch else {}
         return {
             'accumulated iterations': getattr(self.optim_wrapper, '_accumulative_counts', 1),
             'scaling of the learning rate': options.get('rule', 'linear') if options.get('enable') else 'none',
             'frozen parts': list(self.cfg.get('frozen_parts', [])),
+            **of_the_optimizer,
+            'schedule': self._schedule,
         }
 
     def save_checkpoint(self, *args: object, meta: dict | None = None, **kwargs: object) -> None:
@@ -86,11 +125,24 @@ class TrainingRunner(LoadingRunner):
             raise UserError(f'--resume {filename}: it was trained with averaged weights; add --ema')
         # a checkpoint of another program has none
         before, now = checkpoint['meta'].get('settings', {}), self.settings()
-        for name in before.keys() & now.keys():
-            if before[name] != now[name]:
-                raise UserError(f'--resume {filename}: it was trained with {name}: {before[name]}; now: {now[name]}')
+        seeds = checkpoint['meta'].get('seed'), self._randomness_cfg.get('seed')
+        if None not in seeds:
+            # without a seed of its own a run takes that of its first part
+            before, now = {**before, 'seed': seeds[0]}, {**now, 'seed': seeds[1]}
+        for name, value in now.items():
+            if before.get(name, value) != value:
+                raise UserError(
+                    f'--resume {filename}: it was trained with {name}: {before[name]}; now: {value}; its optimizer and '
+                    f'schedule go on, so give the same, or train from its weights: --cfg-options load_from={filename}'
+                )
 
     def resume(self, filename: str, *args: object, **kwargs: object) -> None:
         super().resume(filename, *args, **kwargs)
         rates = sorted({rate for one in self.optim_wrapper.get_lr().values() for rate in one})
         self.logger.info(f'learning rates go on from the checkpoint: {", ".join(f"{rate:.4g}" for rate in rates)}')
+
+
+def _flat(schedulers: object) -> list:
+    if isinstance(schedulers, dict) and 'type' not in schedulers:
+        return [one for child in schedulers.values() for one in _flat(child)]
+    return list(schedulers) if isinstance(schedulers, list | tuple) else [schedulers]

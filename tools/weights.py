@@ -10,19 +10,23 @@ from mmengine.runner import Runner, load_state_dict
 from torch import nn
 from torch.utils.data import DataLoader
 
-from swin_mmdet.checkpoint import has_swin_backbone, load_detector_weights, read_checkpoint
+from swin_mmdet.checkpoint import CheckpointFile, has_swin_backbone, load_detector_weights, read_checkpoint
 from swin_mmdet.engine.console import open_log, prints_in_file
 
 
-def load_weights(model: nn.Module, source: str, strict: bool) -> None:
-    """Load a file into a detector; under `strict` every weight must fit, else heads of other classes may differ."""
+def load_weights(model: nn.Module, source: str | CheckpointFile, strict: bool) -> None:
+    """Load a file, or what was read from it, into a detector.
+
+    Under `strict` every weight must fit, else heads of other classes may differ.
+    """
     try:
         if has_swin_backbone(model):
             load_detector_weights(model, source, strict)
         else:
             load_state_dict(model, read_checkpoint(source).state_dict, strict)
     except (ValueError, RuntimeError) as error:
-        raise UserError(f'{source} does not fit the model of this config: {error}') from error
+        name = source if isinstance(source, str) else source.source
+        raise UserError(f'{name} does not fit the model of this config: {error}') from error
 
 
 class LoadingRunner(Runner):

@@ -8,4 +8,5 @@ default_hooks = dict(
     runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'),
     checkpoint=dict(save_best='coco/segm_mAP', rule='greater', max_keep_ckpts=3),
 )
+visualizer = dict(type='swin_mmdet.DetLocalVisualizer')
 custom_hooks = [dict(type='NumClassCheckHook'), dict(type='CheckInvalidLossHook', interval=50)]

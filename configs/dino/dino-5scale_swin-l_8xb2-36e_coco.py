@@ -8,6 +8,7 @@ custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
 pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window12_384_22k.pth'
 
 model = dict(
+    type='swin_mmdet.DINO',
     data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
     backbone=dict(
         _delete_=True,
@@ -18,6 +19,7 @@ model = dict(
         with_cp=True,
         init_cfg=dict(type='Pretrained', checkpoint=pretrained),
     ),
+    bbox_head=dict(type='swin_mmdet.DINOHead'),
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
 default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))

@@ -6,7 +6,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from swin_mmdet.checkpoint.files import read_checkpoint
+from swin_mmdet.checkpoint.files import CheckpointFile, read_checkpoint
 from swin_mmdet.checkpoint.formats import Detection, detect_format
 from swin_mmdet.checkpoint.from_mmdet2_heads import to_mmdet3_heads
 from swin_mmdet.checkpoint.layout import StateDict
@@ -20,7 +20,7 @@ BACKBONE = 'backbone.'
 
 def load_detector_weights(
     model: nn.Module,
-    source: str | Path | Mapping,
+    source: str | Path | Mapping | CheckpointFile,
     strict: bool = True,
     resize: str = 'bicubic',
     prefix: str | None = None,
@@ -41,7 +41,7 @@ def load_detector_weights(
     Raises:
         FileNotFoundError, ValueError: as `load_backbone_weights`, and under `strict` heads of another model.
     """
-    name = 'the state dict' if isinstance(source, Mapping) else str(source)
+    name = 'the state dict' if isinstance(source, Mapping) else getattr(source, 'source', str(source))
     wanted = model.state_dict()
     try:
         file = read_checkpoint(source)

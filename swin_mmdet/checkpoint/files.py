@@ -64,17 +64,20 @@ class CheckpointFile:
     meta: dict[str, object]
 
 
-def read_checkpoint(source: str | Path | Mapping, averaged: bool = True) -> CheckpointFile:
+def read_checkpoint(source: str | Path | Mapping | CheckpointFile, averaged: bool = True) -> CheckpointFile:
     """Read a checkpoint of PyTorch (zip or legacy), safetensors, or a pickle of numpy arrays, told by its content.
 
     Args:
-        source: a file, anything that mmengine can read (`https://`, `torchvision://`, ...), or a loaded dict.
+        source: a file, anything that mmengine can read (`https://`, `torchvision://`, ...), or a loaded dict; what was
+            read already is returned.
         averaged: whether to take the averaged weights, or the raw ones, from a file that holds both.
 
     Raises:
         FileNotFoundError: a local path where no file is.
         ValueError: a file that is broken, of another kind, or needs more than weights, and one without weights.
     """
+    if isinstance(source, CheckpointFile):
+        return source
     if isinstance(source, Mapping):
         name, content, header = 'the state dict', source, {}
     else:

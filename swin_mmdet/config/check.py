@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from mmengine.config import Config
+from mmengine.config.lazy import LazyAttr, LazyObject
 
 from swin_mmdet.config.arguments import accepted_arguments
 from swin_mmdet.config.nearest import CERTAIN, meant, nearest
@@ -51,7 +52,9 @@ def check_names(cfg: Config) -> None:
 def find_mistakes(cfg: Config) -> Iterator[str]:
     """A sentence for each name that nobody knows."""
     scope = cfg.get('default_scope') or 'mmdet'
-    for key in cfg:
+    for key, value in dict.items(cfg._cfg_dict):
+        if isinstance(value, LazyObject | LazyAttr):
+            continue  # an import of a Python-style config
         if (near := misspelled_top_key(key)) and not _is_variable(cfg, key):
             yield f'{key}: nothing reads this key; did you mean {near}?'
     for key, place in top_places().items():

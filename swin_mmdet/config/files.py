@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import swin_mmdet
 from swin_mmdet.config.nearest import LIKELY, nearest
+from swin_mmdet.config.nodes import nodes, type_name
 from swin_mmdet.errors import UserError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def read_config(path: str) -> 'Config':
     from mmengine.config import Config
 
     try:
-        return Config.fromfile(path)
+        cfg = Config.fromfile(path)
     except ImportError as error:
         cause = error.__cause__ or error.__context__ or error
         missing = getattr(cause, 'name', None)
@@ -83,6 +84,12 @@ def read_config(path: str) -> 'Config':
         raise UserError(f'config {path} cannot be imported: {error}; {remedy}') from error
     except Exception as error:  # a config is a program: it may fail in any way
         raise UserError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
+    for node in nodes(cfg):
+        # operations of Python-style configs, and of those configs when they were dumped: mmdet and our heads know names
+        kind = node.get('type')
+        if str(kind if isinstance(kind, str) else getattr(kind, '__module__', '')).startswith('mmcv.ops.'):
+            node['type'] = type_name(node)
+    return cfg
 
 
 def _nearest_beside(path: Path, suffixes: tuple[str, ...]) -> Path | None:

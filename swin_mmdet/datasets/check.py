@@ -10,7 +10,7 @@ from swin_mmdet.datasets.class_problems import agreement_problems, class_problem
 from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
 from swin_mmdet.datasets.discover import CocoFolder, images_beside
 from swin_mmdet.datasets.evaluator_problems import evaluator_problems, evaluators, writes_only
-from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, mask_problems
+from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, filter_problems, mask_problems
 from swin_mmdet.datasets.heads import roi_head_has
 from swin_mmdet.datasets.image_problems import image_problems
 from swin_mmdet.datasets.problems import ERROR, DatasetCheckError, Problem, listing
@@ -102,10 +102,11 @@ def _image_problems(source: CocoSource, coco: CocoFile, known: dict[tuple, list[
         return [Problem(source.key, what, 'correct its arguments')]
     may_ignore = source.split == 'train'
     # val and test mostly share theirs, and every image file is opened
-    same = coco.path, source.image_folder, repr(reader.step), may_ignore and reader.ignores
+    same = coco.path, source.image_folder, repr(reader.step), may_ignore and reader.ignores, source.with_mask
     if same not in known:
         known[same] = image_problems(
-            coco, source.image_folder, source.key, "data_prefix['img']", reader, may_ignore=may_ignore
+            coco, source.image_folder, source.key, "data_prefix['img']", reader,
+            may_ignore=may_ignore, with_masks=source.with_mask,
         )
     return [replace(problem, where=source.key) for problem in known[same]]
 
@@ -117,20 +118,20 @@ def _source_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:
         found.append(Problem(key, "it has no data_prefix['img']", "set data_prefix=dict(img='FOLDER/')"))
     if source.split == 'train' or not writes_only(cfg, source.split):
         found += annotation_problems(coco, key)
-    reasons = []
+    reasons = ['the pipeline loads them (with_mask=True)'] if source.with_mask else []
     if source.split == 'train':
+        found += filter_problems(coco, key, intended_classes(source, coco), source.filter_cfg)
         found += semantic_problems(source, coco, wanted=roi_head_has(cfg.get('model') or {}, 'semantic_head'))
-        if source.with_mask:
-            reasons.append('the pipeline loads them (with_mask=True)')
         if roi_head_has(cfg.get('model') or {}, 'mask_head'):
             reasons.append('the model has a mask_head')
             if not source.with_mask:
                 found.append(Problem(key, 'the model has a mask_head, but the pipeline loads no masks',
                                      "use dict(type='LoadAnnotations', with_bbox=True, with_mask=True)"))
-    elif any('segm' in evaluator.metrics for evaluator in evaluators(cfg, source.split)):
+    measured = source.split != 'train' and any('segm' in one.metrics for one in evaluators(cfg, source.split))
+    if measured:
         reasons.append(f"{source.split}_evaluator measures 'segm'")
     if reasons and coco.num_annotations:
-        found += mask_problems(coco, key, ' and '.join(reasons))
+        found += mask_problems(coco, key, ' and '.join(reasons), measured=measured)
     return found + evaluator_problems(cfg, source, coco)
 
 

@@ -1,16 +1,15 @@
 """Read a COCO annotation file once and keep what checks and descriptions need: names, counts, sizes and faults."""
 
 import json
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-IMAGE_KEYS = ('id', 'file_name', 'height', 'width')
+from swin_mmdet.datasets.faults import SKIPPED, annotation_faults, category_faults, image_faults, is_id
 
 
 class CocoFileError(ValueError):
@@ -35,11 +34,12 @@ class CocoFile:
     """What an annotation file holds.
 
     file_names: of the images, in the order of the file.
-    image_sizes: [images, 2] and box_sizes: [boxes, 2], width and height in pixels.
+    image_sizes: [images, 2] and box_sizes: [boxes, 2], width and height in pixels, 0 where an image has none.
     categories: (id, name) in the order of the file, which is the order of mmdet's labels.
     parents: names that categories give as their 'supercategory'.
     instances: category id -> number of annotations, crowds included.
     num_usable: annotations that mmdet's CocoDataset does not skip.
+    rle_images: file names of images with a mask in run lengths.
     faults: kind -> Fault; the kinds are explained in `file_problems.RULES`.
     """
 
@@ -47,13 +47,14 @@ class CocoFile:
     file_names: tuple[str, ...]
     image_sizes: np.ndarray
     box_sizes: np.ndarray
-    categories: tuple[tuple[int, str], ...]
+    categories: tuple[tuple[Hashable, str], ...]
     parents: frozenset[str]
     instances: Counter
     num_annotations: int
     num_crowds: int
     num_empty_images: int
     num_usable: int
+    rle_images: frozenset[str]
     faults: dict[str, Fault]
 
     @property
@@ -64,7 +65,7 @@ class CocoFile:
         """Names of the categories, without one that is only above all others unless it is wanted."""
         return tuple(name for id, name in self.categories if name in wanted or not self.is_root(id, name))
 
-    def is_root(self, category: int, name: str) -> bool:
+    def is_root(self, category: Hashable, name: str) -> bool:
         """Whether a category is the empty one that Roboflow writes above all others: no class of the data."""
         return category == 0 and name in self.parents and not self.instances[category]
 
@@ -85,8 +86,9 @@ def read_coco(path: str | Path) -> CocoFile:
 @lru_cache(maxsize=16)
 def _read(path: Path, _mtime: int, _size: int) -> CocoFile:
     try:
-        data = json.loads(path.read_bytes())
-    except ValueError as error:
+        # as the loader decodes it, which refuses the mark that Windows' editors put first
+        data = json.loads(path.read_bytes().decode())
+    except (ValueError, RecursionError) as error:
         raise CocoFileError(f'{path} is not valid JSON: {error}') from error
     if not isinstance(data, dict):
         raise CocoFileError(f'{path} is no COCO annotation file: it holds a {type(data).__name__}, not an object')
@@ -101,98 +103,55 @@ def _read(path: Path, _mtime: int, _size: int) -> CocoFile:
 def _summarise(path: Path, images: list[dict], categories: list[dict], annotations: list[dict]) -> CocoFile:
     faults: dict[str, Fault] = {}
 
-    def fault(kind: str, example: object) -> None:
-        faults.setdefault(kind, Fault()).add(example)
-
-    sizes: dict = {}
-    for index, image in enumerate(images):
-        if any(key not in image for key in IMAGE_KEYS):
-            fault('image_keys', image.get('id', f'number {index}'))
-        if image.get('id') in sizes:
-            fault('image_id_twice', image.get('id'))
-        sizes[image.get('id')] = (image.get('width') or 0, image.get('height') or 0)
-    category_ids = {category.get('id') for category in categories}
-
-    annotated, ids, boxes, usable, crowds = set(), set(), [], 0, 0
-    for index, ann in enumerate(annotations):
-        ann_id = ann.get('id', f'number {index}')
-        if ann_id in ids or 'id' not in ann:
-            fault('annotation_id_twice' if 'id' in ann else 'annotation_id_missing', ann_id)
-        if ann_id == 0:
-            fault('annotation_id_zero', ann_id)
-        ids.add(ann_id)
-        annotated.add(ann.get('image_id'))
-        crowds += bool(ann.get('iscrowd'))
-        kinds = _faults_of(ann, sizes, category_ids)
+    def note(kinds: list[str], example: object) -> None:
         for kind in kinds:
-            fault(kind, ann_id)
+            faults.setdefault(kind, Fault()).add(example)
+
+    sizes: dict[Hashable, tuple[float, float] | None] = {}  # by id, None where they are no sizes
+    for index, image in enumerate(images):
+        kinds = image_faults(image, sizes)
+        id = image['id'] if is_id(image.get('id')) else f'number {index}'
+        note(kinds, id)
+        sizes[id] = None if {'image_keys', 'image_size'} & set(kinds) else (image['width'], image['height'])
+
+    names: dict[Hashable, str] = {}
+    for index, category in enumerate(categories):
+        id = category['id'] if is_id(category.get('id')) else f'number {index}'
+        note(category_faults(category, names), id)
+        names[id] = str(category.get('name'))
+
+    annotated, with_rle, ids, boxes, instances, usable, crowds = set(), set(), set(), [], Counter(), 0, 0
+    for index, ann in enumerate(annotations):
+        kinds = annotation_faults(ann, sizes, names, ids)
+        id = ann['id'] if is_id(ann.get('id')) else f'number {index}'
+        note(kinds, id)
+        ids.add(id)
+        if 'annotation_of' not in kinds:
+            annotated.add(ann['image_id'])
+            instances[ann['category_id']] += 1
+            if isinstance(ann.get('segmentation'), dict):
+                with_rle.add(ann['image_id'])
+        crowds += bool(ann.get('iscrowd'))
         usable += not SKIPPED & set(kinds)
-        if not {'box', 'image_unknown'} & set(kinds):
+        if not {'box', 'image_unknown', 'annotation_of'} & set(kinds):
             boxes.append(ann['bbox'][2:])
     return CocoFile(
         path=path,
         file_names=tuple(str(image.get('file_name', '')) for image in images),
-        image_sizes=np.array(list(sizes.values()), dtype=float).reshape(-1, 2),
+        image_sizes=np.array([size or (0, 0) for size in sizes.values()], dtype=float).reshape(-1, 2),
         box_sizes=np.array(boxes, dtype=float).reshape(-1, 2),
-        categories=tuple((category.get('id'), str(category.get('name'))) for category in categories),
-        parents=frozenset(category.get('supercategory') for category in categories),
-        instances=Counter(ann.get('category_id') for ann in annotations),
+        categories=tuple((_shown_id(category), str(category.get('name'))) for category in categories),
+        parents=frozenset(str(category.get('supercategory')) for category in categories),
+        instances=instances,
         num_annotations=len(annotations),
         num_crowds=crowds,
         num_empty_images=len(sizes.keys() - annotated),
         num_usable=usable,
+        rle_images=frozenset(str(image.get('file_name')) for image in images if _shown_id(image) in with_rle),
         faults=faults,
     )
 
 
-# an annotation with one of these is left out by mmdet's CocoDataset, or stops it
-SKIPPED = {
-    'image_unknown', 'category_unknown', 'box', 'box_small', 'box_outside', 'area_missing', 'area_zero', 'ignored',
-}
-
-
-def _faults_of(ann: dict, sizes: dict, category_ids: set) -> list[str]:
-    kinds = []
-    if ann.get('image_id') not in sizes:
-        kinds.append('image_unknown')
-    if ann.get('category_id') not in category_ids:
-        kinds.append('category_unknown')
-    if ann.get('ignore'):
-        kinds.append('ignored')
-    if 'iscrowd' not in ann:
-        kinds.append('iscrowd_missing')
-    if ann.get('area') is None:
-        kinds.append('area_missing')
-    elif ann['area'] <= 0:
-        kinds.append('area_zero')
-    if 'image_unknown' in kinds:
-        return kinds  # without its image, box and mask cannot be judged
-    width, height = sizes[ann['image_id']]
-    return kinds + _box_faults(ann.get('bbox'), width, height) + _mask_faults(ann.get('segmentation'), width, height)
-
-
-def _box_faults(box: object, width: float, height: float) -> list[str]:
-    if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
-        return ['box']
-    x, y, w, h = box
-    if w < 1 or h < 1:
-        return ['box_small']
-    if min(x + w, width) <= max(x, 0) or min(y + h, height) <= max(y, 0):
-        return ['box_outside']
-    # a box may touch the border; rounding moves it over by less than two pixels
-    return ['box_beyond'] if x + w > width + 2 or y + h > height + 2 else []
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def _mask_faults(mask: object, width: float, height: float) -> list[str]:
-    if not mask:
-        return ['mask_missing']
-    if isinstance(mask, dict):
-        if not mask.get('counts') or not mask.get('size'):
-            return ['mask_unreadable']
-        return [] if list(mask['size']) == [height, width] else ['mask_size']
-    readable = any(isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in mask)
-    return [] if readable else ['mask_unreadable']
+def _shown_id(item: dict) -> Hashable:
+    id = item.get('id')
+    return id if is_id(id) else str(id)

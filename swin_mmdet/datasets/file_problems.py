@@ -1,5 +1,6 @@
 """Problems that an annotation file and its image folder have by themselves, whatever the config."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swin_mmdet.datasets.coco_file import CocoFile
@@ -19,12 +20,24 @@ class Rule:
 DROP = 'correct or remove them in the file'
 RULES = {
     'image_keys': Rule('image', "without one of the keys 'id', 'file_name', 'height', 'width'", DROP, ERROR),
+    'image_id': Rule('image', 'with an id that is neither a number nor text', 'number the images: 1, 2, 3, ...', ERROR),
+    'image_name': Rule('image', "with a 'file_name' that is no text", 'name the image file in it', ERROR),
+    'image_size': Rule('image', "with a 'width' or 'height' that is no number of pixels",
+                       "write both as numbers without quotation marks, such as 'width': 640", ERROR),
+    'category_keys': Rule('category', "without an 'id' (a number or text) or a 'name' (text)",
+                          "write such as dict(id=1, name='cat')", ERROR),
+    'category_id_twice': Rule('category', 'with the id of another category, which takes its annotations',
+                              'give every category its own id, and category_id of its annotations', ERROR),
     'image_id_twice': Rule('image', 'with the id of another image, which takes its annotations',
                            'number the images anew', ERROR),
     'annotation_id_twice': Rule('annotation', 'with the id of another annotation; mmdet refuses the file',
                                 "number the annotations anew: ann['id'] = 1, 2, 3, ...", ERROR),
     'annotation_id_missing': Rule('annotation', "without the key 'id'",
                                   "number the annotations: ann['id'] = 1, 2, 3, ...", ERROR),
+    'annotation_id': Rule('annotation', 'with an id that is neither a number nor text',
+                          "number the annotations: ann['id'] = 1, 2, 3, ...", ERROR),
+    'annotation_of': Rule('annotation', "without 'image_id' or 'category_id', or with one that is no number or text",
+                          'write the id of its image and of its category', ERROR),
     'image_unknown': Rule('annotation', "on images that are not in 'images'; they are ignored",
                           'remove them, or add the images', WARNING),
     'category_unknown': Rule('annotation', "with a category that is not in 'categories'; they are ignored",
@@ -36,9 +49,38 @@ RULES = {
                         "correct the boxes, or 'width' and 'height' of the images", WARNING),
     'area_missing': Rule('annotation', "without 'area', which mmdet requires", "add ann['area'] = the mask's area, or "
                          'width * height of the box', ERROR),
+    'area_value': Rule('annotation', "with an 'area' that is no number",
+                       "write it without quotation marks: the mask's area in pixels", ERROR),
+    'iscrowd_value': Rule('annotation', "with an 'iscrowd' that is neither 0 nor 1; text counts as 1, whatever it says",
+                          'write 0 for an object, 1 for a crowd', ERROR),
+    'ignore_value': Rule('annotation', "with an 'ignore' that is neither 0 nor 1; text counts as 1, whatever it says",
+                         "write 0, or leave 'ignore' out, where the annotation is to be used", ERROR),
     'area_zero': Rule('annotation', "with 'area' 0; mmdet skips them silently", "write the mask's area in pixels",
                       WARNING),
 }
+MASKS = {
+    'mask_missing': (
+        "have no 'segmentation'",
+        'add masks to the file, or train a box detector: a model without mask_head, LoadAnnotations(with_bbox=True), '
+        "metric='bbox'",
+    ),
+    'mask_flat': (
+        'have a mask that is a flat list of coordinates', 'put the list into another: [[x1, y1, x2, y2, ...]]',
+    ),
+    'mask_points': ('have polygons of points [x, y]', 'write polygons as flat lists: [[x1, y1, x2, y2, ...]]'),
+    'mask_numbers': ('have polygons with NaN, null, text or numbers far beyond any image', DROP),
+    'mask_type': ('have a mask that is neither a list of polygons nor an RLE', DROP),
+    'mask_size': (
+        "have masks with another 'size' than their image", "'size' of an RLE is [height, width] of the image",
+    ),
+    'mask_counts': (
+        "have an RLE whose 'counts' do not fill the image, as if cut off",
+        "'counts' are run lengths of background and object in turn, column by column; their sum is height * width",
+    ),
+    'mask_unreadable': (
+        "have masks that are neither polygons of at least 3 points nor RLE with 'counts' and 'size'", DROP,
+    ),
+}  # fmt: skip
 # a few boxes over the border are careless drawing, many are another box format
 BEYOND_SHARE = 0.1
 
@@ -88,22 +130,33 @@ def annotation_problems(coco: CocoFile, where: str) -> list[Problem]:
     return found
 
 
-def mask_problems(coco: CocoFile, where: str, needed_by: str) -> list[Problem]:
-    """Annotations without a usable 'segmentation' where masks are needed."""
+def filter_problems(coco: CocoFile, where: str, classes: Sequence[str], filter_cfg: dict) -> list[Problem]:
+    """No image that `filter_cfg` of a training data set lets pass, and many that it does not."""
+    least = filter_cfg.get('min_size') or 0
+    small = int((coco.image_sizes.min(axis=1) < least).sum()) if len(coco.image_sizes) else 0
+    of_classes = sum(number for id, number in coco.instances.items() if dict(coco.categories).get(id) in classes)
+    what = f'filter_cfg leaves no image of {coco.path}: '
+    if small and small == len(coco.image_sizes):
+        return [Problem(where, f'{what}all are smaller than min_size={least}', 'set filter_cfg.min_size=0')]
+    if filter_cfg.get('filter_empty_gt') and coco.num_annotations and not of_classes:
+        return [Problem(where, f'{what}none has an object of the classes {some(list(classes))}', 'correct the classes')]
+    if small:
+        what = f'filter_cfg leaves out {small} of {len(coco.image_sizes)} images, smaller than min_size={least}'
+        return [Problem(where, f'{what}, in {coco.path}', 'set filter_cfg.min_size=0 to train on them', WARNING)]
+    return []
+
+
+def mask_problems(coco: CocoFile, where: str, needed_by: str, *, measured: bool = False) -> list[Problem]:
+    """Annotations without a usable 'segmentation' where masks are needed, also for evaluation if `measured`."""
     found = []
-    if 'mask_missing' in coco.faults:
-        fault = coco.faults['mask_missing']
-        what = (f"{fault.count} of {coco.num_annotations} annotations have no 'segmentation' (ids "
-                f'{some(fault.examples)}) in {coco.path}, but {needed_by}')
-        found.append(Problem(where, what, 'add masks to the file, or train a box detector: a model without mask_head, '
-                             "LoadAnnotations(with_bbox=True), metric='bbox'"))
-    if 'mask_size' in coco.faults:
-        fault = coco.faults['mask_size']
-        what = f"{fault.count} masks with another 'size' than their image (ids {some(fault.examples)}) in {coco.path}"
-        found.append(Problem(where, what, "'size' of an RLE is [height, width] of the image"))
-    if 'mask_unreadable' in coco.faults:
-        fault = coco.faults['mask_unreadable']
-        what = (f"{fault.count} masks are neither polygons of at least 3 points nor RLE with 'counts' and 'size' (ids "
-                f'{some(fault.examples)}) in {coco.path}; mmdet ignores their objects')
-        found.append(Problem(where, what, DROP, WARNING))
+    for kind, (what, remedy) in MASKS.items():
+        if kind in coco.faults:
+            fault = coco.faults[kind]
+            number = f'{fault.count} of {coco.num_annotations} annotations'
+            what = f'{number} {what} (ids {some(fault.examples)}) in {coco.path}'
+            if kind == 'mask_missing':
+                what += f', but {needed_by}'
+            ignored = kind == 'mask_unreadable' and not measured
+            found.append(Problem(where, what + '; mmdet ignores their objects' * ignored, remedy,
+                                 WARNING if ignored else ERROR))
     return found

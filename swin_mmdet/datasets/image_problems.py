@@ -26,7 +26,14 @@ SPELLINGS = (
 
 
 def image_problems(
-    coco: CocoFile, folder: Path, where: str, key: str, reader: ImageReader | None = None, may_ignore: bool = False
+    coco: CocoFile,
+    folder: Path,
+    where: str,
+    key: str,
+    reader: ImageReader | None = None,
+    *,
+    may_ignore: bool = False,
+    with_masks: bool = False,
 ) -> list[Problem]:
     """Images that are listed but not in `folder`, that `reader` cannot read, or of another size.
 
@@ -37,6 +44,7 @@ def image_problems(
         key: names the folder in the config
         reader: of the pipeline, the usual one by default
         may_ignore: images that the reader ignores are only a warning, as in training
+        with_masks: masks are loaded, of which run lengths fit no image of another size
     """
     reader = reader or ImageReader()
     if not reader.is_local:
@@ -46,7 +54,7 @@ def image_problems(
         return [Problem(where, f'no such image folder: {folder}', f'set {key} to the folder of the images')]
     missing = missing_files(folder, coco.file_names)
     if not missing:
-        return size_problems(coco, folder, where, reader, may_ignore)
+        return size_problems(coco, folder, where, reader, may_ignore=may_ignore, with_masks=with_masks)
     what = f'{len(missing)} of {len(coco.file_names)} images are not in {folder}: {some(missing, 3)}'
     remedy = f'set {key} so that {key} + file_name is the path of an image{_hint(folder, missing)}'
     return [Problem(where, what, remedy, WARNING if may_ignore and reader.ignores else ERROR)]
@@ -86,7 +94,7 @@ def _hint(folder: Path, missing: Sequence[str]) -> str:
 
 
 def size_problems(
-    coco: CocoFile, folder: Path, where: str, reader: ImageReader, may_ignore: bool = False
+    coco: CocoFile, folder: Path, where: str, reader: ImageReader, *, may_ignore: bool = False, with_masks: bool = False
 ) -> list[Problem]:
     """Files that the pipeline cannot read or that lack pixels, and images of another size than was annotated."""
     if reader.is_guess:
@@ -111,23 +119,28 @@ def size_problems(
     if cut_off:
         what = f'{len(cut_off)} {of_all} are cut off, the pipeline fills up what is missing: {some(cut_off, 3)}'
         found.append(Problem(where, what, 'copy or download these files again', WARNING))
-    return found + _differences(coco, named, where)
+    return found + _differences(coco, named, where, with_masks)
 
 
-def _differences(coco: CocoFile, named: Sequence[tuple[str, ImageSize]], where: str) -> list[Problem]:
+def _differences(
+    coco: CocoFile, named: Sequence[tuple[str, ImageSize]], where: str, with_masks: bool
+) -> list[Problem]:
     if len(coco.image_sizes) != len(named):
         return []
-    wanted = [tuple(size) for size in coco.image_sizes.tolist()]
     other = [
-        f'{name} is {size.size[0]}x{size.size[1]}, not {width:g}x{height:g}'
-        for (name, size), (width, height) in zip(named, wanted)
-        if size.size is not None and size.size != (width, height)
+        (name, loaded.size, (width, height))
+        for (name, loaded), (width, height) in zip(named, coco.image_sizes.tolist())
+        if loaded.size is not None and width and loaded.size != (width, height)
     ]
     if not other:
         return []
-    what = f'{len(other)} images are not as large as {coco.path} says: {some(other, 3)}'
+    texts = [f'{name} is {size[0]}x{size[1]}, not {wanted[0]:g}x{wanted[1]:g}' for name, size, wanted in other]
+    what = f'{len(other)} images are not as large as {coco.path} says: {some(texts, 3)}'
     remedy = 'use the images that were annotated: boxes would miss the objects'
-    if all(size.size == (height, width) for (_, size), (width, height) in zip(named, wanted)
-           if size.size not in (None, (width, height))):
-        remedy += "; width and height are exchanged: in the file, or by the orientation that a camera wrote (EXIF)"
-    return [Problem(where, what, remedy, WARNING)]
+    if all(size == wanted[::-1] for _, size, wanted in other):
+        remedy += '; width and height are exchanged, in the file or by the orientation that a camera wrote (EXIF)'
+    level = WARNING
+    if with_masks and any(name in coco.rle_images for name, _, _ in other):
+        what += '; masks in run lengths cannot be loaded for them'
+        level = ERROR
+    return [Problem(where, what, remedy, level)]

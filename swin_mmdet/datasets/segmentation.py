@@ -59,7 +59,7 @@ def readable_mask(mask: object, height: float, width: float) -> list | dict | No
 
 def mask_fault(mask: object, height: float, width: float) -> str | None:
     """The key of `EXPLAINED` for a mask that is not loaded."""
-    if mask is None or mask == [] or mask == {}:
+    if not mask:
         return 'mask_missing'
     try:
         return None if readable_mask(mask, height, width) is not None else 'mask_unreadable'
@@ -117,9 +117,9 @@ def run_lengths(counts: object) -> np.ndarray | None:
             lengths = np.array(counts)
         except (ValueError, OverflowError):
             return None
-        if lengths.ndim != 1 or lengths.dtype.kind not in 'iuf' or (lengths % 1).any():
+        if lengths.ndim != 1 or lengths.dtype.kind not in 'iuf' or not (np.abs(lengths) < 2**32).all():
             return None
-        if lengths.max(initial=0) > 2**32:
+        if (lengths % 1).any():
             return None
         lengths = lengths.astype(np.int64)
     return None if lengths is None or lengths.min(initial=0) < 0 else lengths

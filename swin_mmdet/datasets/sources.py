@@ -22,6 +22,7 @@ class CocoSource:
     classes: `metainfo['classes']`, or those of the dataset type; a str where the config gives one.
     is_default: the classes are those of the dataset type.
     pipeline: its steps, as the config has them.
+    filter_cfg: which images a training leaves out.
     with_mask: the pipeline loads masks.
     with_map: the pipeline loads semantic maps, from `map_folder` (None without data_prefix['seg']), of the images'
         names with `map_suffix`.
@@ -35,6 +36,7 @@ class CocoSource:
     classes: tuple[str, ...] | str
     is_default: bool
     pipeline: tuple[dict, ...]
+    filter_cfg: dict
     with_mask: bool
     with_map: bool
     map_folder: Path | None
@@ -97,6 +99,7 @@ def _source(split: str, key: str, dataset: dict) -> CocoSource | str:
         classes=classes if isinstance(classes, str) else tuple(classes),
         is_default='classes' not in metainfo,
         pipeline=tuple(pipeline),
+        filter_cfg=dict(dataset.get('filter_cfg') or {}),
         with_mask=_loads(pipeline, 'with_mask'),
         with_map=_loads(pipeline, 'with_seg'),
         map_folder=maps,

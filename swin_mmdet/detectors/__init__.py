@@ -2,7 +2,13 @@
 
 from swin_mmdet.detectors.atss_head import ATSSHead
 from swin_mmdet.detectors.cascade_roi_head import CascadeRoIHead
+from swin_mmdet.detectors.conditional_detr_head import ConditionalDETRHead
 from swin_mmdet.detectors.data_preprocessor import DetDataPreprocessor
+from swin_mmdet.detectors.deformable_detr import DeformableDETR
+from swin_mmdet.detectors.deformable_detr_head import DeformableDETRHead
+from swin_mmdet.detectors.detr_head import DETRHead
+from swin_mmdet.detectors.dino import DINO
+from swin_mmdet.detectors.dino_head import DINOHead
 from swin_mmdet.detectors.embedding_rpn_head import EmbeddingRPNHead
 from swin_mmdet.detectors.htc_roi_head import HybridTaskCascadeRoIHead
 from swin_mmdet.detectors.language_model import BertModel
@@ -14,9 +20,15 @@ from swin_mmdet.detectors.standard_roi_head import StandardRoIHead
 from swin_mmdet.detectors.tta import DetTTAModel
 
 __all__ = [
+    'DINO',
     'ATSSHead',
     'BertModel',
     'CascadeRoIHead',
+    'ConditionalDETRHead',
+    'DETRHead',
+    'DINOHead',
+    'DeformableDETR',
+    'DeformableDETRHead',
     'DetDataPreprocessor',
     'DetTTAModel',
     'EmbeddingRPNHead',

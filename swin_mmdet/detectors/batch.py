@@ -30,6 +30,11 @@ def gather_objects(instances: Sequence[InstanceData]) -> Objects:
     return Objects(boxes, labels, to_device([len(image.bboxes) for image in instances], boxes, torch.int64))
 
 
+def image_sizes(metas: Sequence[dict], like: Tensor) -> Tensor:
+    """Width, height, width, height of each image as the model sees it, without padding: [B, 4] float32."""
+    return to_device([meta['img_shape'][1::-1] * 2 for meta in metas], like, torch.float32)
+
+
 class BatchedProposals(Sequence):
     """The proposals of a batch's images, best first; to mmdet's parts a sequence of one `InstanceData` an image.
 

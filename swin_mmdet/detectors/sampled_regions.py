@@ -15,7 +15,7 @@ from swin_mmdet.detectors.batch import BatchedProposals, Objects
 from swin_mmdet.detectors.matching import rule_of, sampling_of
 from swin_mmdet.ops.box_assignment import assign_boxes
 from swin_mmdet.ops.box_sampling import close_ranks, sample_boxes
-from swin_mmdet.ops.to_device import to_device
+from swin_mmdet.ops.to_device import OnTheWay, to_device
 
 
 class SampledRegions(NamedTuple):
@@ -86,16 +86,8 @@ class CountsOnTheWay:
     """How many regions of each image have objects: on the way to the host while the GPU has other work."""
 
     def __init__(self, regions: SampledRegions) -> None:
-        counts = (regions.assigned > 0).sum(1)
-        self._counts, self._arrived = counts, None
-        if counts.is_cuda:
-            self._counts = torch.empty(counts.shape, dtype=counts.dtype, pin_memory=True)
-            self._counts.copy_(counts, non_blocking=True)
-            self._arrived = torch.cuda.Event()
-            self._arrived.record()
+        self._counts = OnTheWay((regions.assigned > 0).sum(1))
 
     def wait(self) -> list[int]:
         """Of every image."""
-        if self._arrived is not None:
-            self._arrived.synchronize()
-        return self._counts.tolist()
+        return self._counts.wait().tolist()

@@ -1,6 +1,9 @@
-"""One-to-one matching of predictions with objects (arXiv 2005.12872, section 3.1), of all stages and images at once."""
+"""One-to-one matching of predictions with objects (arXiv 2005.12872, section 3.1), of all layers and images at once."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -10,73 +13,144 @@ from mmengine.structures import InstanceData
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from swin_mmdet.ops.to_device import to_device
+from swin_mmdet.detectors.batch import Objects
+from swin_mmdet.ops.box_overlaps import KINDS, centers_of, overlaps
+from swin_mmdet.ops.pair_costs import distance_cost, focal_cost, probability_cost
+from swin_mmdet.ops.to_device import OnTheWay, to_device
 
-# of a prediction and an object whatever others there are
-COSTS = BBoxL1Cost, ClassificationCost, FocalLossCost, IoUCost
+# objects of an image for which an assignment takes longer than to hand it to a thread
+ENOUGH_FOR_THREADS = 32
+MOST_THREADS = 16
 
 
 class Matches(NamedTuple):
-    """N pairs of a prediction and an object in B images of P predictions, in the order of these."""
+    """N pairs of a prediction and an object, in the order of B images: of each of S layers with P predictions each."""
 
-    places: Tensor  # [N] int64: of the prediction among B * P
-    objects: Tensor  # [N] int64: of the object among those of its image
-    boxes: Tensor  # [N, 4] float32: the object's
-    labels: Tensor  # [N] int64: the object's
-    counts: list[int]  # pairs of each image
+    places: Tensor  # [S, N] int64: of the prediction among B * P
+    objects: Tensor  # [S, N] int64: of the object among those of its image
+    images: Tensor  # [S, N] int64
+    boxes: Tensor  # [S, N, 4] float32: the object's
+    labels: Tensor  # [S, N] int64: the object's
+    counts: list[int]  # pairs of each image, the same in every layer
+
+    def of_layer(self, layer: int) -> 'Matches':
+        """Without the first dimension."""
+        return Matches(*(part[layer] for part in self[:-1]), self.counts)
+
+
+def _class_cost(_cost: ClassificationCost, scores: Tensor, _boxes: Tensor, objects: Objects, _sizes: Tensor) -> Tensor:
+    return probability_cost(scores, objects.labels)
+
+
+def _focal_cost(cost: FocalLossCost, scores: Tensor, _boxes: Tensor, objects: Objects, _sizes: Tensor) -> Tensor:
+    return focal_cost(scores, objects.labels, cost.alpha, cost.gamma, cost.eps)
+
+
+def _l1_cost(cost: BBoxL1Cost, _scores: Tensor, boxes: Tensor, objects: Objects, sizes: Tensor) -> Tensor:
+    pair = (centers_of(one) if cost.box_format == 'xywh' else one for one in (boxes, objects.boxes))
+    return distance_cost(*(one / sizes[:, None] for one in pair))
+
+
+def _iou_cost(cost: IoUCost, _scores: Tensor, boxes: Tensor, objects: Objects, _sizes: Tensor) -> Tensor:
+    return -overlaps(boxes[..., None, :, :], objects.boxes[..., None, :], cost.iou_mode)
+
+
+# what of mmdet is known here: of a prediction and an object whatever others there are
+COSTS: dict[type, Callable[..., Tensor]] = {
+    BBoxL1Cost: _l1_cost,
+    ClassificationCost: _class_cost,
+    FocalLossCost: _focal_cost,
+    IoUCost: _iou_cost,
+}
 
 
 def why_not_matched_together(assigners: Sequence[object]) -> str | None:
-    """None when one assigner's `pair_costs` are those of every stage, else why in words."""
+    """None when one assigner's `pair_costs` are those of every layer, else why in words."""
     for assigner in assigners:
         if type(assigner) is not HungarianAssigner:
             return f'the assigner is {type(assigner).__name__}, not HungarianAssigner'
         for cost in assigner.match_costs:
             if type(cost) not in COSTS or getattr(cost, 'binary_input', False):
                 return f'the assigner has the cost {type(cost).__name__}'
+            if getattr(cost, 'iou_mode', 'iou') not in KINDS:
+                return f'the assigner has iou_mode={cost.iou_mode}'
     settings = [[(type(cost), vars(cost)) for cost in assigner.match_costs] for assigner in assigners]
     return None if all(one == settings[0] for one in settings) else 'the costs of matching differ between stages'
 
 
 @torch.no_grad()
-def pair_costs(
-    assigner: HungarianAssigner, scores: Tensor, boxes: Tensor, instances: Sequence[InstanceData], metas: Sequence[dict]
-) -> list[Tensor]:
-    """What it costs to match each prediction with each object, of each image [S, P, objects].
+def pair_costs(assigner: HungarianAssigner, scores: Tensor, boxes: Tensor, objects: Objects, sizes: Tensor) -> Tensor:
+    """What it costs to match each prediction with each object: [S, B, G, P] float32.
 
-    scores [S, B, P, C] and boxes [S, B, P, 4] of S stages and B images.
+    Logits [S, B, P, C] and corners in pixels [S, B, P, 4] of S layers; sizes [B, 4] are the width, height, width,
+    height of each image.
     """
-    found = []
-    # in mixed precision too: what costs nearly the same must not be a tie
-    scores = scores.float()
-    for image, (objects, meta) in enumerate(zip(instances, metas, strict=True)):
-        predictions = InstanceData(scores=scores[:, image].flatten(0, 1), bboxes=boxes[:, image].flatten(0, 1))
-        options = {'pred_instances': predictions, 'gt_instances': objects, 'img_meta': meta}
-        costs = torch.stack([cost(**options) for cost in assigner.match_costs]).sum(0)
-        found.append(costs.unflatten(0, (len(scores), -1)))
-    return found
+    boxes = boxes.float()
+    found = [cost.weight * COSTS[type(cost)](cost, scores, boxes, objects, sizes) for cost in assigner.match_costs]
+    return sum(found[1:], found[0])
 
 
-def match_cheapest(costs: Sequence[Tensor], instances: Sequence[InstanceData]) -> list[Matches]:
-    """The pairs that cost least together, as many as there are predictions or objects: of each of S stages.
+class CostsOnTheWay:
+    """Costs of some sets of predictions, on their way to the host: of all sets in one copy."""
 
-    `costs` [S, P, objects] of each image. Where they are on a GPU the host waits for them, once.
+    def __init__(self, costs: Sequence[Tensor]) -> None:
+        self._shapes = [cost.shape for cost in costs]
+        flat = [cost.flatten() for cost in costs]
+        self._flat = OnTheWay(torch.cat(flat) if len(flat) > 1 else flat[0])
+
+    def wait(self) -> list[np.ndarray]:
+        """Of each set [S, B, G, P]."""
+        parts = self._flat.wait().split([shape.numel() for shape in self._shapes])
+        return [part.view(shape).numpy() for part, shape in zip(parts, self._shapes, strict=True)]
+
+
+def match_cheapest(costs: np.ndarray, instances: Sequence[InstanceData]) -> Matches:
+    """The pairs that cost least together, as many as there are predictions or objects, in S layers of B images.
+
+    `costs` [S, B, G, P], of which an image's first rows are of its objects; the others are of nothing.
 
     Raises:
         ValueError: a cost is not a number, for a score or a box is none.
     """
-    on_host = torch.cat([cost.flatten() for cost in costs]).float().cpu().split([cost.numel() for cost in costs])
-    pairs, before = [], 0
-    for image, (cost, values) in enumerate(zip(costs, on_host, strict=True)):
-        found = [linear_sum_assignment(stage) for stage in values.view(cost.shape).numpy()]
-        places, objects = np.moveaxis(np.array(found), 1, 0)
-        pairs.append(np.stack([places + image * cost.shape[1], objects, objects + before], 1))
-        before += cost.shape[2]
+    layers, predictions = len(costs), costs.shape[-1]
+    sizes = [len(image.bboxes) for image in instances]
+    problems = [costs[layer, image, :size] for layer in range(layers) for image, size in enumerate(sizes)]
+    solve = _threads().map if max(sizes) >= ENOUGH_FOR_THREADS else map
+    solved = list(solve(linear_sum_assignment, problems))
+    pairs = []
+    for layer in range(layers):
+        own = solved[layer * len(sizes) : (layer + 1) * len(sizes)]
+        # in the order of an image's predictions, as mmdet has them
+        own = [(objects[order], places[order]) for objects, places in own for order in [np.argsort(places)]]
+        pairs.append(number_pairs(own, sizes, predictions))
+    counts = [min(size, predictions) for size in sizes]
+    return gather_matches(np.stack(pairs, 1), counts, instances)
+
+
+def number_pairs(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], sizes: Sequence[int], predictions: int
+) -> np.ndarray:
+    """Of each image its pairs' objects [n] and predictions [n] -> [4, N] int64.
+
+    These are places, objects, images as in `Matches`, and the object among those of all images.
+    """
+    starts = np.cumsum([0, *sizes[:-1]])
+    found = [
+        np.stack([places + image * predictions, objects, np.full_like(objects, image), objects + start])
+        for image, ((objects, places), start) in enumerate(zip(pairs, starts, strict=True))
+    ]
+    return np.concatenate(found, 1).astype(np.int64)
+
+
+def gather_matches(pairs: np.ndarray, counts: list[int], instances: Sequence[InstanceData]) -> Matches:
+    """Of `number_pairs` of S layers, [4, S, N]."""
     boxes = torch.cat([image.bboxes for image in instances]).float()
     labels = torch.cat([image.labels for image in instances])
-    counts = [pair.shape[2] for pair in pairs]
-    # [S, 3, N]
-    return [
-        Matches(places, objects, boxes[among_all], labels[among_all], counts)
-        for places, objects, among_all in to_device(np.concatenate(pairs, 2), boxes, torch.int64)
-    ]
+    places, objects, images, among_all = to_device(pairs, boxes, torch.int64)
+    return Matches(places, objects, images, boxes[among_all], labels[among_all], counts)
+
+
+@lru_cache
+def _threads() -> ThreadPoolExecutor:
+    """SciPy lets others run while it assigns."""
+    return ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), thread_name_prefix='match')

@@ -12,10 +12,17 @@ from mmdet.utils import reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from swin_mmdet.detectors.batch import gather_objects, image_sizes
 from swin_mmdet.detectors.cascade_training import of_stage
 from swin_mmdet.detectors.matching import decode_in_images, why_not_coded
 from swin_mmdet.detectors.sampled_regions import rois_of
-from swin_mmdet.detectors.set_matching import Matches, match_cheapest, pair_costs, why_not_matched_together
+from swin_mmdet.detectors.set_matching import (
+    CostsOnTheWay,
+    Matches,
+    match_cheapest,
+    pair_costs,
+    why_not_matched_together,
+)
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
 from swin_mmdet.ops.to_device import NewTensorsOnTheWay
@@ -56,13 +63,14 @@ class SparseRoIHead(MMDetSparseRoIHead):
             stages.append(found | {'boxes': boxes})
         with NewTensorsOnTheWay():
             scores, boxes = (torch.stack([found[name] for found in stages]) for name in ('cls_score', 'boxes'))
-            costs = pair_costs(self.bbox_assigner[0], scores, boxes, instances, metas)
-            matches = match_cheapest(costs, instances)
+            objects, whole = gather_objects(instances), image_sizes(metas, boxes)
+            costs = CostsOnTheWay([pair_costs(self.bbox_assigner[0], scores, boxes, objects, whole)])
+            matches = match_cheapest(*costs.wait(), instances)
             # the same in every stage
-            count = reduce_mean(sizes.new_full((), sum(matches[0].counts)))
+            count = reduce_mean(sizes.new_full((), sum(matches.counts)))
             losses = {}
-            for stage, (found, own) in enumerate(zip(stages, matches, strict=True)):
-                config, weight = self.train_cfg[stage], self.stage_loss_weights[stage]
+            for stage, found in enumerate(stages):
+                own, config, weight = matches.of_layer(stage), self.train_cfg[stage], self.stage_loss_weights[stage]
                 box_losses = dii_loss(self.bbox_head[stage], found, own, sizes, count, config.pos_weight)
                 losses |= of_stage(stage, box_losses, weight)
                 if self.with_mask:

@@ -12,9 +12,9 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 
 def focal_loss(logits: Tensor, labels: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
-    """The sum over anchors of weight [N] times the loss of all classes: logits [N, K], labels [N] int64 -> [].
+    """The sum over anchors of weight [N] times the loss of all classes: logits [..., N, K], labels [..., N] -> [...].
 
-    Label K is background. Computed in float32, or float64 of such logits.
+    Labels are int64, K is background. Computed in float32, or float64 of such logits.
     """
     return _FocalLoss.apply(logits, labels, weight, gamma, alpha)
 
@@ -27,7 +27,7 @@ class _FocalLoss(torch.autograd.Function):
         x = _wide(logits)
         loss = _put(_term(x, gamma).mul_(1 - alpha), alpha * _term(-_own(x, labels), gamma), labels)
         # no product of vectors, which autocast would take in low precision
-        return (loss.sum(1) * weight).sum()
+        return (loss.sum(-1) * weight).sum(-1)
 
     @staticmethod
     @once_differentiable
@@ -36,7 +36,7 @@ class _FocalLoss(torch.autograd.Function):
         x = _wide(logits)
         slope = _slope(x, ctx.gamma).mul_(1 - ctx.alpha)
         slope = _put(slope, -ctx.alpha * _slope(-_own(x, labels), ctx.gamma), labels)
-        return slope.mul_((grad * weight)[:, None]).to(logits.dtype), None, None, None, None
+        return slope.mul_((grad[..., None] * weight)[..., None]).to(logits.dtype), None, None, None, None
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -55,11 +55,11 @@ def _slope(x: Tensor, gamma: float) -> Tensor:
 
 
 def _own(x: Tensor, labels: Tensor) -> Tensor:
-    """Of each anchor's class, of any class for background: [N, K], [N] -> [N, 1]."""
-    return x.gather(1, labels.clamp(max=x.shape[1] - 1)[:, None])
+    """Of each anchor's class, of any class for background: [..., N, K], [..., N] -> [..., N, 1]."""
+    return x.gather(-1, labels.clamp(max=x.shape[-1] - 1)[..., None])
 
 
 def _put(x: Tensor, own: Tensor, labels: Tensor) -> Tensor:
-    """x [N, K] with own [N, 1] at each anchor's class, in place."""
-    own = torch.where((labels < x.shape[1])[:, None], own, _own(x, labels))
-    return x.scatter_(1, labels.clamp(max=x.shape[1] - 1)[:, None], own)
+    """x [..., N, K] with own [..., N, 1] at each anchor's class, in place."""
+    own = torch.where((labels < x.shape[-1])[..., None], own, _own(x, labels))
+    return x.scatter_(-1, labels.clamp(max=x.shape[-1] - 1)[..., None], own)

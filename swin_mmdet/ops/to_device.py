@@ -1,4 +1,4 @@
-"""Numbers of the host on a GPU, without waiting for what it does."""
+"""Numbers of the host on a GPU, without waiting for what it does, and its numbers on the host, which waits late."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,6 +14,24 @@ def to_device(values: Sequence, like: Tensor, dtype: torch.dtype | None = None) 
     made = torch.tensor(values, dtype=dtype or like.dtype)
     # a copy from memory that is not pinned, as that of `like.new_tensor`, may wait for the GPU
     return made.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else made.to(like.device)
+
+
+class OnTheWay:
+    """A tensor on the way to the host, which may give a GPU other work until it needs the numbers."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._on_host, self._arrived = tensor.detach(), None
+        if tensor.is_cuda:
+            self._on_host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+            self._on_host.copy_(tensor.detach(), non_blocking=True)
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    def wait(self) -> Tensor:
+        """Of the host."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return self._on_host.cpu()
 
 
 class NewTensorsOnTheWay(TorchFunctionMode):

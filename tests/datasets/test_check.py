@@ -91,6 +91,21 @@ def test_classes_left_out_on_purpose_are_a_warning(config):
     assert '1 annotations are ignored' in texts(cfg, WARNING)[0]
 
 
+def test_images_that_the_filter_leaves_out(config, coco):
+    coco['annotations'] = [ann for ann in coco['annotations'] if ann['category_id'] == 4]
+    cfg = config(train=coco)
+    dataset = cfg.train_dataloader.dataset
+    dataset.filter_cfg = dict(filter_empty_gt=True, min_size=101)
+    assert 'leaves no image of ' in only(cfg)
+    assert 'all are smaller than min_size=101' in only(cfg)
+    dataset.filter_cfg.min_size = 32
+    assert texts(cfg) == []
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.metainfo.classes = ('dog',)
+    cfg.model = {}
+    assert 'none has an object of the classes dog' in only(cfg)
+
+
 def test_two_categories_of_one_name(config, coco):
     coco['categories'].insert(0, {'id': 0, 'name': 'cat', 'supercategory': 'none'})
     assert any('remove category 0' in text for text in texts(config(train=coco)))
@@ -146,6 +161,11 @@ def test_masks_are_needed_where_segm_is_measured(config, coco):
     cfg = config(val=coco)
     assert "val_evaluator measures 'segm'" in texts(cfg)[0]
     cfg.val_evaluator.metric = cfg.test_evaluator.metric = 'bbox'
+    # mmdet's test pipelines load masks, which fails without them
+    assert only(cfg).startswith('val_dataloader.dataset and test_dataloader.dataset: ')
+    assert 'the pipeline loads them (with_mask=True)' in only(cfg)
+    for split in ('val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.pipeline = [dict(type='LoadImageFromFile')]
     assert texts(cfg) == []
 
 

@@ -1,12 +1,16 @@
 """Reading and describing annotation files."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from mmdet.datasets import CocoDataset
 
-from swin_mmdet.datasets import describe, read_coco
+from swin_mmdet.datasets import describe, faults, read_coco
 from swin_mmdet.datasets.coco_file import CocoFileError
+from swin_mmdet.datasets.file_problems import MASKS, RULES
+from swin_mmdet.datasets.segmentation import EXPLAINED
 
 
 def test_counts_of_a_small_file(coco, write):
@@ -35,12 +39,77 @@ def test_counts_of_a_small_file(coco, write):
     ({'segmentation': []}, 'mask_missing'),
     ({'segmentation': [[1, 2, 3, 4]]}, 'mask_unreadable'),
     ({'segmentation': {'size': [50, 100], 'counts': 'x'}}, 'mask_size'),
+    ({'segmentation': {'size': [100, 100], 'counts': [5, 5]}}, 'mask_counts'),
+    ({'segmentation': {'size': [100, 100], 'counts': 'x'}}, 'mask_counts'),
+    ({'segmentation': {'size': [100, 100], 'counts': [10.5, 9989.5]}}, 'mask_counts'),
+    ({'segmentation': {'size': [100, 100], 'counts': [10050, -50]}}, 'mask_counts'),
+    ({'segmentation': {'size': ['100', '100'], 'counts': [10000]}}, 'mask_size'),
+    ({'segmentation': {'size': [100, 100]}}, 'mask_unreadable'),
+    ({'segmentation': {'size': [100, 100], 'counts': []}}, 'mask_counts'),
+    ({'segmentation': [[]]}, 'mask_unreadable'),
+    ({'segmentation': [[1, 2, 3, 4, 5, 6, 7]]}, 'mask_unreadable'),
+    ({'segmentation': [9, 9, 29, 9, 29, 29]}, 'mask_flat'),
+    ({'segmentation': [[[9, 9], [29, 9], [29, 29]] * 2]}, 'mask_points'),
+    ({'segmentation': [[9, 9, float('nan'), 9, 29, 29]]}, 'mask_numbers'),
+    ({'segmentation': [[9, 9, None, 9, 29, 29]]}, 'mask_numbers'),
+    ({'segmentation': [['9', '9', '29', '9', '29', '29']]}, 'mask_numbers'),
+    ({'segmentation': [[9, 9, 1e12, 9, 29, 29]]}, 'mask_numbers'),
+    ({'segmentation': 'polygon'}, 'mask_type'),
+    ({'segmentation': [{'x': 1}]}, 'mask_type'),
+    ({'segmentation': 0}, 'mask_missing'),
+    ({'bbox': ['1', '2', '30', '40']}, 'box'),
+    ({'bbox': [1, 2, 10**400, 3]}, 'box'),
+    ({'bbox': '1 2 30 40'}, 'box'),
+    ({'area': '400'}, 'area_value'),
+    ({'area': float('nan')}, 'area_value'),
+    ({'iscrowd': '0'}, 'iscrowd_value'),
+    ({'iscrowd': None}, 'iscrowd_missing'),
+    ({'ignore': 'false'}, 'ignore_value'),
+    ({'ignore': True}, 'ignored'),
+    ({'id': None}, 'annotation_id'),
+    ({'id': [1]}, 'annotation_id'),
+    ({'image_id': [1]}, 'annotation_of'),
+    ({'image_id': '1'}, 'image_unknown'),
+    ({'category_id': {}}, 'annotation_of'),
+    ({'category_id': '4'}, 'category_unknown'),
 ], ids=str)
 def test_each_fault_is_found(coco, write, change, kind):
     coco['annotations'][0].update(change)
     fault = read_coco(write(coco)).faults[kind]
     assert fault.count == 1
     assert fault.examples
+
+
+@pytest.mark.parametrize(('where', 'change', 'kind'), [
+    ('images', {'id': None}, 'image_id'),
+    ('images', {'id': 2}, 'image_id_twice'),
+    ('images', {'id': 2.0}, 'image_id_twice'),
+    ('images', {'file_name': 7}, 'image_name'),
+    ('images', {'file_name': ''}, 'image_name'),
+    ('images', {'height': '100'}, 'image_size'),
+    ('images', {'width': None}, 'image_size'),
+    ('images', {'width': 0}, 'image_size'),
+    ('images', {'height': float('inf')}, 'image_size'),
+    ('categories', {'id': [4]}, 'category_keys'),
+    ('categories', {'name': None}, 'category_keys'),
+    ('categories', {'id': 9}, 'category_id_twice'),
+], ids=str)
+def test_each_fault_of_images_and_categories_is_found(coco, write, where, change, kind):
+    coco[where].append(coco[where].pop(0) | change)
+    fault = read_coco(write(coco, images=False)).faults[kind]
+    assert fault.count == 1
+    assert fault.examples
+
+
+def test_every_fault_of_a_file_is_explained():
+    """Each kind that can be found has its rule, or a place of its own."""
+    apart = {'iscrowd_missing', 'annotation_id_zero', 'ignored', 'box_beyond'}
+    source = Path(faults.__file__).read_text()
+    kinds = set(re.findall(r"\[(?:\*kinds, )?'(\w+)'\]|append\('(\w+)'\)", source))
+    kinds = {kind for pair in kinds for kind in pair if kind}
+    assert len(kinds) > 20
+    assert kinds - apart <= RULES.keys()
+    assert MASKS.keys() == EXPLAINED.keys()
 
 
 def test_a_file_is_parsed_once_until_it_changes(coco, write):
@@ -54,6 +123,8 @@ def test_a_file_is_parsed_once_until_it_changes(coco, write):
 
 @pytest.mark.parametrize(('text', 'message'), [
     ('{"images": [', 'not valid JSON'),
+    ('\ufeff{"images": [], "categories": []}', 'UTF-8 BOM'),
+    ('[' * 100_000, 'not valid JSON'),
     ('[1, 2]', 'holds a list'),
     (json.dumps({'images': []}), "'categories' is no list"),
     (json.dumps({'images': [], 'categories': [], 'annotations': {}}), "'annotations' is no list"),

@@ -1,6 +1,7 @@
 """Image files are looked into before a run: as the pipeline reads them, by their headers where those tell enough."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +32,29 @@ def test_an_image_of_another_size_is_a_warning_with_both_sizes(config, tmp_path)
     (problem,) = problems
     assert problem.level == 'warning'
     assert '2.jpg is 50x100, not 100x100' in problem.what
+
+
+def test_an_image_of_another_size_is_an_error_where_its_masks_are_run_lengths(config, coco, tmp_path):
+    coco['annotations'][0]['segmentation'] = {'size': [100, 100], 'counts': [10000]}
+    cfg = config(train=coco)
+    Image.new('L', (100, 50)).save(tmp_path / 'train2017/1.jpg')
+    (problem,) = find_problems(cfg)[0]
+    assert problem.level == 'error'
+    assert 'masks in run lengths cannot be loaded' in problem.what
+    # another image, without such masks
+    Image.new('L', (100, 100)).save(tmp_path / 'train2017/1.jpg')
+    Image.new('L', (100, 50)).save(tmp_path / 'train2017/2.jpg')
+    (problem,) = find_problems(cfg)[0]
+    assert problem.level == 'warning'
+
+
+def test_exchanged_width_and_height_are_explained(config, coco):
+    coco['images'][0].update(width=80, height=100)
+    cfg = config(train=coco)
+    coco_image = Path(cfg.train_dataloader.dataset.data_root) / 'train2017/1.jpg'
+    Image.new('L', (100, 80)).save(coco_image)
+    (problem,) = find_problems(cfg)[0]
+    assert 'width and height are exchanged' in problem.remedy
 
 
 def test_images_that_val_and_test_share_are_opened_once_and_reported_for_both(config, tmp_path, monkeypatch):

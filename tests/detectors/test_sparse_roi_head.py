@@ -164,10 +164,14 @@ def test_pairs_cost_least():
         torch.zeros(2, 3, 0),
     ]
     instances = [InstanceData(bboxes=torch.rand(n, 4), labels=torch.arange(n) + 10 * n) for n in (2, 4, 0)]
-    first, second = match_cheapest(costs, instances)
+    # the costs of rows that are no objects are no matter
+    padded = [torch.nn.functional.pad(cost.mT, (0, 0, 0, 4 - cost.shape[2]), value=-9) for cost in costs]
+    matches = match_cheapest(torch.stack(padded, 1).numpy(), instances)
+    first, second = (matches.of_layer(layer) for layer in range(2))
     assert first.counts == second.counts == [2, 3, 0]
     assert first.places.tolist() == [0, 1, 3, 4, 5]
     assert first.objects.tolist() == [1, 0, 1, 2, 0]
+    assert first.images.tolist() == [0, 0, 1, 1, 1]
     assert second.places.tolist() == [1, 2, 3, 4, 5]
     assert second.objects.tolist() == [1, 0, 3, 2, 0]
     assert second.labels.tolist() == [21, 20, 43, 42, 40]

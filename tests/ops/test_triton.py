@@ -10,7 +10,7 @@ import torch
 from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 from swin_mmdet.ops import shifted_window_attention, triton_available
 from swin_mmdet.ops.shifted_window_attention.backends import resolve_backend
-from tests.numerics import assert_no_worse_than_eager
+from tests.numerics import assert_mostly_no_worse_than_eager, assert_no_worse_than_eager
 
 pytest.importorskip('triton')
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -102,8 +102,11 @@ def run(case, tensors, dtype, backend):
     return {'out': out.detach()} | gradients
 
 
-def check(case, dtype, values='normal', batch=1, cosine=False, draws=1):
-    """Over several draws where few numbers are compared: the largest error of one is a noisy figure."""
+def check(case, dtype, values='normal', batch=1, cosine=False, draws=1, mostly=False):
+    """Over several draws where few numbers are compared: the largest error of one is a noisy figure.
+
+    All of them are one comparison, or `mostly` each is one, and most must pass.
+    """
     found = defaultdict(list)
     for seed in range(draws):
         tensors = leaves(case, dtype, values, batch, cosine, seed)
@@ -116,9 +119,12 @@ def check(case, dtype, values='normal', batch=1, cosine=False, draws=1):
                 assert value.dtype == kind
                 found[way, name].append(value.flatten())
     for name in ('out', *tensors):
-        truth, eager, fast = (torch.cat(found[way, name]) for way in ('truth', 'eager', 'fast'))
-        assert torch.isfinite(fast).all(), name
-        assert_no_worse_than_eager(fast, eager, truth)
+        truth, eager, fast = (found[way, name] for way in ('truth', 'eager', 'fast'))
+        assert torch.isfinite(torch.cat(fast)).all(), name
+        if mostly:
+            assert_mostly_no_worse_than_eager(fast, eager, truth)
+        else:
+            assert_no_worse_than_eager(*map(torch.cat, (fast, eager, truth)))
 
 
 @dtypes
@@ -186,7 +192,36 @@ def test_hard_values(case, values, cosine, dtype, monkeypatch):
     if DEVICE == 'cpu':
         # numpy's product of transposed matrices is not the same to the last bit, as the kernels' is on a GPU
         monkeypatch.setattr(np, 'matmul', lambda a, b, dtype: (a.astype(float) @ b.astype(float)).astype(dtype))
-    check(case, dtype, values, cosine=cosine)
+    # errors of float32 are small beside the step that half is rounded to, and masked values have none
+    several = dtype == torch.float32 and values != 'masked'
+    check(case, dtype, values, cosine=cosine, draws=5 if several else 1, mostly=several)
+
+
+def in_half_precision(x):
+    """As tensor cores would round float32 in a kernel that forgets to ask for all of its bits."""
+    return torch.frexp(x).mantissa.mul(2**11).round().div(2**11).mul(torch.exp2(torch.frexp(x).exponent.float()))
+
+
+@pytest.mark.parametrize('values', ['large', 'constant'])
+@pytest.mark.parametrize('wrong', ['products in few bits', 'padding'])
+@both
+def test_a_wrong_kernel_fails_with_hard_values(case, wrong, values):
+    """The reference with a fault in place of the kernel."""
+    found = defaultdict(list)
+    for seed in range(5):
+        tensors = leaves(case, torch.float32, values, seed=seed)
+        if wrong == 'padding':
+            faulty = tensors | {'pad': torch.zeros_like(tensors['pad'])}
+        else:
+            faulty = {name: in_half_precision(tensor) for name, tensor in tensors.items()}
+        for way, (dtype, inputs) in {
+            'truth': (torch.float64, tensors),
+            'eager': (torch.float32, tensors),
+            'fast': (torch.float32, faulty),
+        }.items():
+            found[way].append(run(case, inputs, dtype, 'reference')['out'])
+    with pytest.raises(AssertionError, match=r'draws? errs? '):
+        assert_mostly_no_worse_than_eager(found['fast'], found['eager'], found['truth'])
 
 
 @pytest.mark.parametrize('case', [(11, 15, 4, 2, 1, 16), (27, 27, 9, 4, 1, 16)], ids=['one tile', 'several tiles'])

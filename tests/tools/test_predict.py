@@ -30,7 +30,12 @@ def predicted(trained: Path, shapes: Path, tmp_path_factory: pytest.TempPathFact
         trained / 'tiny.py', trained / 'epoch_3.pth', broken, shapes / 'val2017', '--out-dir', folder / 'out',
         '--score-thr', '0', '--device', 'cpu',
     ]  # fmt: skip
-    code = importlib.import_module('predict').main([str(argument) for argument in arguments])
+    read = importlib.import_module('swin_mmdet.checkpoint.files')._read
+    sources = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('swin_mmdet.checkpoint.files._read', lambda source: sources.append(source) or read(source))
+        code = importlib.import_module('predict').main([str(argument) for argument in arguments])
+    assert sources == [str(trained / 'epoch_3.pth')], 'the checkpoint is read once'
     return code, folder / 'out', ann_file
 
 
@@ -43,7 +48,8 @@ def test_a_broken_image_is_skipped_and_the_exit_code_says_so(predicted: tuple[in
 def test_every_other_image_is_drawn(predicted: tuple[int, Path, Path], shapes: Path):
     drawn = sorted((predicted[1] / 'vis').iterdir())
     assert [path.name for path in drawn] == sorted(path.name for path in (shapes / 'val2017').iterdir())
-    assert all(cv2.imread(str(path)) is not None for path in drawn)
+    # 96 pixels are too few for labels beside the objects
+    assert {cv2.imread(str(path)).shape for path in drawn} == {(576, 576, 3)}
 
 
 def test_results_are_coco_results(predicted: tuple[int, Path, Path]):
@@ -95,4 +101,5 @@ def test_images_are_read_as_the_test_pipeline_reads_them(trained: Path, tmp_path
     assert image.dtype == np.uint16
     np.testing.assert_array_equal(image, values)
     assert json.loads((tmp_path / 'out/results.json').read_text())
-    assert cv2.imread(str(tmp_path / 'out/vis/image.png')).shape == (96, 96, 3)
+    # enlarged, as every small picture is
+    assert cv2.imread(str(tmp_path / 'out/vis/image.png')).shape == (576, 576, 3)

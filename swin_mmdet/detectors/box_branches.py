@@ -1,0 +1,71 @@
+"""The branches of a head of Deformable DETR and its kin: one for each layer of the decoder, or one for all of them."""
+
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn import Linear
+from torch import Tensor, nn
+
+from swin_mmdet.ops.coordinates import precise_linear
+from swin_mmdet.ops.stacked_linear import stacked_linear
+
+LINEAR = Linear, nn.Linear
+HOOKS = '_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks'
+
+
+def classify(branches: Sequence[nn.Module], states: Tensor) -> Tensor:
+    """Logits of states [S, ..., C] of S layers, each by its own branch: [S, ..., classes]."""
+    return _each(branches, states, precise=False)
+
+
+def box_changes(branches: Sequence[nn.Module], states: Tensor) -> Tensor:
+    """What is to be added to inverse sigmoids of references, float32: [S, ..., C] -> [S, ..., 4].
+
+    The last linear layer is computed in float32: of one in half, boxes of large images are off by a pixel.
+    """
+    return _each(branches, states, precise=True)
+
+
+def box_change(branch: nn.Module, states: Tensor) -> Tensor:
+    """The same of one layer: [..., C] -> [..., 4]."""
+    steps = _steps(branch)
+    if type(steps[-1]) not in LINEAR or steps[-1].bias is None or _is_hooked(branch):
+        return branch(states).float()
+    for step in steps[:-1]:
+        states = step(states)
+    return precise_linear(states, steps[-1].weight, steps[-1].bias)
+
+
+def _each(branches: Sequence[nn.Module], states: Tensor, *, precise: bool) -> Tensor:
+    one = box_change if precise else nn.Module.__call__
+    if all(branch is branches[0] for branch in branches):
+        return one(branches[0], states)
+    if not _are_stackable(branches):
+        return torch.stack([one(branch, state) for branch, state in zip(branches, states, strict=True)])
+    steps = list(zip(*map(_steps, branches), strict=True))
+    for step in steps:
+        is_linear = type(step[0]) in LINEAR
+        states = stacked_linear(states, step, precise=precise and step is steps[-1]) if is_linear else states.relu()
+    return states
+
+
+def _are_stackable(branches: Sequence[nn.Module]) -> bool:
+    """Whether all are linear layers and ReLUs of the same shapes, that nobody listens to."""
+    if any(map(_is_hooked, branches)):
+        return False
+    kinds = [[_kind(step) for step in _steps(branch)] for branch in branches]
+    return None not in kinds[0] and all(kind == kinds[0] for kind in kinds)
+
+
+def _kind(step: nn.Module) -> tuple | None:
+    if type(step) is nn.ReLU:
+        return (nn.ReLU,)
+    return (nn.Linear, step.weight.shape) if type(step) in LINEAR and step.bias is not None else None
+
+
+def _steps(branch: nn.Module) -> list[nn.Module]:
+    return list(branch) if isinstance(branch, nn.Sequential) else [branch]
+
+
+def _is_hooked(branch: nn.Module) -> bool:
+    return any(getattr(module, name) for module in branch.modules() for name in HOOKS)

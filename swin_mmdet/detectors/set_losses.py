@@ -1,0 +1,125 @@
+"""Losses of matched predictions (arXiv 2005.12872, section 3.1), of all layers of a decoder at once."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmdet.models.dense_heads import DETRHead
+from mmdet.models.losses import CrossEntropyLoss, FocalLoss, GIoULoss, L1Loss, QualityFocalLoss
+from torch import Tensor, nn
+
+from swin_mmdet.detectors.set_matching import Matches
+from swin_mmdet.ops.box_overlaps import centers_of, corners_of, overlaps
+from swin_mmdet.ops.focal_loss import focal_loss
+from swin_mmdet.ops.quality_focal_loss import quality_focal_loss
+from swin_mmdet.ops.to_device import constant
+
+EPS = torch.finfo(torch.float32).eps
+
+
+class PredictedSets(NamedTuple):
+    """What S layers predict for B images."""
+
+    scores: Tensor  # [S, B, P, C] logits
+    boxes: Tensor  # [S, B, P, 4] center and size, in shares of the image
+    names: tuple[str, ...]  # of each layer, what comes before its losses' names, such as 'd0.'
+    agnostic: bool = False  # whether all objects are of class 0
+
+
+class Labels(NamedTuple):
+    """What each of N predictions of S layers should be."""
+
+    labels: Tensor  # [S, N] int64, the number of classes for background
+    quality: Tensor | None  # [S, N] overlap with the object; where the loss asks for it
+
+
+def _focal(loss: FocalLoss, scores: Tensor, target: Labels) -> Tensor:
+    ones = torch.ones_like(target.labels, dtype=torch.promote_types(scores.dtype, torch.float32))
+    return focal_loss(scores, target.labels, ones, loss.gamma, loss.alpha)
+
+
+def _cross_entropy(loss: CrossEntropyLoss, scores: Tensor, target: Labels) -> Tensor:
+    weight = loss.class_weight
+    if weight is not None:
+        weight = constant(tuple(map(float, weight)), scores.device).to(torch.promote_types(scores.dtype, torch.float32))
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    return F.cross_entropy(scores.flatten(0, 1), target.labels.flatten(), weight, reduction='none').view(
+        target.labels.shape
+    ).sum(1)
+
+
+def _quality(loss: QualityFocalLoss, scores: Tensor, target: Labels) -> Tensor:
+    return quality_focal_loss(scores, target.labels, target.quality, loss.beta)
+
+
+# of S layers: logits [S, N, C] -> the sum over predictions [S], without its weight
+CLASS_LOSSES: dict[type, Callable[[nn.Module, Tensor, Labels], Tensor]] = {
+    CrossEntropyLoss: _cross_entropy,
+    FocalLoss: _focal,
+    QualityFocalLoss: _quality,
+}
+
+
+def why_not_losses(head: DETRHead) -> str | None:
+    """None when `set_losses` are those of this head, else why in words."""
+    for name, known in (('loss_cls', CLASS_LOSSES), ('loss_bbox', (L1Loss,)), ('loss_iou', (GIoULoss,))):
+        loss = getattr(head, name)
+        if type(loss) not in known:
+            return f'{name} is {type(loss).__name__}'
+        if loss.reduction != 'mean':
+            return f'{name} has reduction={loss.reduction}'
+    loss = head.loss_cls
+    if getattr(loss, 'activated', False):
+        return 'loss_cls has activated=True'
+    if isinstance(loss, CrossEntropyLoss) and (loss.use_sigmoid or loss.use_mask):
+        return f'loss_cls has use_sigmoid={loss.use_sigmoid}, use_mask={loss.use_mask}'
+    return None
+
+
+def set_losses(
+    head: DETRHead, predicted: PredictedSets, matches: Matches, sizes: Tensor, factors: Tensor
+) -> dict[str, Tensor]:
+    """`loss_cls`, `loss_bbox` and `loss_iou`, each [S], in float32.
+
+    sizes [B, 4] of the images, factors [2]: what the losses of classes and of boxes are divided by.
+    """
+    scores, boxes = predicted.scores.flatten(1, 2), predicted.boxes.flatten(1, 2)
+    own = boxes.gather(1, matches.places[..., None].expand(-1, -1, 4))
+    own = own.to(torch.promote_types(own.dtype, torch.float32))
+    sizes = sizes[matches.images]
+    wanted = centers_of(matches.boxes / sizes)
+    labels = matches.labels.new_full(scores.shape[:2], head.num_classes)
+    found = torch.zeros_like(matches.labels) if predicted.agnostic else matches.labels
+    target = Labels(labels.scatter(1, matches.places, found), None)
+    if isinstance(head.loss_cls, QualityFocalLoss):
+        quality = overlaps(corners_of(own.detach()), corners_of(wanted))
+        target = target._replace(quality=quality.new_zeros(labels.shape).scatter(1, matches.places, quality))
+    class_factor, box_factor = (factors + EPS).unbind()
+    differences = overlaps(corners_of(own) * sizes, corners_of(wanted) * sizes, 'giou', head.loss_iou.eps)
+    return {
+        'loss_cls': head.loss_cls.loss_weight * CLASS_LOSSES[type(head.loss_cls)](head.loss_cls, scores, target)
+        / class_factor,
+        'loss_bbox': head.loss_bbox.loss_weight * (own - wanted).abs().sum((1, 2)) / box_factor,
+        'loss_iou': head.loss_iou.loss_weight * (1 - differences).sum(1) / box_factor,
+    }  # fmt: skip
+
+
+def joined(predicted: Sequence[PredictedSets]) -> list[PredictedSets]:
+    """As one set where all have as many predictions, as they are otherwise."""
+    if len({one.scores.shape[1:] for one in predicted}) > 1:
+        return list(predicted)
+    scores, boxes = (torch.cat(parts) for parts in zip(*(one[:2] for one in predicted), strict=True))
+    return [PredictedSets(scores, boxes, sum((one.names for one in predicted), ()))]
+
+
+def layer_names(layers: int, kind: str = '') -> tuple[str, ...]:
+    """What comes before the names of the losses of a decoder's layers, as in mmdet."""
+    return (*(f'd{layer}.{kind}' for layer in range(layers - 1)), kind)
+
+
+def by_name(predicted: PredictedSets, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each layer's losses [] of `set_losses`, in mmdet's order: those of a decoder's last layer come first."""
+    layers = [dict(zip(losses, one, strict=True)) for one in zip(*losses.values(), strict=True)]
+    first = sorted(zip(predicted.names, layers, strict=True), key=lambda layer: layer[0] not in ('', 'dn_'))
+    return {f'{before}{name}': loss for before, layer in first for name, loss in layer.items()}

@@ -1,0 +1,150 @@
+"""Places of the maps of a feature pyramid in one row, of images that are padded to one size.
+
+N places of L levels, of one after the other, each row by row. What is here depends on sizes alone: it is made on the
+device from numbers of the host, kept for the sizes that come again, and not to be written into. Images that are all
+unpadded share one row: B is 1 then.
+"""
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from swin_mmdet.ops.coordinates import wavelengths
+from swin_mmdet.ops.to_device import to_device
+
+Size = tuple[int, int]  # height and width
+# of the images of one size that were seen last: most of what is kept takes some MB each
+KEPT = 4
+
+
+class Pyramid(NamedTuple):
+    """Sizes of the levels' maps, and how much of them each image fills."""
+
+    sizes: tuple[Size, ...]  # of each level
+    filled: tuple[tuple[Size, ...], ...]  # of each image and level, from the first row and column on
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether an image does not fill its maps."""
+        return any(image != self.sizes for image in self.filled)
+
+
+class SineSettings(NamedTuple):
+    """mmdet's `SinePositionalEncoding`, by its names."""
+
+    num_feats: int
+    temperature: float
+    normalize: bool
+    scale: float
+    eps: float
+    offset: float
+
+
+@lru_cache(maxsize=KEPT)
+def level_shapes(sizes: tuple[Size, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Heights and widths [L, 2] and first places [L], int64."""
+    starts = [sum(height * width for height, width in sizes[:level]) for level in range(len(sizes))]
+    with torch.inference_mode(False):
+        found = _put([[*size, start] for size, start in zip(sizes, starts, strict=True)], device, torch.int64)
+        return found[:, :2].contiguous(), found[:, 2].contiguous()
+
+
+@lru_cache(maxsize=KEPT)
+def padding(pyramid: Pyramid, device: torch.device) -> Tensor | None:
+    """Which places are beside the image [B, N] bool; None when none is in any image."""
+    if not pyramid.is_padded:
+        return None
+    level, place = _places(pyramid.sizes, device)
+    with torch.inference_mode(False):
+        return (place >= _filled(pyramid, device)[:, level]).any(-1)
+
+
+@lru_cache(maxsize=KEPT)
+def filled_shares(pyramid: Pyramid, device: torch.device) -> Tensor:
+    """How much of each map's width and height the image fills, `valid_ratios` of mmdet: [images, L, 2] float32."""
+    with torch.inference_mode(False):
+        shapes = _put([[size[::-1] for size in pyramid.sizes]], device, torch.float32)
+        return (_filled(pyramid, device) / shapes).expand(len(pyramid.filled), -1, -1)
+
+
+@lru_cache(maxsize=KEPT)
+def reference_points(pyramid: Pyramid, device: torch.device) -> Tensor:
+    """Where each place's center lies in the maps of all levels, in shares of them: (x, y) [images, N, L, 2] float32."""
+    with torch.inference_mode(False):
+        shares = filled_shares(pyramid, device)[:, None]
+        return _centers(pyramid, device)[:, :, None].expand(len(pyramid.filled), -1, -1, -1) * shares
+
+
+@lru_cache(maxsize=KEPT)
+def proposals(pyramid: Pyramid, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of each place a box around its center, before the sigmoid, [B, N, 4] float32, and whether it is none [B, N] bool.
+
+    The box of a place beside the image, or too near to its border, is infinite. Level l's are 0.05 * 2**l wide, in
+    shares of the image.
+    """
+    level, _ = _places(pyramid.sizes, device)
+    with torch.inference_mode(False):
+        center = _centers(pyramid, device)
+        side = (0.05 * 2.0**level).expand(len(center), -1)[..., None].expand(-1, -1, 2)
+        boxes = torch.cat([center, side], -1)
+        nothing = ~((boxes > 0.01) & (boxes < 0.99)).all(-1)
+        beside = padding(pyramid, device)
+        nothing = nothing if beside is None else nothing | beside
+        return torch.log(boxes / (1 - boxes)).masked_fill(nothing[..., None], math.inf), nothing
+
+
+@lru_cache(maxsize=KEPT)
+def sine_rows_and_columns(pyramid: Pyramid, settings: SineSettings, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The encodings of all levels' rows [B, sum of H, F] and columns [B, sum of W, F], F = num_feats.
+
+    The encoding of a place is that of its row and then that of its column.
+    """
+    with torch.inference_mode(False):
+        filled = _filled(pyramid, device)
+        found = []
+        for axis in (0, 1):
+            lengths = [size[axis] for size in pyramid.sizes]
+            level = torch.cat([torch.full((length,), at, device=device) for at, length in enumerate(lengths)])
+            number = torch.cat([torch.arange(1, length + 1, device=device) for length in lengths])
+            most = filled[..., 1 - axis][:, level]
+            number = torch.minimum(number.float(), most)
+            if settings.normalize:
+                number = (number + settings.offset) / (most + settings.eps) * settings.scale
+            angles = number[..., None] / wavelengths(settings.num_feats, settings.temperature, device)
+            found.append(torch.stack([angles[..., 0::2].sin(), angles[..., 1::2].cos()], -1).flatten(-2))
+        return tuple(found)
+
+
+@lru_cache(maxsize=KEPT)
+def _places(sizes: tuple[Size, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of each place its level [N] int64, and its column and row [N, 2] float32."""
+    with torch.inference_mode(False):
+        levels, places = [], []
+        for level, (height, width) in enumerate(sizes):
+            row, column = torch.meshgrid(
+                torch.arange(height, dtype=torch.float32, device=device),
+                torch.arange(width, dtype=torch.float32, device=device),
+                indexing='ij',
+            )
+            places.append(torch.stack([column, row], -1).flatten(0, 1))
+            levels.append(torch.full((height * width,), level, device=device))
+        return torch.cat(levels), torch.cat(places)
+
+
+def _centers(pyramid: Pyramid, device: torch.device) -> Tensor:
+    """Of the places, in shares of what the image fills: (x, y) [B, N, 2]."""
+    level, place = _places(pyramid.sizes, device)
+    return (place + 0.5) / _filled(pyramid, device)[:, level]
+
+
+def _filled(pyramid: Pyramid, device: torch.device) -> Tensor:
+    """Columns and rows of the maps that the images fill: [B, L, 2] float32."""
+    images = pyramid.filled if pyramid.is_padded else pyramid.filled[:1]
+    return _put([[size[::-1] for size in image] for image in images], device, torch.float32)
+
+
+def _put(values: list, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return to_device(values, torch.empty(0, device=device), dtype)

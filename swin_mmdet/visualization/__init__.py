@@ -1,0 +1,5 @@
+"""Pictures of what a detector found."""
+
+from swin_mmdet.visualization.visualizer import DetLocalVisualizer
+
+__all__ = ['DetLocalVisualizer']

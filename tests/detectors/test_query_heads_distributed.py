@@ -1,0 +1,71 @@
+"""Two processes (gloo): losses are divided by what all processes have, in one exchange, as in mmdet's heads."""
+
+from unittest.mock import patch
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+import swin_mmdet.compat  # noqa: F401
+
+# isort: split
+from mmdet.utils import register_all_modules
+
+from tests.detectors.query_heads import DIFFERENT, HEADS, ground_truth, losses_and_gradients, twins
+
+# objects of the two images of each process
+COUNTS = ((3, 7), (0, 1))
+OPTIONS = [(name, {'sync_cls_avg_factor': sync}) for name in HEADS for sync in (False, True)]
+
+
+def work(rank, folder):
+    """Of every head the losses of ours and mmdet's, and how often each exchanged numbers."""
+    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
+    try:
+        samples = ground_truth(COUNTS[rank], DIFFERENT)
+        found = []
+        for name, options in OPTIONS:
+            for head in twins(name, **options):
+                with patch.object(dist, 'all_reduce', wraps=dist.all_reduce) as exchange:
+                    losses, _ = losses_and_gradients(head, name, samples)
+                losses = {key: loss.detach().reshape(()) for key, loss in losses.items()}
+                found.append((losses, exchange.call_count))
+        return found
+    finally:
+        dist.destroy_process_group()
+
+
+def work_of_another_process(_number, folder):
+    torch.set_num_threads(1)
+    register_all_modules()
+    torch.save(work(1, folder), f'{folder}/1.pth')
+
+
+@pytest.fixture(scope='module')
+def two_processes(tmp_path_factory):
+    """What `work` has found in this process and in another: one start, of mmdet too, serves all."""
+    folder = tmp_path_factory.mktemp('distributed')
+    register_all_modules()
+    other = mp.spawn(work_of_another_process, (folder,), nprocs=1, join=False)
+    found = work(0, folder)
+    other.join()
+    return [found, torch.load(folder / '1.pth')]
+
+
+@pytest.mark.parametrize('rank', range(2))
+@pytest.mark.parametrize('number', range(len(OPTIONS)), ids=lambda number: str(OPTIONS[number]))
+def test_losses_are_divided_by_what_all_processes_have(number, rank, two_processes):
+    (found, exchanges), (expected, several) = two_processes[rank][2 * number : 2 * number + 2]
+    assert list(found) == list(expected)
+    for key, loss in expected.items():
+        torch.testing.assert_close(found[key], loss, rtol=1e-5, atol=1e-6, msg=lambda text, key=key: f'{key}: {text}')
+    assert exchanges == 1
+    assert several > 1
+
+
+def test_alone_they_are_divided_by_less(two_processes):
+    """As a check of the check."""
+    number = OPTIONS.index(('DINOHead', {'sync_cls_avg_factor': True}))
+    alone, _ = losses_and_gradients(twins('DINOHead')[0], 'DINOHead', ground_truth(COUNTS[1], DIFFERENT))
+    assert alone['loss_bbox'] > 2 * two_processes[1][2 * number][0]['loss_bbox']

@@ -1,0 +1,144 @@
+"""What a user's mistake makes the tools say: one sentence on stderr, exit code 2, before anything slow."""
+
+import importlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+from mmengine.config import Config
+
+from swin_mmdet.engine.pretrained import check_pretrained, pretrained
+from swin_mmdet.errors import UserError
+from swin_mmdet.models import SwinTransformer, SwinTransformerV2
+
+SMALL = dict(embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8))
+GONE = 'http://127.0.0.1:9/swin_tiny_patch4_window7_224.pth'  # nobody listens there
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture) -> Callable[..., str]:
+    """refused(tool, arguments ...) -> the one line that it says."""
+
+    def call(tool: str, *arguments: object) -> str:
+        main = importlib.import_module(tool).main
+        with pytest.raises(SystemExit) as end:
+            importlib.import_module('launch').run_cli(lambda: main([str(argument) for argument in arguments]))
+        assert end.value.code == 2
+        text = capsys.readouterr().err
+        assert text.startswith('error: ')
+        assert len(text.splitlines()) == 1, text
+        return text
+
+    return call
+
+
+def test_a_misspelled_key_type_or_folder(refused: Callable, config: Path, shapes: Path, tmp_path: Path):
+    data = '--data', shapes
+    text = refused('train', config, *data, '--cfg-options', 'optim_wraper.optimizer.lr=0.1')
+    assert text == 'error: optim_wraper.optimizer.lr: the config has no optim_wraper; did you mean optim_wrapper?\n'
+    text = refused('train', config, *data, '--cfg-options', 'train_dataloader.dataset.pipeline.12.scale=(9,9)')
+    assert 'is a list, whose entries are counted from 0: 0 LoadImageFromFile, 1 LoadAnnotations, 2 Resize' in text
+    path = tmp_path / 'misspelled.py'
+    path.write_text(f'_base_ = {str(config)!r}\nmodel = dict(backbone=dict(drop_path=0.2))\n')
+    message = 'model.backbone.drop_path: SwinTransformer has no argument drop_path; did you mean drop_path_rate?'
+    assert message in refused('train', path, *data)
+    assert message in refused('check_dataset', path)
+    assert f'did you mean {shapes}?' in refused('train', config, '--data', str(shapes) + 's')
+
+
+def test_a_folder_one_level_too_deep_or_too_high(refused: Callable, config: Path, shapes: Path):
+    right = f'but in {shapes}: name that folder'
+    assert right in refused('train', config, '--data', shapes / 'annotations')
+    assert right in refused('train', config, '--data', shapes / 'train2017')
+    assert right in refused('train', config, '--data', shapes.parent)
+
+
+def test_data_that_is_not_there(refused: Callable, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    text = refused('train', repository / 'configs/swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py')
+    assert 'no data (train_dataloader.dataset.data_root) at data/coco/' in text
+    assert '`--data FOLDER`' in text
+    assert '`--cfg-options data_root=FOLDER`' in text
+
+
+def test_a_download_that_fails(
+    refused: Callable, config: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    key = 'model.backbone.init_cfg.checkpoint'
+    text = refused('train', config, '--data', shapes, '--cfg-options', 'model.backbone.init_cfg.type=Pretrained',
+                   f'{key}={GONE}')  # fmt: skip
+    assert text.startswith(f'error: {key}: ')
+    assert GONE in text
+    place = tmp_path / 'checkpoints/swin_tiny_patch4_window7_224.pth'
+    assert f'save it as {place}' in text
+    assert f'--cfg-options {key}=FILE' in text
+    assert f'save it as {place}' in refused('test', config, GONE, '--data', shapes)
+    # and there it is taken from
+    place.parent.mkdir(exist_ok=True)
+    torch.save(SwinTransformer(**SMALL).state_dict(), place)
+    check_pretrained(Config(dict(model=_with(dict(type='swin_mmdet.SwinTransformer'), GONE))))
+
+
+def _with(backbone: dict, checkpoint: object) -> dict:
+    return dict(backbone=dict(backbone, init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint))))
+
+
+def test_weights_of_every_backbone_are_checked(tmp_path: Path):
+    one, two, other = tmp_path / 'v1.pth', tmp_path / 'v2.pth', tmp_path / 'resnet.pth'
+    torch.save(SwinTransformer(**SMALL).state_dict(), one)
+    torch.save(SwinTransformerV2(**SMALL).state_dict(), two)
+    torch.save({'conv1.weight': torch.zeros(2, 3, 7, 7)}, other)
+    v1, v2 = dict(type='swin_mmdet.SwinTransformer'), dict(type=SwinTransformerV2)
+    check_pretrained(Config(dict(model=dict(student=_with(v1, one), teacher=_with(v2, two)))))
+    check_pretrained(Config(dict(model=_with(dict(type='ResNet', depth=50), other))))
+    for backbone, file, words in (
+        (v1, two, 'holds a SwinV2, the model has a SwinV1'),
+        (v2, one, 'holds a SwinV1, the model has a SwinV2'),
+        (v2, other, 'resnet.pth'),
+        (dict(type='SwinTransformer'), other, 'resnet.pth'),
+    ):
+        cfg = Config(dict(model=dict(student=_with(v1, one), teacher=_with(backbone, file))))
+        assert [found.source for found in pretrained(cfg)] == [str(one), str(file)]
+        with pytest.raises(UserError, match=rf'^model\.teacher\.backbone\.init_cfg\.checkpoint: .*{words}'):
+            check_pretrained(cfg)
+
+
+def test_images_of_one_annotation_file_are_sought(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    check = importlib.import_module('check_dataset').main
+    ann_file = shapes / 'annotations/instances_train2017.json'
+    assert check([str(ann_file)]) == 0
+    # only one of the four is there
+    folder = tmp_path / 'train2017'
+    folder.mkdir()
+    shutil.copy(ann_file, tmp_path / 'instances_train2017.json')
+    capsys.readouterr()
+    assert check([str(tmp_path / 'instances_train2017.json')]) == 1
+    assert 'are in none of' in (text := capsys.readouterr().out)
+    assert '--images FOLDER' in text
+    shutil.copy(min((shapes / 'train2017').iterdir()), folder)
+    assert check([str(tmp_path / 'instances_train2017.json')]) == 1
+    assert '3 of 4 images are not in' in capsys.readouterr().out
+    assert check([str(tmp_path / 'instances_train2017.json'), '--images', str(shapes / 'train2017')]) == 0
+
+
+def test_roboflows_category_above_all_others_is_no_class(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    for name in ('train2017', 'val2017'):
+        coco = json.loads((shapes / f'annotations/instances_{name}.json').read_text())
+        for category in coco['categories']:
+            category['supercategory'] = 'shapes'
+        assert all(category['id'] for category in coco['categories'])
+        coco['categories'].insert(0, {'id': 0, 'name': 'shapes', 'supercategory': 'none'})
+        (tmp_path / f'{name[:-4]}.json').write_text(json.dumps(coco))
+        (tmp_path / name).symlink_to(shapes / name)
+    assert importlib.import_module('check_dataset').main([str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "classes=('circle', 'square', 'triangle')" in text
+    assert '0 warnings' in text

@@ -1,6 +1,7 @@
 """A trace of a detector's prediction leaves nothing behind in it: what it kept of constants is none of the trace's."""
 
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -29,27 +30,21 @@ META = dict(img_shape=(64, 96), ori_shape=(64, 96), pad_shape=(64, 96), scale_fa
 
 
 class Boxes(nn.Module):
-    """Boxes and scores of one image, as a function of tensors: no trace can have the masks' run lengths."""
+    """Boxes and scores of one image, as a function of tensors."""
 
     def __init__(self, detector):
         super().__init__()
         self.detector = detector
 
     def forward(self, image):
-        sample = DetDataSample(metainfo=META)
-        if self.detector.with_roi_head:
-            x, head = self.detector.extract_feat(image), self.detector.roi_head
-            proposals = self.detector.rpn_head.predict(x, [sample], rescale=False)
-            found = head.predict_bbox(x, [META], proposals, head.test_cfg)[0]
-        else:
-            found = self.detector.predict(image, [sample], rescale=False)[0].pred_instances
-        return found.bboxes, found.scores
+        found = predict(self.detector, image)
+        return found[0], found[1]
 
 
 def predict(detector, image):
     """With masks, where there are any."""
     found = detector.predict(image, [DetDataSample(metainfo=META)], rescale=False)[0].pred_instances
-    masks = [found.masks.decode()] if 'masks' in found else []
+    masks = [torch.as_tensor(found.masks)] if 'masks' in found else []
     return [found.bboxes, found.scores, found.labels, *masks]
 
 
@@ -69,7 +64,9 @@ def test_prediction_after_a_trace_is_that_before(name, repository):
     shift_mask.cache_clear()
     constant.cache_clear()
     with torch.no_grad():
-        torch.jit.trace(Boxes(detector), image, check_trace=False)
+        # the program of an R-CNN is none that PyTorch can end, but by then the trace has run all of the prediction
+        with nullcontext() if name == 'RetinaNet' else pytest.raises(RuntimeError, match='aten::view'):
+            torch.jit.trace(Boxes(detector), image, check_trace=False)
         assert shift_mask.cache_info().currsize == constant.cache_info().currsize == 0
         found, expected = predict(detector, image), predict(untouched, image)
     assert len(expected[0]) > 0

@@ -11,8 +11,8 @@ from swin_mmdet.ops.shifted_window_attention.reference import reference_attentio
 from swin_mmdet.ops.tracing import is_traced
 from swin_mmdet.ops.windows import shift_mask
 
-# shifted and not, at maps of one window and of many
-ARCH = {'embed_dims': 8, 'depths': (2, 1, 1, 2), 'num_heads': (1, 2, 2, 4)}
+# blocks that shift and that do not, at maps of one window and of many
+ARCH = {'embed_dims': 8, 'depths': (1, 2), 'num_heads': (1, 2), 'window_size': 10, 'out_indices': (0, 1)}
 SIZES = ((64, 64), (64, 160), (192, 96), (256, 320))
 BOTH = pytest.mark.parametrize('cls', [SwinTransformer, SwinTransformerV2])
 
@@ -54,7 +54,6 @@ def test_the_gathered_formula_is_the_reference(shift_size, size, cosine, through
 @pytest.mark.parametrize(
     ('cls', 'backend'), [(SwinTransformer, 'auto'), (SwinTransformerV2, 'auto'), (SwinTransformer, 'reference')]
 )
-@pytest.mark.slow
 def test_one_program_serves_every_size(cls, backend):
     """Multiples of 32 from 64 on; and the model is what it was before the export."""
     model = make(cls, backend)
@@ -87,7 +86,6 @@ def trace_by_fake_tensors(model, example):
 
 def trace_by_functorch(model, example):
     torch.func.grad(lambda x: sum(y.sum() for y in model(x)))(example)
-    torch.func.vmap(lambda x: model(x[None])[0])(example)
 
 
 TRACES = [trace_by_export, trace_by_jit, trace_by_fake_tensors, trace_by_functorch]

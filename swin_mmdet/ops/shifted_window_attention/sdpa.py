@@ -11,7 +11,7 @@ from swin_mmdet.ops.shifted_window_attention.windowed_heads import (
     scaled_directions,
     split_windowed_heads,
 )
-from swin_mmdet.ops.tracing import is_exported
+from swin_mmdet.ops.tracing import is_exported, is_transformed
 from swin_mmdet.ops.windows import padded_size, shift_mask
 
 
@@ -32,8 +32,9 @@ def sdpa_attention(
             through_sdpa=True,
         )  # fmt: skip
     batch, height, width, _ = qkv.shape
-    if batch == 0:
-        # PyTorch's op returns a constant for an empty batch; the reference keeps the graph, which DDP waits for
+    if batch == 0 or is_transformed():
+        # PyTorch's op returns a constant for an empty batch; the reference keeps the graph, which DDP waits for. In
+        # torch.func the op has no gradient of the bias
         return reference_attention(qkv, bias_table, pad_value, cosine_scale, window_size, shift_size, scale, dropout_p)
     q, k, v = split_windowed_heads(qkv, bias_table.shape[1], window_size, shift_size, pad_value)
     if cosine_scale is not None:

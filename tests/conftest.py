@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+# float32 is compared with float32: in TF32, which cuDNN takes unasked, convolutions differ in the fourth digit
+torch.backends.cudnn.allow_tf32 = False
 if not torch.cuda.is_available():
     # before anything imports triton: its kernels then run on CPU tensors, slowly, for their tests
     os.environ.setdefault('TRITON_INTERPRET', '1')

@@ -139,7 +139,7 @@ def write_split(folder: Path, split: str, count: int, size: int, seed: int, argu
         'info': {'description': 'shapes drawn by tools/make_shapes_dataset.py', 'arguments': arguments},
         'images': images,
         'annotations': annotations,
-        'categories': [{'id': index + 1, 'name': name} for index, name in enumerate(CLASSES)],
+        'categories': [{'id': index + 1, 'name': name, 'supercategory': 'shape'} for index, name in enumerate(CLASSES)],
     }
     (folder / f'annotations/instances_{split}2017.json').write_text(json.dumps(content))
 

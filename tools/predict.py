@@ -104,10 +104,12 @@ def load_model(args: argparse.Namespace) -> 'nn.Module':
     merge(cfg, args.cfg_options)
     file = read_weights(args.checkpoint, 'checkpoint')
     cfg.model.backbone.init_cfg = None
-    with warnings.catch_warnings():
-        # the classes come with the weights, below
-        warnings.filterwarnings('ignore', message='checkpoint is None')
+    with warnings.catch_warnings(record=True) as caught:
         model = init_detector(cfg, None, palette='random', device=args.device or get_device())
+    for one in caught:
+        # the classes come with the weights, below; a filter would not do, for mmdet sets one of its own
+        if 'checkpoint is None' not in str(one.message):
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     load_weights(model, file, strict=True)
     classes = file.meta.get('classes')
     meta = {'classes': classes} if classes else cfg.test_dataloader.dataset.get('metainfo')

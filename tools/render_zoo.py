@@ -1,5 +1,7 @@
 """Write configs/*/README.md and metafile.yml from the configs, published.csv, folders.csv and what was counted here.
 
+The list of these metafiles is the package's `.mim/model-index.yml`, without which mmengine loads no config of it.
+
     python tools/render_zoo.py [--check]
 
 `--check` changes nothing and fails where a file does not say what they say. Either fails for a config without a line
@@ -33,6 +35,7 @@ FIGURES = {
 COLUMNS = 'config', 'schedule', 'crops', 'counted here', *FIGURES.values(), 'by', 'note', 'rerun by us'
 # beside configs/
 COUNTED = 'tools/benchmarks/results/model_complexity.csv'
+INDEX = 'swin_mmdet/.mim/model-index.yml'
 MOST_GPUS = 8
 RESULTS = 'tools/benchmarks/README.md#training-runs'
 
@@ -232,6 +235,8 @@ def render(configs: Path, read: Callable[[Path], Config] = Config.fromfile) -> d
         texts[configs / folder / 'README.md'] = readme(about[folder], entries)
         if any(entry.is_coco for entry in entries):
             texts[configs / folder / 'metafile.yml'] = metafile(about[folder], entries)
+    metafiles = sorted(f'configs/{path.parent.name}/{path.name}' for path in texts if path.name == 'metafile.yml')
+    texts[configs.parent / INDEX] = yaml.safe_dump(dict(Import=metafiles))
     return texts
 
 

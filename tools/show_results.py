@@ -14,21 +14,46 @@ USER_ERROR, MISSED = 2, 1
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument('work_dir', help='the work-dir of test.py')
+    parser.add_argument('work_dir', help='the work-dir of train.py or test.py')
     parser.add_argument('--goal', metavar='METRIC=VALUE', help='such as segm_mAP_50=0.6; exit code 1 below it')
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    # mmengine writes <time>/<time>.json, and times sort as text
-    files = sorted(path for path in Path(args.work_dir).glob('*/*.json') if path.stem == path.parent.name)
-    if not files:
+    values = last_evaluation(Path(args.work_dir))
+    if not values:
         print(f'error: no evaluation in {args.work_dir}; run test.py with this --work-dir', file=sys.stderr)
         return USER_ERROR
-    values = {key.removeprefix('coco/'): value for key, value in json.loads(files[-1].read_text()).items()}
+    name, _, wanted = (args.goal or '').partition('=')
+    if args.goal and (name not in values or not is_number(wanted)):
+        print(f'error: --goal {args.goal}: give METRIC=NUMBER, with one of {", ".join(values)}', file=sys.stderr)
+        return USER_ERROR
     print(table(values))
-    return check(values, args.goal) if args.goal else 0
+    return check(values, name, float(wanted)) if args.goal else 0
+
+
+def last_evaluation(work_dir: Path) -> dict[str, float]:
+    """Metric -> value of the newest evaluation, {} if there is none: a test's, or the last of a training."""
+    # mmengine writes <time>/<time>.json for a test, a line for each step or evaluation of a training in the other file
+    files = [path for path in work_dir.glob('*/*.json') if path.stem == path.parent.name]
+    files += work_dir.glob('*/vis_data/scalars.json')
+    # times sort as text
+    for path in sorted(files, key=lambda path: path.relative_to(work_dir).parts[0], reverse=True):
+        text = path.read_text()
+        for line in reversed(text.splitlines()) if path.name == 'scalars.json' else [text]:
+            values = {key.removeprefix('coco/'): value for key, value in json.loads(line).items() if 'coco/' in key}
+            if values:
+                return values
+    return {}
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def table(values: dict[str, float]) -> str:
@@ -41,9 +66,8 @@ def table(values: dict[str, float]) -> str:
     return '\n'.join(lines)
 
 
-def check(values: dict[str, float], goal: str) -> int:
-    name, wanted = goal.split('=')
-    reached = values[name] >= float(wanted)
+def check(values: dict[str, float], name: str, wanted: float) -> int:
+    reached = values[name] >= wanted
     print(f'{name} {values[name]:.3f}: {"reaches" if reached else "MISSES"} the expected {wanted}')
     return 0 if reached else MISSED
 

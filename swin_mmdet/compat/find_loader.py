@@ -6,7 +6,6 @@ Since when: Python 3.14 removed it (deprecated since 3.12). Can go: when mmengin
 
 import importlib.util
 import pkgutil
-from importlib.abc import Loader
 
 
 def apply() -> None:
@@ -15,7 +14,7 @@ def apply() -> None:
         pkgutil.find_loader = find_loader
 
 
-def find_loader(fullname: str) -> Loader | None:
+def find_loader(fullname: str) -> object | None:
     """The loader of a module, None if there is no such module."""
     spec = importlib.util.find_spec(fullname)
     return spec and spec.loader

@@ -5,17 +5,14 @@ mmengine looks for the class in the function. Since when: mmengine 0.8. Can go: 
 the longest module that the name begins with.
 """
 
-from importlib.util import find_spec
 from types import ModuleType
+
+from swin_mmdet.compat import on_import
 
 
 def apply() -> None:
-    """Give mmengine's function a new body."""
-    if find_spec('mmengine') is None:
-        return
-    from mmengine.utils import misc
-
-    replace(misc)
+    """Wait for mmengine's function, to give it a new body."""
+    on_import.after('mmengine.utils.misc', replace)
 
 
 def replace(misc: ModuleType) -> None:

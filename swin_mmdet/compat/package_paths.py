@@ -1,22 +1,25 @@
 """mmengine finds `mmdet::...` configs through pkg_resources: "No module named 'pkg_resources'".
 
-Since when: setuptools 82 no longer ships pkg_resources. Can go: when mmengine uses importlib.metadata, as
-onedl-mmengine does. A stand-in module would show other libraries a pkg_resources that lacks what they ask for, so the
-three functions of mmengine are replaced instead, and only if pkg_resources is missing.
+Since when: setuptools 82 no longer ships pkg_resources; the older ones do not find a package that was installed with
+`pip install -e`. Can go: when mmengine uses importlib.metadata, as onedl-mmengine does. A stand-in module would show
+other libraries a pkg_resources that lacks what they ask for, so the three functions of mmengine are replaced instead.
 """
 
-from importlib.util import find_spec
+from types import ModuleType
+
+from swin_mmdet.compat import on_import
 
 
 def apply() -> None:
-    """Give mmengine's functions new bodies, if their own cannot run."""
-    if find_spec('mmengine') is None or find_spec('pkg_resources') is not None:
-        return
-    from mmengine.utils import package_utils
+    """Wait for mmengine's functions."""
+    on_import.after('mmengine.utils.package_utils', replace)
 
+
+def replace(package_utils: ModuleType) -> None:
+    """Give those that ask pkg_resources new bodies."""
     for replacement in (is_installed, get_installed_path, package2module):
-        original = getattr(package_utils, replacement.__name__)
-        if 'pkg_resources' in original.__code__.co_names:
+        original = getattr(package_utils, replacement.__name__, None)
+        if original is not None and 'pkg_resources' in original.__code__.co_names:
             # Other modules hold the function by name, so the function itself has to change.
             original.__code__ = replacement.__code__
 

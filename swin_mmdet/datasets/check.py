@@ -13,7 +13,7 @@ from swin_mmdet.datasets.evaluator_problems import evaluator_problems, evaluator
 from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, filter_problems, mask_problems
 from swin_mmdet.datasets.heads import roi_head_has
 from swin_mmdet.datasets.image_problems import image_problems
-from swin_mmdet.datasets.problems import ERROR, DatasetCheckError, Problem, listing
+from swin_mmdet.datasets.problems import ERROR, WARNING, DatasetCheckError, Problem, listing
 from swin_mmdet.datasets.read_image import ImageReader
 from swin_mmdet.datasets.semantic_problems import semantic_problems
 from swin_mmdet.datasets.sources import CocoSource, coco_sources
@@ -27,7 +27,7 @@ def check_config(cfg) -> None:
     Raises:
         DatasetCheckError: something would stop the run or silently spoil it; lists all such problems and remedies.
     """
-    problems, files = find_problems(cfg)
+    problems, files = find_problems(cfg, thorough=False)
     for coco in files:
         print_log(
             f'{coco.path}: {len(coco.file_names)} images, {coco.num_annotations} annotations, '
@@ -42,12 +42,17 @@ def check_config(cfg) -> None:
         raise DatasetCheckError(errors)
 
 
-def find_problems(cfg) -> tuple[list[Problem], list[CocoFile]]:
-    """Errors and warnings about the data of a config, and its annotation files as far as they can be read."""
+def find_problems(cfg, thorough: bool = True) -> tuple[list[Problem], list[CocoFile]]:
+    """Errors and warnings about the data of a config, and its annotation files as far as they can be read.
+
+    Images are opened last. Unless `thorough`, they are not where something else is an error already: it has to be put
+    right anyway, and opening many takes a while.
+    """
     problems: list[Problem] = []
     files: dict[Path, CocoFile] = {}
     classes: dict[str, tuple[str, ...]] = {}
     images: dict[tuple, list[Problem]] = {}
+    closed: list[tuple[CocoSource, CocoFile]] = []
     model = cfg.get('model') or {}
     for source in coco_sources(cfg):
         try:
@@ -59,11 +64,17 @@ def find_problems(cfg) -> tuple[list[Problem], list[CocoFile]]:
         files[coco.path] = coco
         problems += _source_problems(cfg, source, coco)
         if source.image_folder is not None:
-            problems += _image_problems(source, coco, images)
+            found = _image_problems(source, coco, images, opened=False)
+            problems += found
+            if not found:
+                closed.append((source, coco))
         classes[source.key] = intended_classes(source, coco)
     problems += agreement_problems(classes)
     if classes:
         problems += head_problems(model, next(iter(classes.values())))
+    if thorough or not any(problem.level == ERROR for problem in problems):
+        for source, coco in closed:
+            problems += _image_problems(source, coco, images, opened=True)
     return _merged(problems), list(files.values())
 
 
@@ -93,7 +104,9 @@ def check_file(coco: CocoFile, images: Path | None = None) -> list[Problem]:
     return _merged(problems)
 
 
-def _image_problems(source: CocoSource, coco: CocoFile, known: dict[tuple, list[Problem]]) -> list[Problem]:
+def _image_problems(
+    source: CocoSource, coco: CocoFile, known: dict[tuple, list[Problem]], *, opened: bool
+) -> list[Problem]:
     """Of a source's images, through its pipeline's reader; `known` has those of other sources, and gets these."""
     try:
         reader = ImageReader(source.pipeline)
@@ -102,11 +115,11 @@ def _image_problems(source: CocoSource, coco: CocoFile, known: dict[tuple, list[
         return [Problem(source.key, what, 'correct its arguments')]
     may_ignore = source.split == 'train'
     # val and test mostly share theirs, and every image file is opened
-    same = coco.path, source.image_folder, repr(reader.step), may_ignore and reader.ignores, source.with_mask
+    same = coco.path, source.image_folder, repr(reader.step), may_ignore and reader.ignores, source.with_mask, opened
     if same not in known:
         known[same] = image_problems(
             coco, source.image_folder, source.key, "data_prefix['img']", reader,
-            may_ignore=may_ignore, with_masks=source.with_mask,
+            may_ignore=may_ignore, with_masks=source.with_mask, opened=opened,
         )
     return [replace(problem, where=source.key) for problem in known[same]]
 
@@ -132,6 +145,10 @@ def _source_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:
         reasons.append(f"{source.split}_evaluator measures 'segm'")
     if reasons and coco.num_annotations:
         found += mask_problems(coco, key, ' and '.join(reasons), measured=measured)
+    if source.polygons_only and coco.num_rle_objects:
+        what = (f'{coco.num_rle_objects} of {coco.num_annotations} objects of {coco.path} have masks in run lengths, '
+                'which the pipeline leaves out with their objects (poly2mask=False)')
+        found.append(Problem(key, what, 'load masks with poly2mask=True', WARNING))
     return found + evaluator_problems(cfg, source, coco)
 
 

@@ -34,6 +34,7 @@ def image_problems(
     *,
     may_ignore: bool = False,
     with_masks: bool = False,
+    opened: bool = True,
 ) -> list[Problem]:
     """Images that are listed but not in `folder`, that `reader` cannot read, or of another size.
 
@@ -45,14 +46,18 @@ def image_problems(
         reader: of the pipeline, the usual one by default
         may_ignore: images that the reader ignores are only a warning, as in training
         with_masks: masks are loaded, of which run lengths fit no image of another size
+        opened: else only whether they are there
     """
     reader = reader or ImageReader()
     if not reader.is_local:
-        print_log(f'{where}: images are not checked, they are not on this file system', logger='current')
+        if opened:
+            print_log(f'{where}: images are not checked, they are not on this file system', logger='current')
         return []
     if not folder.is_dir():
         return [Problem(where, f'no such image folder: {folder}', f'set {key} to the folder of the images')]
     missing = missing_files(folder, coco.file_names)
+    if not missing and not opened:
+        return []
     if not missing:
         return size_problems(coco, folder, where, reader, may_ignore=may_ignore, with_masks=with_masks)
     what = f'{len(missing)} of {len(coco.file_names)} images are not in {folder}: {some(missing, 3)}'

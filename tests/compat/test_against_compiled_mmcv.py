@@ -14,7 +14,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from swin_mmdet.compat.mmcv_ops.install import OPS, FallbackFinder
+from swin_mmdet.compat.mmcv_ops import install
+from swin_mmdet.compat.mmcv_ops.install import OPS
 
 Results = dict[str, torch.Tensor]
 # The compiled kernels compute even coordinates in float16, ours in float32.
@@ -253,7 +254,7 @@ def compiled_ops(path: str | None = None) -> ModuleType | None:
     if importlib.util.find_spec('mmcv') is None:
         return None
     spec = importlib.util.find_spec('mmcv._ext')
-    return None if spec is None or isinstance(spec.loader, FallbackFinder) else importlib.import_module('mmcv._ext')
+    return None if spec is None or spec.origin == install.__name__ else importlib.import_module('mmcv._ext')
 
 
 def differences(case: str, compiled: ModuleType, device: str, dtype: torch.dtype) -> dict[str, float]:

@@ -15,7 +15,7 @@ from swin_mmdet.compat.mmcv_ops import install
 
 pytest.importorskip('mmcv')
 SPEC = importlib.util.find_spec('mmcv._ext')
-ours_only = pytest.mark.skipif(not isinstance(SPEC.loader, install.FallbackFinder), reason='mmcv is a compiled one')
+ours_only = pytest.mark.skipif(SPEC.origin != install.__name__, reason='mmcv is a compiled one')
 
 
 @ours_only

@@ -32,12 +32,7 @@ def shrink(cfg: Config) -> None:
     before. Nothing is loaded or downloaded, and nothing is idle at random, so that every parameter has a gradient.
     """
     cfg.load_from = None
-    for node in nodes(cfg.model):
-        _forget_files(node)
-        _few_blocks(node)
-        _few_layers(node)
-        _few_stages(node)
-        _few_candidates(node)
+    shrink_model(cfg.model)
     for name in ('train_dataloader', 'val_dataloader'):
         for node in nodes(cfg[name]):
             _without_instaboost(node)
@@ -49,6 +44,16 @@ def shrink(cfg: Config) -> None:
     for node in nodes(cfg.model.get('data_preprocessor')):
         _small_images(node)
     cfg.optim_wrapper.pop('accumulative_counts', None)
+
+
+def shrink_model(model: dict) -> None:
+    """The detector alone."""
+    for node in nodes(model):
+        _forget_files(node)
+        _few_blocks(node)
+        _few_layers(node)
+        _few_stages(node)
+        _few_candidates(node)
 
 
 def _forget_files(node: dict) -> None:

@@ -243,3 +243,22 @@ def test_real_images_pass(shared_data, name):
     images = sorted((shared_data / name / 'val2017').iterdir())
     assert len(images) > 50
     assert all(found.size and not found.is_cut_off for found in image_sizes.image_sizes(images, ImageReader()))
+
+
+def test_images_are_opened_last_and_not_where_the_annotations_are_wrong_already(config, tmp_path, monkeypatch):
+    """Of a large data set, opening takes longest by far; the thorough check of check_dataset.py does it all."""
+    opened = []
+    monkeypatch.setattr('swin_mmdet.datasets.image_problems.image_sizes', lambda paths, _: opened.extend(paths) or [])
+    cfg = config()
+    check_config(cfg)
+    assert len(opened) > 3
+    opened.clear()
+    cfg.train_dataloader.dataset.metainfo = dict(classes=('dragon',))
+    (tmp_path / 'val2017/1.jpg').unlink()
+    with pytest.raises(DatasetCheckError) as caught:
+        check_config(cfg)
+    assert 'dragon' in str(caught.value)
+    assert '1.jpg' in str(caught.value), 'a file that is not there is found without opening any'
+    assert not opened
+    find_problems(cfg)
+    assert opened

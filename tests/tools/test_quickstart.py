@@ -30,6 +30,7 @@ def test_smoke_run_with_data_of_ones_own(
     lines = output.splitlines()
     assert any(line.split()[:3] == ['AP', 'AP50', 'AP75'] for line in lines)
     assert {'box', 'mask'} <= {line.split()[0] for line in lines if line.strip()}
+    assert output.count('bbox_mAP_copypaste') == 1, 'evaluated once'
     assert len(list((work_dir / 'predictions/vis').iterdir())) == 2
 
 

@@ -3,7 +3,8 @@
     python tools/benchmarks/detector.py --out tools/benchmarks/results/detector-h100.csv
 
 A training step is the model's `train_step` from uint8 images in pinned memory, with the config's optimizer wrapper in
-mixed precision; an inference is `test_step`, with masks as they are returned: mmdet's are bitmaps on the GPU, ours run
+mixed precision: ours in bf16, mmdet's in the same type where its parts and a compiled mmcv run in it, else in fp16. An
+inference is `test_step`, with masks as they are returned: mmdet's are bitmaps on the GPU, ours run
 lengths on the host. Images, boxes, masks and weights are random, and as many objects are detected as there are. The
 parts are timed in runs of their own, each from an idle GPU to an idle GPU, so that they are more than the whole.
 """
@@ -11,11 +12,13 @@ parts are timed in runs of their own, each from an idle GPU to an idle GPU, so t
 import argparse
 import gc
 import itertools
+import sys
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
@@ -36,17 +39,33 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from swin_mmdet.datasets import PackedMasks
+from swin_mmdet.variants import VARIANTS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 OURS = {
     'mask-rcnn': 'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
     'cascade-mask-rcnn': 'swin/cascade-mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
     'htc': 'htc/htc-without-semantic_swin-t-p4-w7_fpn_1x_coco.py',
+    'dino-5scale-swin-l': 'dino/dino-5scale_swin-l_8xb2-12e_coco.py',
+    'mask2former': 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py',
+    'dyhead-swin-l': 'dyhead/atss_swin-l-p4-w12_fpn_dyhead_ms-2x_coco.py',
+    'rtmdet-swin-b': 'rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py',
 }
+# of mmdet's parts with the compiled mmcv that they need, which has no bf16 for some ops
+AMP_OF_MMDET = {'dino-5scale-swin-l': 'float16', 'dyhead-swin-l': 'float16'}
+# whose initial weights find objects or are trained from; random ones elsewhere make candidates for all that follows
+KEEPS_INITIAL_WEIGHTS = ('dino-5scale-swin-l', 'mask2former')
 # images of a batch, height, width, objects of an image
-CASES = {'2x800x1344': (2, 800, 1344, 10), '8x512x512': (8, 512, 512, 27), '8x800x1344': (8, 800, 1344, 10)}
+CASES = {
+    '2x800x1344': (2, 800, 1344, 10),
+    '8x512x512': (8, 512, 512, 27),
+    '8x800x1344': (8, 800, 1344, 10),
+    '2x1024x1024': (2, 1024, 1024, 10),
+    '8x1024x1024': (8, 1024, 1024, 30),
+    '16x640x640': (16, 640, 640, 7),
+}
 PEERS = ('ours', 'ours without graphs', 'mmdet', 'mmdet with our backbone')
-PARTS = ('preprocess', 'backbone', 'neck', 'rpn', 'roi', 'backward', 'optimizer')
+PARTS = ('preprocess', 'backbone', 'neck', 'rpn', 'roi', 'transformer', 'head', 'backward', 'optimizer')
 
 
 def model_config(name: str, peer: str) -> Config:
@@ -55,12 +74,17 @@ def model_config(name: str, peer: str) -> Config:
     cfg.model.backbone.init_cfg = None
     # one process: mmengine's runner does the same for a run on one GPU
     to_plain_norms(cfg.model)
+    amp = {} if cfg.optim_wrapper.type == 'AmpOptimWrapper' else {'dtype': 'bfloat16'}
     if peer == 'ours without graphs':
         cfg.model.backbone.cuda_graphs = False
     elif peer != 'ours':
         to_mmdet(cfg.model, with_backbone=peer == 'mmdet')
         # mmengine's, which leaves the optimizer as it is and computes in fp16
         cfg.optim_wrapper.pop('constructor')
+        if name in AMP_OF_MMDET:
+            amp['dtype'] = AMP_OF_MMDET[name]
+    # recipes that are published in float32 as `train.py --amp` runs them
+    cfg.optim_wrapper.update(amp | {'type': 'AmpOptimWrapper', 'loss_scale': 'dynamic'})
     return cfg
 
 
@@ -78,16 +102,19 @@ def to_mmdet(part: object, with_backbone: bool) -> None:
         name = part.get('type')
         if name == 'swin_mmdet.SwinTransformer':
             if with_backbone:
-                part.pop('arch')
+                variant = VARIANTS[part.pop('arch')]
                 part['type'] = 'SwinTransformer'
+                part |= {name: getattr(variant, name) for name in ('embed_dims', 'depths', 'num_heads')}
         elif isinstance(name, str):
             part['type'] = name.removeprefix('swin_mmdet.')
     for value in part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ():
         to_mmdet(value, with_backbone)
 
 
-def make_batch(images: int, height: int, width: int, objects: int, peer: str, classes: int = 80) -> dict:
-    """What a loader gives: uint8 images and samples with ellipses for masks."""
+def make_batch(
+    images: int, height: int, width: int, objects: int, peer: str, classes: int = 80, with_masks: bool = True
+) -> dict:
+    """What a loader gives: uint8 images and samples, with ellipses for masks."""
     generator = np.random.default_rng(0)
     is_ours = peer.startswith('ours')
     inputs, samples = [], []
@@ -103,8 +130,9 @@ def make_batch(images: int, height: int, width: int, objects: int, peer: str, cl
         instances = InstanceData(
             bboxes=torch.from_numpy(np.concatenate([corner, corner + side], 1)).float(),
             labels=torch.from_numpy(generator.integers(classes, size=objects)),
-            masks=PackedMasks.from_bitmap(masks) if is_ours else masks,
         )
+        if with_masks:
+            instances.masks = PackedMasks.from_bitmap(masks) if is_ours else masks
         meta = {'img_shape': (height, width), 'ori_shape': (height, width), 'scale_factor': (1.0, 1.0), 'img_id': 0}
         samples.append(DetDataSample(gt_instances=instances, ignored_instances=instances[:0], metainfo=meta))
     return {'inputs': inputs, 'data_samples': samples}
@@ -123,39 +151,74 @@ def spread_weights(model: nn.Module) -> None:
             nn.init.zeros_(parameter)
 
 
+@contextmanager
+def own_ops_of_mmcv() -> Iterator[None]:
+    """mmcv's functions that `swin_mmdet.compat` leads to our kernels are its own again."""
+    attention = sys.modules['mmcv.ops.multi_scale_deform_attn'].MultiScaleDeformableAttnFunction
+    owners = [(attention, 'apply')] + [
+        (sys.modules[f'mmcv.ops.{name}'], f'{name}2d') for name in ('deform_conv', 'modulated_deform_conv')
+    ]
+    ours = [getattr(owner, name) for owner, name in owners]
+    for (owner, name), function in zip(owners, ours, strict=True):
+        setattr(owner, name, function.__wrapped__)
+    try:
+        yield
+    finally:
+        for (owner, name), function in zip(owners, ours, strict=True):
+            setattr(owner, name, function)
+
+
+@lru_cache(maxsize=1)
+def initial_weights(name: str) -> dict[str, torch.Tensor]:
+    """Those that a detector starts from, backbone aside: the same for every peer."""
+    torch.manual_seed(0)
+    model = MODELS.build(model_config(name, 'ours').model)
+    model.init_weights()
+    return {key: x for key, x in model.state_dict().items() if not key.startswith('backbone')}
+
+
 class Detector:
     """A model with its optimizer and one batch."""
 
     def __init__(self, name: str, peer: str, case: tuple[int, ...], mode: str) -> None:
         cfg = model_config(name, peer)
         # as many detections as objects
-        cfg.model.test_cfg.rcnn.max_per_img = case[3]
+        test_cfg = cfg.model.test_cfg.get('rcnn', cfg.model.test_cfg)
+        test_cfg['max_per_image' if 'max_per_image' in test_cfg else 'max_per_img'] = case[3]
         self.model: nn.Module = MODELS.build(cfg.model).cuda()
-        spread_weights(self.model)
+        if name in KEEPS_INITIAL_WEIGHTS:
+            self.model.load_state_dict(initial_weights(name), strict=False)
+        else:
+            spread_weights(self.model)
         self.model.train(mode == 'train')
         self.wrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
         # what is measured is a step, not what training for hours with random labels makes of the weights
         for group in self.wrapper.optimizer.param_groups:
             group['lr'] = 1e-6
-        self.batch = make_batch(*case, peer)
+        self.ops = own_ops_of_mmcv if peer == 'mmdet' else nullcontext
+        self.batch = make_batch(*case, peer, with_masks='mask' in str(cfg.model).lower())
         self.mode = mode
 
     def __call__(self) -> object:
-        if self.mode == 'train':
-            return self.model.train_step(self.batch, self.wrapper)
-        with torch.no_grad(), torch.autocast('cuda', torch.float16):
-            return self.model.test_step(self.batch)
+        with self.ops():
+            if self.mode == 'train':
+                return self.model.train_step(self.batch, self.wrapper)
+            with torch.no_grad(), torch.autocast('cuda', torch.float16):
+                return self.model.test_step(self.batch)
 
     def parts(self) -> dict[str, tuple[object, str]]:
         """The functions that the parts are."""
         model, train = self.model, self.mode == 'train'
-        parts = {
-            'preprocess': (model.data_preprocessor, 'forward'),
-            'backbone': (model.backbone, 'forward'),
-            'neck': (model.neck, 'forward'),
-            'rpn': (model.rpn_head, 'loss_and_predict' if train else 'predict'),
-            'roi': (model.roi_head, 'loss' if train else 'predict'),
-        }
+        do = 'loss' if train else 'predict'
+        parts = {'preprocess': (model.data_preprocessor, 'forward'), 'backbone': (model.backbone, 'forward')}
+        for part in ('neck', 'panoptic_head', 'bbox_head'):
+            if getattr(model, part, None) is not None:
+                parts['neck' if part == 'neck' else 'head'] = getattr(model, part), 'forward' if part == 'neck' else do
+        if hasattr(model, 'rpn_head'):
+            parts['rpn'] = model.rpn_head, 'loss_and_predict' if train else 'predict'
+            parts['roi'] = model.roi_head, do
+        if hasattr(model, 'forward_transformer'):
+            parts['transformer'] = model, 'forward_transformer'
         if train:
             parts |= {'backward': (self.wrapper, 'backward'), 'optimizer': (self.wrapper, 'step')}
         return parts

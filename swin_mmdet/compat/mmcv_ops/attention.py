@@ -5,10 +5,9 @@ sampling_locations [B, Q, h, L, P, 2] = (x, y) in 0..1; attention_weights [B, Q,
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from swin_mmdet.compat.mmcv_ops.precision import widen
+from swin_mmdet.ops.deformable_attention import sample_levels
 
 
 def ms_deform_attn_forward(
@@ -17,8 +16,9 @@ def ms_deform_attn_forward(
 ) -> Tensor:
     """The weighted sum of the samples of each query and head; im2col_step is a memory setting of the compiled op."""
     del im2col_step
-    operands = widen(value, sampling_locations, attention_weights)
-    return _attend(*operands, value_spatial_shapes, value_level_start_index).to(value.dtype)
+    return sample_levels(
+        value, value_spatial_shapes, value_level_start_index, sampling_locations, attention_weights
+    )
 
 
 def ms_deform_attn_backward(
@@ -28,33 +28,9 @@ def ms_deform_attn_backward(
 ) -> None:
     """Add the gradients of value, sampling_locations and attention_weights to grad_*."""
     del im2col_step
-    operands = [tensor.detach().requires_grad_() for tensor in widen(value, sampling_locations, attention_weights)]
+    operands = [x.detach().requires_grad_() for x in (value, sampling_locations, attention_weights)]
     with torch.enable_grad():
-        output = _attend(*operands, value_spatial_shapes, value_level_start_index)
-    gradients = torch.autograd.grad(output, operands, grad_output.to(output.dtype))
+        output = sample_levels(operands[0], value_spatial_shapes, value_level_start_index, *operands[1:])
+    gradients = torch.autograd.grad(output, operands, grad_output)
     for total, gradient in zip((grad_value, grad_sampling_loc, grad_attn_weight), gradients):
         total.add_(gradient)
-
-
-def _attend(value: Tensor, locations: Tensor, attention: Tensor, shapes: Tensor, starts: Tensor) -> Tensor:
-    """One bag of 4 * L * P weighted pixels per query and head; sizes of levels stay on the device."""
-    batch, pixels, heads, dim = value.shape
-    queries = locations.shape[1]
-    height, width = (size[:, None] for size in shapes.unbind(1))
-    x, y = (locations * torch.stack((width, height), dim=-1) - 0.5).unbind(-1)
-    inside = (y > -1) & (y < height) & (x > -1) & (x < width)
-    top, left = y.detach().floor(), x.detach().floor()
-
-    image = torch.arange(batch, device=value.device)[:, None, None, None, None]
-    head = torch.arange(heads, device=value.device)[:, None, None]
-    places, weights = [], []
-    for row, by in ((top, top + 1 - y), (top + 1, y - top)):
-        for column, bx in ((left, left + 1 - x), (left + 1, x - left)):
-            exists = inside & (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            pixel = starts[:, None] + row.long() * width + column.long()
-            places.append(((image * pixels + pixel) * heads + head).where(exists, 0))
-            weights.append((attention * by * bx).where(exists, 0))
-
-    places, weights = (torch.stack(parts, dim=-1).flatten(3).flatten(0, 2) for parts in (places, weights))
-    sums = F.embedding_bag(places, value.reshape(-1, dim), per_sample_weights=weights, mode='sum')
-    return sums.view(batch, queries, heads * dim)

@@ -4,6 +4,8 @@ input [B, C, H, W], weight [D, C / group, kh, kw], output [B, D, h, w]; offset [
 holds (dy, dx) for each kernel position, mask [B, deformable_group * kh * kw, h, w] a factor.
 """
 
+import math
+
 import torch
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)
 from torch import Tensor
@@ -56,7 +58,7 @@ def modulated_deform_conv_forward(
     """Write the convolution of the masked samples into output."""
     del ones, columns, kernel_h, kernel_w
     geometry = stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group
-    offset, mask = (_leading(tensor, output.shape[2:]) for tensor in (offset, mask))
+    offset, mask = (leading(tensor, output.shape[2:]) for tensor in (offset, mask))
     output.copy_(_forward(input, weight, offset, mask, bias if with_bias else None, geometry))
 
 
@@ -70,7 +72,7 @@ def modulated_deform_conv_backward(
     del ones, columns, kernel_h, kernel_w
     geometry = stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group
     offset, mask, grad_offset, grad_mask = (
-        _leading(tensor, grad_output.shape[2:]) for tensor in (offset, mask, grad_offset, grad_mask)
+        leading(tensor, grad_output.shape[2:]) for tensor in (offset, mask, grad_offset, grad_mask)
     )
     gradients = _backward(grad_output, input, weight, offset, mask, bias if with_bias else None, geometry)
     grad_input.add_(gradients[0])
@@ -108,14 +110,14 @@ def _operands(
     return widen(input, weight, offset, mask, bias)
 
 
-def _leading(tensor: Tensor, size: torch.Size) -> Tensor:
+def leading(tensor: Tensor, size: tuple[int, int]) -> Tensor:
     """The first numbers of each image as [B, channels, *size], a view.
 
     mmcv reads offset and mask so, whatever their height and width, and DyHead depends on it: it passes the offsets of a
     level twice as fine as the output.
     """
     batch, channels = tensor.shape[:2]
-    return tensor.reshape(batch, -1)[:, :channels * size.numel()].view(batch, channels, *size)
+    return tensor.reshape(batch, -1)[:, :channels * math.prod(size)].view(batch, channels, *size)
 
 
 def _on_outer_edge(offset: Tensor, kernel_size: torch.Size, geometry: tuple[int, ...]) -> Tensor:

@@ -1,12 +1,13 @@
-"""Offers `mmcv._ext` to the import system when mmcv brings none of its own."""
+"""Offers `mmcv._ext` to the import system when mmcv brings none of its own, and lets ours help a compiled one."""
 
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import NoReturn
+
+from swin_mmdet.compat.on_import import after
 
 NAME = 'mmcv._ext'
 OPS = {
@@ -29,9 +30,16 @@ OPS = {
     'masked_conv': ('masked_im2col_forward', 'masked_col2im_forward'),
     'carafe': ('carafe_forward', 'carafe_backward', 'carafe_naive_forward', 'carafe_naive_backward'),
 }
+# modules of mmcv -> what mends them in functions.py, which imports PyTorch and is read when one of them is there
+PATCHES = {
+    'mmcv.ops.multi_scale_deform_attn': 'patch_attention',
+    'mmcv.ops.deform_conv': 'patch_convolution',
+    'mmcv.ops.modulated_deform_conv': 'patch_modulated_convolution',
+    'mmcv.ops.nms': 'patch_batched_nms',
+}
 
 
-class FallbackFinder(MetaPathFinder, Loader):
+class FallbackFinder:
     """Finds `mmcv._ext` after every other finder has failed to."""
 
     def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
@@ -41,18 +49,41 @@ class FallbackFinder(MetaPathFinder, Loader):
         """The import system's default module is the right one."""
 
     def exec_module(self, module: ModuleType) -> None:
-        for file, names in OPS.items():
-            source = import_module(f'swin_mmdet.compat.mmcv_ops.{file}')
-            vars(module).update({name: getattr(source, name) for name in names})
+        vars(module).update(our_ops())
         module.get_compiler_version = compiler_version
         module.get_compiling_cuda_version = cuda_version
         module.__getattr__ = missing_op
 
 
 def apply() -> None:
-    """Append the finder, once."""
+    """Append the finder, once, and wait for the modules to mend."""
     if not any(isinstance(finder, FallbackFinder) for finder in sys.meta_path):
         sys.meta_path.append(FallbackFinder())
+    after(NAME, help_compiled)
+    for name in PATCHES:
+        after(name, patch)
+
+
+def our_ops() -> dict[str, Callable]:
+    """By the names that they have in the compiled module."""
+    modules = {file: import_module(f'swin_mmdet.compat.mmcv_ops.{file}') for file in OPS}
+    return {name: getattr(modules[file], name) for file, names in OPS.items() for name in names}
+
+
+def is_ours(module: ModuleType) -> bool:
+    """Whether `mmcv._ext` is the one from here."""
+    return module.__spec__.origin == __name__
+
+
+def help_compiled(module: ModuleType) -> None:
+    """Let a compiled module's ops step aside for ours where they cannot run."""
+    if not is_ours(module):
+        import_module('swin_mmdet.compat.mmcv_ops.choose').add_ours(module, our_ops())
+
+
+def patch(module: ModuleType) -> None:
+    """Mend one of the modules in `PATCHES`."""
+    getattr(import_module('swin_mmdet.compat.mmcv_ops.functions'), PATCHES[module.__name__])(module)
 
 
 def compiler_version() -> str:

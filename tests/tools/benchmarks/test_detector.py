@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from torch import nn
 
 from swin_mmdet.ops.memory_format import is_channels_last
+from tests.configs.small import shrink_model
 
 CASE = (1, 64, 96, 3)
 
@@ -32,10 +33,9 @@ def small(monkeypatch):
 
     def config(name, peer):
         cfg = whole(name, peer)
-        backbone = cfg.model.backbone
-        backbone.depths = (1, 1, 1, 1)
-        if backbone.pop('arch', None):
-            backbone.update(embed_dims=96, num_heads=(3, 6, 12, 24))
+        shrink_model(cfg.model)
+        for key in ('use_abs_pos_embed', 'pretrain_img_size'):
+            cfg.model.backbone.pop(key)
         cfg.optim_wrapper.type = 'OptimWrapper'
         for key in ('dtype', 'loss_scale'):
             cfg.optim_wrapper.pop(key, None)

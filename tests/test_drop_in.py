@@ -29,6 +29,9 @@ CONFIGS = {
     'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py': {'EmbeddingRPNHead', 'SparseRoIHead', 'SingleRoIExtractor'},
     'retinanet/retinanet_r50_fpn_1x_coco.py': {'RetinaHead'},
     'atss/atss_r50_fpn_1x_coco.py': {'ATSSHead'},
+    'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py': {
+        'DropInSwinTransformer', 'Mask2Former', 'Mask2FormerHead', 'MaskFormerFusionHead', 'MSDeformAttnPixelDecoder',
+    },
     'detr/detr_r50_8xb2-150e_coco.py': {'DETRHead'},
     'conditional_detr/conditional-detr_r50_8xb2-50e_coco.py': {'ConditionalDETRHead'},
     'deformable_detr/deformable-detr_r50_16xb2-50e_coco.py': {'DeformableDETR', 'DeformableDETRHead'},
@@ -39,7 +42,8 @@ CONFIGS = {
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
 names = 'ATSSHead BertModel CascadeRoIHead ConditionalDETRHead DETRHead DINO DINOHead DeformableDETR '
-names += 'DeformableDETRHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead HybridTaskCascadeRoIHead RPNHead '
+names += 'DeformableDETRHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead HybridTaskCascadeRoIHead '
+names += 'MSDeformAttnPixelDecoder Mask2Former Mask2FormerHead MaskFormerFusionHead RPNHead '
 names += 'RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
 names = [*names.split(), 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
@@ -49,7 +53,8 @@ print([name for name in names if MODELS.get(name).__module__.startswith('swin_mm
 MODELS = [
     'ATSSHead', 'BertModel', 'CascadeRoIHead', 'ConditionalDETRHead', 'DETRHead', 'DINO', 'DINOHead',
     'DeformableDETR', 'DeformableDETRHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
-    'HybridTaskCascadeRoIHead', 'RPNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
+    'HybridTaskCascadeRoIHead', 'MSDeformAttnPixelDecoder', 'Mask2Former', 'Mask2FormerHead', 'MaskFormerFusionHead',
+    'RPNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
 
@@ -92,6 +97,9 @@ def train_and_predict(name):
     cfg.model.backbone.init_cfg = None  # its file is on the internet
     # a model without training detects something; few regions, for time
     cfg.model.test_cfg.get('rcnn', cfg.model.test_cfg).update(score_thr=0.0, max_per_img=MOST)
+    if 'max_per_image' in cfg.model.test_cfg:
+        cfg.model.test_cfg.max_per_image = MOST
+    cfg.model.data_preprocessor.batch_augments = None  # Mask2Former's pads every batch to 1024 x 1024
     for stage in nodes(cfg.model.train_cfg):
         if stage.get('type') == 'RandomSampler':
             stage.num = 32
@@ -164,7 +172,8 @@ def load_batch(pipeline):
 
     resize = dict(type='Resize', scale=(WIDTH, HEIGHT), keep_ratio=True)
     # those of a DETR choose among sizes, and cut
-    steps = [TRANSFORMS.build(resize if step.type in ('Resize', 'RandomChoice') else step) for step in pipeline[1:]]
+    chosen = 'Resize', 'RandomResize', 'RandomChoice'
+    steps = [TRANSFORMS.build(resize if step.type in chosen else step) for step in pipeline[1:]]
     instances = [
         dict(bbox=[x1, y1, x2, y2], bbox_label=label, ignore_flag=0, mask=[[x1, y1, x2, y1, x2, y2, x1, y2]])
         for x1, y1, x2, y2, label in OBJECTS

@@ -8,6 +8,7 @@ custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
 pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
 
 model = dict(
+    type='swin_mmdet.Mask2Former',
     data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
     backbone=dict(
         _delete_=True,
@@ -17,6 +18,10 @@ model = dict(
         drop_path_rate=0.3,
         init_cfg=dict(type='Pretrained', checkpoint=pretrained),
     ),
+    panoptic_head=dict(
+        type='swin_mmdet.Mask2FormerHead', pixel_decoder=dict(type='swin_mmdet.MSDeformAttnPixelDecoder')
+    ),
+    panoptic_fusion_head=dict(type='swin_mmdet.MaskFormerFusionHead'),
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
 default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))

@@ -12,6 +12,10 @@ from swin_mmdet.detectors.dino_head import DINOHead
 from swin_mmdet.detectors.embedding_rpn_head import EmbeddingRPNHead
 from swin_mmdet.detectors.htc_roi_head import HybridTaskCascadeRoIHead
 from swin_mmdet.detectors.language_model import BertModel
+from swin_mmdet.detectors.mask2former import Mask2Former
+from swin_mmdet.detectors.mask2former_head import Mask2FormerHead
+from swin_mmdet.detectors.mask_fusion_head import MaskFormerFusionHead
+from swin_mmdet.detectors.pixel_decoder import MSDeformAttnPixelDecoder
 from swin_mmdet.detectors.retina_head import RetinaHead
 from swin_mmdet.detectors.roi_extractor import SingleRoIExtractor
 from swin_mmdet.detectors.rpn_head import RPNHead
@@ -33,6 +37,10 @@ __all__ = [
     'DetTTAModel',
     'EmbeddingRPNHead',
     'HybridTaskCascadeRoIHead',
+    'MSDeformAttnPixelDecoder',
+    'Mask2Former',
+    'Mask2FormerHead',
+    'MaskFormerFusionHead',
     'RPNHead',
     'RetinaHead',
     'SingleRoIExtractor',

@@ -112,8 +112,14 @@ def match_cheapest(costs: np.ndarray, instances: Sequence[InstanceData]) -> Matc
     Raises:
         ValueError: a cost is not a number, for a score or a box is none.
     """
-    layers, predictions = len(costs), costs.shape[-1]
     sizes = [len(image.bboxes) for image in instances]
+    counts = [min(size, costs.shape[-1]) for size in sizes]
+    return gather_matches(cheapest_pairs(costs, sizes), counts, instances)
+
+
+def cheapest_pairs(costs: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
+    """The same as numbers of `number_pairs`, [4, S, N] int64, of images with so many objects each."""
+    layers, predictions = len(costs), costs.shape[-1]
     problems = [costs[layer, image, :size] for layer in range(layers) for image, size in enumerate(sizes)]
     solve = _threads().map if max(sizes) >= ENOUGH_FOR_THREADS else map
     solved = list(solve(linear_sum_assignment, problems))
@@ -123,8 +129,7 @@ def match_cheapest(costs: np.ndarray, instances: Sequence[InstanceData]) -> Matc
         # in the order of an image's predictions, as mmdet has them
         own = [(objects[order], places[order]) for objects, places in own for order in [np.argsort(places)]]
         pairs.append(number_pairs(own, sizes, predictions))
-    counts = [min(size, predictions) for size in sizes]
-    return gather_matches(np.stack(pairs, 1), counts, instances)
+    return np.stack(pairs, 1)
 
 
 def number_pairs(

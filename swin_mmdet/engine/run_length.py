@@ -72,6 +72,8 @@ def follow(cfg: Config, before: RunLength | None, explicit: Collection[str] = ()
     if before is None or after is None or before == after:
         return changes
     if before.by_epoch != after.by_epoch:
+        if covered('param_scheduler', explicit):
+            return changes
         raise UserError(
             f'train_cfg counts {after.unit} and the schedule of this config {before.unit}: '
             f'`train.py` converts with {"--epochs" if after.by_epoch else "--iters"} {after.count}'
@@ -120,17 +122,25 @@ def set_length(cfg: Config, wanted: RunLength, epoch_length: Callable[[], int]) 
 
 
 def interval_problems(cfg: Config) -> list[str]:
-    """A sentence about each interval of evaluation and checkpoints that exceeds the run."""
-    length = run_length(cfg)
-    intervals = [('train_cfg.val_interval', cfg.train_cfg.get('val_interval', 0), 'evaluation')]
+    """A sentence about each interval of evaluation and checkpoints that lets them come at the end of the run only."""
+    length, problems = run_length(cfg), []
+    interval = cfg.train_cfg.get('val_interval', 0)
+    if cfg.get('val_cfg') is not None and interval > length.count:
+        problems.append(
+            f'train_cfg.val_interval={interval} exceeds the run of {length}: evaluation comes at its end only'
+        )
     for key, hook in keyed_nodes(cfg.get('default_hooks') or {}, 'default_hooks'):
-        if type_name(hook) == 'CheckpointHook' and hook.get('by_epoch', True) == length.by_epoch:
-            intervals.append((f'{key}.interval', hook.get('interval', 0), 'a checkpoint'))
-    return [
-        f'{key}={interval} exceeds the run of {length}: {what} comes at its end only'
-        for key, interval, what in intervals
-        if interval > length.count
-    ]
+        if type_name(hook) != 'CheckpointHook' or (interval := hook.get('interval', -1)) < 1:
+            continue
+        in_epochs = hook.get('by_epoch', True)
+        if in_epochs and not length.by_epoch:
+            # to mmengine a run of iterations is one epoch
+            problems.append(f'{key} counts epochs and the run iterations: a checkpoint comes at its end only')
+        elif in_epochs == length.by_epoch and interval > length.count:
+            problems.append(
+                f'{key}.interval={interval} exceeds the run of {length}: a checkpoint comes at its end only'
+            )
+    return problems
 
 
 def _set_same_unit(cfg: Config, before: RunLength, after: RunLength) -> Changes:

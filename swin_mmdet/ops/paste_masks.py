@@ -47,7 +47,7 @@ def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -
         instance, column, row = _changes(masks[group], x, y, threshold)
         instance = instance + group.start
         changes.append((instance, origin[instance] + column * height[instance] + row))
-    runs = _runs(*(torch.cat(parts) for parts in zip(*changes)), start)
+    runs = runs_between(*(torch.cat(parts) for parts in zip(*changes)), start)
     return [runs[rank] for rank in order.argsort().tolist()]
 
 
@@ -93,7 +93,7 @@ def _changes(masks: Tensor, x: Tensor, y: Tensor, threshold: float) -> tuple[Ten
     return place // (columns * rows), place // rows % columns, place % rows
 
 
-def _runs(instance: Tensor, place: Tensor, start: Tensor) -> list[Sequence[int]]:
+def runs_between(instance: Tensor, place: Tensor, start: Tensor) -> list[Sequence[int]]:
     """Lengths of runs from the places [T] of changes, ascending; pixels of instance i begin at `start` [N + 1] of i."""
     # a column that ends at the last row and the next that begins at the first are one run: both places go, while the
     # end of an instance and the begin of the next are apart

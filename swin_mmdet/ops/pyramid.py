@@ -119,6 +119,20 @@ def sine_rows_and_columns(pyramid: Pyramid, settings: SineSettings, device: torc
 
 
 @lru_cache(maxsize=KEPT)
+def sine_positions(pyramid: Pyramid, settings: SineSettings, device: torch.device) -> tuple[Tensor, ...]:
+    """The encodings of each level's places: [B, H * W, 2 F] float32."""
+    with torch.inference_mode(False):
+        rows, columns = sine_rows_and_columns(pyramid, settings, device)
+        heights, widths = zip(*pyramid.sizes, strict=True)
+        found = []
+        for row, column in zip(rows.split(heights, 1), columns.split(widths, 1), strict=True):
+            shape = row.shape[0], row.shape[1], column.shape[1], -1
+            both = row[:, :, None].expand(shape), column[:, None].expand(shape)
+            found.append(torch.cat(both, -1).flatten(1, 2))
+        return tuple(found)
+
+
+@lru_cache(maxsize=KEPT)
 def _places(sizes: tuple[Size, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """Of each place its level [N] int64, and its column and row [N, 2] float32."""
     with torch.inference_mode(False):

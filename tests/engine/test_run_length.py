@@ -12,7 +12,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet, whose schedulers are among
 import mmdet.engine  # noqa: F401
 from mmengine.config import Config
 
-from swin_mmdet.engine.run_length import RunLength, follow, run_length, set_length
+from swin_mmdet.engine.run_length import RunLength, follow, interval_problems, run_length, set_length
 from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.errors import UserError
 
@@ -225,6 +225,20 @@ def test_whole_epochs_where_a_hook_acts_between_them():
     changes = set_length(cfg, RunLength(1000, False), lambda: 48)
     assert run_length(cfg) == RunLength(21, True)
     assert 'PipelineSwitchHook acts between epochs: whole epochs of 48 iterations' in changes
+
+
+def test_intervals_that_leave_only_the_end():
+    cfg = config([], 400, val_cfg=dict())
+    cfg.train_cfg.val_interval = 1000
+    cfg.default_hooks.checkpoint.interval = 500
+    said = 'exceeds the run of 400 iterations:'
+    assert interval_problems(cfg) == [
+        f'train_cfg.val_interval=1000 {said} evaluation comes at its end only',
+        f'default_hooks.checkpoint.interval=500 {said} a checkpoint comes at its end only',
+    ]
+    cfg.train_cfg.val_interval, cfg.default_hooks.checkpoint = 100, dict(type='CheckpointHook', interval=1)
+    (problem,) = interval_problems(cfg)
+    assert 'default_hooks.checkpoint counts epochs and the run iterations' in problem
 
 
 @pytest.mark.parametrize('count', [0, -3, 1.5, 'ten', True])

@@ -1,0 +1,174 @@
+"""mmdet's head of Mask2Former (arXiv 2112.01527) for all layers and images at once."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmdet.models.dense_heads import Mask2FormerHead as MMDetMask2FormerHead
+from mmdet.models.task_modules import MaskPseudoSampler
+from mmdet.structures import SampleList
+from mmdet.utils import reduce_mean
+from torch import Tensor
+
+from swin_mmdet.detectors.maps import sizes_of
+from swin_mmdet.detectors.mask_losses import PointSettings, at_points, mask_losses, uncertain_points, why_not_losses
+from swin_mmdet.detectors.mask_matching import SampledMasks, mask_costs, why_not_matched
+from swin_mmdet.detectors.masked_attention import Mask2FormerTransformerDecoder, compute_dtype, looks_within
+from swin_mmdet.detectors.pixel_decoder import level_positions
+from swin_mmdet.detectors.set_losses import CLASS_LOSSES, EPS, Labels, PredictedSets, by_name, layer_names
+from swin_mmdet.detectors.set_matching import CostsOnTheWay, cheapest_pairs
+from swin_mmdet.detectors.true_masks import TrueMasks, TrueMasksOnTheWay
+from swin_mmdet.ops.log import log_once
+from swin_mmdet.ops.mask_points import sample_features
+from swin_mmdet.ops.pyramid import Pyramid
+from swin_mmdet.ops.to_device import constant, to_device
+from swin_mmdet.registry import MODELS
+
+
+@MODELS.register_module()
+class Mask2FormerHead(MMDetMask2FormerHead):
+    """mmdet's `Mask2FormerHead`: same parameters, arguments, losses and predictions.
+
+    In training the host waits for a GPU once a step, for what it costs to match queries with masks, and before that
+    for which stuff there is, if there is any. No mask is made but those of matched queries, true ones are never whole.
+    Costs and losses are float32 also under autocast. What is set otherwise (another assigner, sampler or loss, a method
+    of a subclass) trains as in mmdet; the log says so.
+    """
+
+    # what `loss` does in their stead
+    REPLACED = ('loss_by_feat', '_loss_by_feat_single', 'get_targets', '_get_targets_single', 'preprocess_gt')
+
+    def __init__(self, *args, transformer_decoder: dict, **kwargs) -> None:
+        super().__init__(*args, transformer_decoder=transformer_decoder, **kwargs)
+        self.transformer_decoder = Mask2FormerTransformerDecoder(**transformer_decoder)
+
+    def forward(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits of classes [B, Q, classes + 1] and of masks [B, Q, H, W], before the decoder and after each layer."""
+        del batch_data_samples
+        queries, features = self._decode(x)
+        return list(self.cls_embed(queries)), [_masks(own, features) for own in self.mask_embed(queries)]
+
+    def _decode(self, x: Sequence[Tensor], only_last: bool = False) -> tuple[Tensor, Tensor]:
+        """Queries [S, B, Q, C] before the decoder and after each layer, or only the last, and a map [B, C, H, W].
+
+        A mask is the product of what `mask_embed` makes of its query, and of the map.
+        """
+        features, maps = self.pixel_decoder(x)
+        levels = self.num_transformer_feat_level
+        sizes = sizes_of(maps[:levels])
+        dtype = compute_dtype(features)
+        pyramid = Pyramid(sizes, (sizes,) * len(features))
+        keys, values = [], []
+        for level, position in enumerate(level_positions(pyramid, self.decoder_positional_encoding, features.device)):
+            places = self.decoder_input_projs[level](maps[level]).flatten(2).mT + self.level_embed.weight[level]
+            keys.append((places + position).to(dtype))
+            values.append(places.to(dtype))
+        # a smaller mask is the product with a smaller map
+        smaller = [F.interpolate(features.detach(), size, mode='bilinear').flatten(2) for size in sizes]
+        query = self.query_feat.weight.expand(len(features), -1, -1)
+        position = self.query_embed.weight[None]
+        states = [query]
+        for number, layer in enumerate(self.transformer_decoder.layers):
+            level = number % levels
+            # with a graph that nobody follows: what autocast keeps of weights is to have one
+            own = self.mask_embed(self.transformer_decoder.post_norm(query)).detach()
+            query = layer(query, keys[level], values[level], position, looks_within(own @ smaller[level], dtype))
+            states.append(query)
+        return self.transformer_decoder.post_norm(torch.stack(states[-1:] if only_last else states)), features
+
+    def _why_not_batched(self) -> str | None:
+        """None when `loss` is that of this head, else why in words."""
+        for name in self.REPLACED:
+            if not getattr(type(self), name).__module__.startswith('mmdet.'):
+                return f'{type(self).__name__} has a {name} of its own'
+        if type(self).forward is not Mask2FormerHead.forward:
+            return f'{type(self).__name__} has a forward of its own'
+        if type(self.sampler) is not MaskPseudoSampler:
+            return f'the sampler is {type(self.sampler).__name__}, not MaskPseudoSampler'
+        return why_not_matched(self.assigner) or why_not_losses(self)
+
+    def loss(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """`loss_cls`, `loss_mask`, `loss_dice`, and those of each layer but the last; arguments as in mmdet."""
+        reason = self._why_not_batched()
+        if reason is not None:
+            log_once(f'{type(self).__name__}: training as in mmdet: {reason}')
+            return super().loss(x, batch_data_samples)
+        on_the_way = TrueMasksOnTheWay(
+            [sample.gt_instances for sample in batch_data_samples],
+            [sample.get('gt_sem_seg') for sample in batch_data_samples],
+            self.num_things_classes,
+            self.num_classes,
+        )
+        queries, features = self._decode(x)
+        scores, embeds = self.cls_embed(queries), self.mask_embed(queries)
+        truth = on_the_way.wait()
+        places, numbers, counts = self._match(scores.detach(), embeds.detach(), features.detach(), truth)
+        labels = places.new_full((len(scores), scores[0, ..., 0].numel()), self.num_classes)
+        if len(truth.labels):
+            labels = labels.scatter(1, places, truth.labels[numbers])
+        # an image without a mask counts as one
+        factor = reduce_mean(to_device([sum(max(1, count) for count in counts)], features, torch.float32))
+        own = embeds.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, embeds.shape[-1]))
+        losses = {'loss_cls': self._class_losses(scores.flatten(1, 2), labels)}
+        losses |= self._mask_losses(own, features, counts, truth, numbers, factor.clamp(min=1)[0])
+        return by_name(PredictedSets(scores, embeds, layer_names(len(scores))), losses)
+
+    def _match(
+        self, scores: Tensor, embeds: Tensor, features: Tensor, truth: TrueMasks
+    ) -> tuple[Tensor, Tensor, list[int]]:
+        """Of each pair the place among B * Q queries and the number of the mask, [S, N] int64, and pairs of images.
+
+        Logits [S, B, Q, classes + 1]; a mask is the product of [S, B, Q, C] and the map [B, C, H, W].
+        """
+        layers, batch, queries = scores.shape[:3]
+        counts = [min(count, queries) for count in truth.counts]
+        if not sum(counts):
+            nothing = truth.labels.new_zeros(layers, 0)
+            return nothing, nothing, counts
+        points = torch.rand(layers, batch, self.num_points, 2, device=features.device)
+        logits = (embeds @ sample_features(features, points).mT).float()
+        numbers, labels = truth.padded()
+        rows = torch.arange(layers * batch, device=points.device)[:, None].expand(-1, numbers.shape[1])
+        masks = truth.sample(numbers.expand(layers, -1, -1).flatten(), points.flatten(0, 1), rows.flatten())
+        sampled = SampledMasks(scores, logits, labels, masks.view(layers, *numbers.shape, -1))
+        (costs,) = CostsOnTheWay([mask_costs(self.assigner, sampled)]).wait()
+        places, _, _, numbers = to_device(cheapest_pairs(costs, truth.counts), truth.labels)
+        return places, numbers, counts
+
+    def _class_losses(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """[S] of logits [S, N, classes + 1] and labels [S, N]."""
+        weights = constant(tuple(map(float, self.class_weight)), scores.device)[labels].sum(1)
+        loss = CLASS_LOSSES[type(self.loss_cls)](self.loss_cls, scores, Labels(labels, None))
+        return self.loss_cls.loss_weight * loss / (weights + EPS)
+
+    def _mask_losses(
+        self, own: Tensor, features: Tensor, counts: list[int], truth: TrueMasks, numbers: Tensor, factor: Tensor
+    ) -> dict[str, Tensor]:
+        """Of matched queries [S, N, C], of which image b has counts[b], and of the numbers [S, N] of their masks."""
+        masks = [queries @ one.flatten(1) for queries, one in zip(own.split(counts, 1), features, strict=True)]
+        masks = torch.cat(masks, 1)
+        if not masks.numel():
+            # of nothing, but with a gradient
+            return dict.fromkeys(('loss_mask', 'loss_dice'), masks.float().sum((1, 2)))
+        masks = masks.float().flatten(0, 1).unflatten(1, features.shape[2:])
+        settings = PointSettings(*(getattr(self, name) for name in PointSettings._fields))
+        points = uncertain_points(masks, settings)
+        target = truth.sample(numbers.flatten(), points)
+        pair = (one.unflatten(0, numbers.shape) for one in (at_points(masks, points), target))
+        return mask_losses(self, *pair, factor)
+
+    def predict_small(self, x: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits of classes [B, Q, classes + 1] and masks [B, Q, H, W], of the size of the largest map."""
+        queries, features = self._decode(x, only_last=True)
+        return self.cls_embed(queries[0]), _masks(self.mask_embed(queries[0]), features)
+
+    def predict(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> tuple[Tensor, Tensor]:
+        """The same with masks as large as the padded image, as in mmdet."""
+        scores, masks = self.predict_small(x)
+        size = tuple(batch_data_samples[0].metainfo['batch_input_shape'])
+        return scores, F.interpolate(masks, size, mode='bilinear', align_corners=False)
+
+
+def _masks(own: Tensor, features: Tensor) -> Tensor:
+    """[B, Q, C], [B, C, H, W] -> [B, Q, H, W]."""
+    return (own @ features.flatten(2)).unflatten(2, features.shape[2:])

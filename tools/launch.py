@@ -160,12 +160,14 @@ def check_run(cfg: Config) -> None:
         return
     from swin_mmdet.datasets.check import check_config
     from swin_mmdet.datasets.missing_data import check_folders
+    from swin_mmdet.engine.language_models import check_language_models
     from swin_mmdet.engine.pretrained import check_pretrained
 
     check_folders(cfg)
     if cfg.get('train_dataloader'):
         # testing needs no other weights than the checkpoint's
         check_pretrained(cfg)
+    check_language_models(cfg)
     check_config(cfg)
 
 

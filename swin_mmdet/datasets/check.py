@@ -13,7 +13,7 @@ from swin_mmdet.datasets.evaluator_problems import evaluator_problems, evaluator
 from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, filter_problems, mask_problems
 from swin_mmdet.datasets.heads import roi_head_has
 from swin_mmdet.datasets.image_problems import image_problems
-from swin_mmdet.datasets.problems import ERROR, DatasetCheckError, Problem, listing
+from swin_mmdet.datasets.problems import ERROR, WARNING, DatasetCheckError, Problem, listing
 from swin_mmdet.datasets.read_image import ImageReader
 from swin_mmdet.datasets.semantic_problems import semantic_problems
 from swin_mmdet.datasets.sources import CocoSource, coco_sources
@@ -145,6 +145,10 @@ def _source_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:
         reasons.append(f"{source.split}_evaluator measures 'segm'")
     if reasons and coco.num_annotations:
         found += mask_problems(coco, key, ' and '.join(reasons), measured=measured)
+    if source.polygons_only and coco.num_rle_objects:
+        what = (f'{coco.num_rle_objects} of {coco.num_annotations} objects of {coco.path} have masks in run lengths, '
+                'which the pipeline leaves out with their objects (poly2mask=False)')
+        found.append(Problem(key, what, 'load masks with poly2mask=True', WARNING))
     return found + evaluator_problems(cfg, source, coco)
 
 

@@ -106,6 +106,27 @@ def test_images_that_the_filter_leaves_out(config, coco):
     assert 'none has an object of the classes dog' in only(cfg)
 
 
+def test_crowds_instead_of_objects(config, coco):
+    for ann in coco['annotations']:
+        ann['iscrowd'] = 1
+    assert '3 of 3 annotations' in only(config(train=coco))
+    assert 'write iscrowd=0' in only(config(train=coco))
+    coco['annotations'][0]['iscrowd'] = 0
+    cfg = config(train=coco)
+    assert texts(cfg) == []
+    assert '2 of 3 annotations' in only(cfg, WARNING)
+
+
+def test_run_lengths_where_polygons_are_kept(config, coco):
+    coco['annotations'][0]['segmentation'] = {'size': [100, 100], 'counts': [10000]}
+    cfg = config(train=coco)
+    assert texts(cfg, WARNING) == []
+    dataset = cfg.train_dataloader.dataset
+    dataset.pipeline = [dataset.pipeline[0], {**dataset.pipeline[1], 'poly2mask': False}]
+    assert '1 of 3 objects' in only(cfg, WARNING)
+    assert 'poly2mask=True' in only(cfg, WARNING)
+
+
 def test_two_categories_of_one_name(config, coco):
     coco['categories'].insert(0, {'id': 0, 'name': 'cat', 'supercategory': 'none'})
     assert any('remove category 0' in text for text in texts(config(train=coco)))

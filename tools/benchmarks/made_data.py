@@ -5,6 +5,9 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
 import cv2
 import numpy as np
 from mmdet.datasets import CocoDataset

@@ -158,7 +158,7 @@ def apply_length(cfg: Config, args: argparse.Namespace) -> None:
 
     steps = cfg.optim_wrapper.get('accumulative_counts', 1)
     wanted = RunLength(args.epochs, True) if args.epochs else RunLength(args.iters * steps, False)
-    changes = set_length(cfg, wanted, lambda: epoch_length(cfg, world_size(cfg)))
+    changes = set_length(cfg, wanted, lambda: epoch_length(cfg, world_size(cfg)), args.cfg_options)
     _say(f'--epochs {args.epochs}' if args.epochs else f'--iters {args.iters}', changes)
 
 

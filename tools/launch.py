@@ -121,6 +121,7 @@ def apply_options(cfg: Config, data: str | None, options: dict) -> None:
     if 'data_root' in options:
         # by itself the variable would change nothing: the paths were made from it when the file was read
         move_data(cfg, options['data_root'])
+        options = {key: value for key, value in options.items() if key != 'data_root'}
     merge(cfg, options)
 
 

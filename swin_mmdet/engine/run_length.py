@@ -90,7 +90,9 @@ def follow(cfg: Config, before: RunLength | None, explicit: Collection[str] = ()
     return changes
 
 
-def set_length(cfg: Config, wanted: RunLength, epoch_length: Callable[[], int]) -> Changes:
+def set_length(
+    cfg: Config, wanted: RunLength, epoch_length: Callable[[], int], explicit: Collection[str] = ()
+) -> Changes:
     """Train for so many epochs or iterations, whatever the config counts, with everything that follows, in place.
 
     A config that counts iterations trains as many as these epochs have. One that counts epochs counts iterations
@@ -98,6 +100,7 @@ def set_length(cfg: Config, wanted: RunLength, epoch_length: Callable[[], int]) 
 
     Args:
         epoch_length: iterations of an epoch; only called where the unit changes.
+        explicit: keys that the user set for this length, which stay unless they count in another unit.
 
     Raises:
         UserError: the config does not train, or its loop cannot be changed.
@@ -111,14 +114,14 @@ def set_length(cfg: Config, wanted: RunLength, epoch_length: Callable[[], int]) 
         ]:
             length = epoch_length()
             changes = Changes([f'{between[0]} acts between epochs: whole epochs of {length} iterations'])
-            changes += _set_same_unit(cfg, before, RunLength(max(round(wanted.count / length), 1), True))
+            changes += _set_same_unit(cfg, before, RunLength(max(round(wanted.count / length), 1), True), explicit)
             return changes
-        return _to_iterations(cfg, before, wanted, epoch_length)
+        return _to_iterations(cfg, before, wanted, epoch_length, explicit)
     if wanted.by_epoch and not before.by_epoch:
         length = epoch_length()
         changes = Changes([f'an epoch is {length} iterations'])
-        return Changes(changes + _set_same_unit(cfg, before, RunLength(wanted.count * length, False)))
-    return _set_same_unit(cfg, before, wanted)
+        return Changes(changes + _set_same_unit(cfg, before, RunLength(wanted.count * length, False), explicit))
+    return _set_same_unit(cfg, before, wanted, explicit)
 
 
 def interval_problems(cfg: Config) -> list[str]:
@@ -143,10 +146,10 @@ def interval_problems(cfg: Config) -> list[str]:
     return problems
 
 
-def _set_same_unit(cfg: Config, before: RunLength, after: RunLength) -> Changes:
+def _set_same_unit(cfg: Config, before: RunLength, after: RunLength, explicit: Collection[str]) -> Changes:
     changes = Changes()
     changes.set(cfg.train_cfg, after.field, after.count, f'train_cfg.{after.field}')
-    return Changes(changes + follow(cfg, before))
+    return Changes(changes + follow(cfg, before, explicit))
 
 
 def _fit_warm_up(
@@ -236,7 +239,9 @@ def _fit_hooks(cfg: Config, ratio: float, after: RunLength, explicit: Collection
                 fit(LASTS[kind], max(round(hook[LASTS[kind]] * ratio), 1))
 
 
-def _to_iterations(cfg: Config, before: RunLength, after: RunLength, epoch_length: Callable[[], int]) -> Changes:
+def _to_iterations(
+    cfg: Config, before: RunLength, after: RunLength, epoch_length: Callable[[], int], explicit: Collection[str]
+) -> Changes:
     """A config that counts epochs counts iterations."""
     loop, changes, ratio = cfg.train_cfg, Changes(), after.count / before.count
     kind = type_name(loop)
@@ -252,8 +257,9 @@ def _to_iterations(cfg: Config, before: RunLength, after: RunLength, epoch_lengt
     if loop.get('dynamic_intervals'):
         intervals = [tuple(max(round(one * ratio), 1) for one in pair) for pair in loop.dynamic_intervals]
         changes.set(loop, 'dynamic_intervals', intervals, 'train_cfg.dynamic_intervals')
-    for _, scheduler in schedulers(cfg.get('param_scheduler')):
-        _count_iterations(cfg, scheduler, ratio, before, after, epoch_length, changes)
+    for key, scheduler in schedulers(cfg.get('param_scheduler')):
+        if by_epoch(scheduler) or not covered(f'{key}.end', explicit):
+            _count_iterations(cfg, scheduler, ratio, before, after, epoch_length, changes)
     for _, hook in keyed_nodes([cfg.get('default_hooks'), cfg.get('custom_hooks')]):
         _hook_in_iterations(hook, ratio, changes)
     cfg.log_processor = dict(cfg.get('log_processor') or {}, by_epoch=False)

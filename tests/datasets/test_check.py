@@ -7,7 +7,8 @@ import pytest
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from swin_mmdet.datasets import DatasetCheckError, check_config, check_folder, discover, find_problems
+from swin_mmdet.datasets import DatasetCheckError, check_config, check_folder, discover, find_problems, read_coco
+from swin_mmdet.datasets.check import check_file
 from swin_mmdet.datasets.problems import ERROR, WARNING
 
 
@@ -125,6 +126,19 @@ def test_run_lengths_where_polygons_are_kept(config, coco):
     dataset.pipeline = [dataset.pipeline[0], {**dataset.pipeline[1], 'poly2mask': False}]
     assert '1 of 3 objects' in only(cfg, WARNING)
     assert 'poly2mask=True' in only(cfg, WARNING)
+
+
+@pytest.mark.parametrize(('masks', 'level', 'text'), [
+    ([None, None, None], None, ''),
+    ([None, [[1, 1, 9, 1, 9, 9]], [[1, 1, 9, 1, 9, 9]]], WARNING, "1 of 3 annotations have no 'segmentation'"),
+    ([[1, 1, 9, 1, 9, 9], [[1, 1, 9, 1, 9, 9]], [[1, 1, 9, 1, 9, 9]]], ERROR, 'a flat list of coordinates (ids 1)'),
+], ids=['boxes alone', 'one is missing', 'one is wrong'])
+def test_masks_of_a_file_by_itself(coco, write, masks, level, text):
+    for ann, mask in zip(coco['annotations'], masks, strict=True):
+        ann['segmentation'] = mask
+    problems = check_file(read_coco(write(coco)))
+    assert [problem.level for problem in problems] == ([level] if level else [])
+    assert all(text in problem.what for problem in problems)
 
 
 def test_two_categories_of_one_name(config, coco):

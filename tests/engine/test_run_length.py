@@ -142,6 +142,20 @@ def test_what_the_user_set_stays():
     assert cfg.param_scheduler == recipe
 
 
+def test_what_the_user_set_beside_an_option_stays():
+    warm_up = dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=300)
+    recipe = [warm_up, dict(type='MultiStepLR', milestones=[20, 23], end=12)]
+    set_by_user = {'param_scheduler.0.end': 300, 'param_scheduler.1.milestones': [20, 23]}
+    cfg = epochs(copy.deepcopy(recipe))
+    set_length(cfg, RunLength(24, True), no_epoch, set_by_user)
+    assert (cfg.param_scheduler[0].end, cfg.param_scheduler[1].milestones) == (300, [20, 23])
+    assert cfg.param_scheduler[1].end == 24
+    # epochs have to be converted, iterations have not
+    cfg = epochs(copy.deepcopy(recipe), 24)
+    set_length(cfg, RunLength(1200, False), no_epoch, set_by_user)
+    assert (cfg.param_scheduler[0].end, cfg.param_scheduler[1].milestones) == (300, [1000, 1150])
+
+
 @pytest.mark.parametrize(
     ('end', 'length', 'expected'),
     [(40, 5000, 40), (40, 100, 10), (200, 250, 100), (200, 400, 160), (400, 1000, 800)],

@@ -18,8 +18,12 @@ TORCH = ['torch>=2.6', 'torchvision>=0.21', 'safetensors>=0.4']
 MMDET = ['mmengine>=0.10.7', 'mmcv-lite>=2.0.1,<2.2', 'mmdet>=3.3,<4', 'pycocotools>=2.0.8', 'opencv-python-headless']
 ONEDL = ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'pycocotools>=2.0.8', 'opencv-python-headless']
 EVAL = ['faster-coco-eval>=1.6']
-# timm and transformers are oracles of the checkpoint conversions, setuptools builds the wheel that is tested
-TEST = ['pytest>=7', 'pytest-xdist>=3', 'ruff>=0.6', 'timm>=1.0', 'transformers>=5', 'setuptools>=70.1']
+# timm and transformers are oracles of the checkpoint conversions, peft and torchao replace layers, tifffile reads
+# images of many bands, and setuptools builds the wheel that is tested
+TEST = [
+    *('pytest>=7', 'pytest-xdist>=3', 'ruff>=0.6', 'timm>=1.0', 'transformers>=5', 'peft>=0.15', 'torchao>=0.10'),
+    *('tifffile', 'setuptools>=70.1'),
+]
 
 
 class BuildWithStartup(build_py):

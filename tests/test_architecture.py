@@ -30,12 +30,12 @@ MAY_IMPORT = {
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'config', 'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
     'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
-    'engine': {'errors', 'config', 'checkpoint', 'models', 'registry', 'run_log', 'mmengine', 'torch'},
+    'engine': {'errors', 'config', 'checkpoint', 'models', 'registry', 'run_log', 'mmengine', 'torch', 'transformers'},
     'analysis': {'compat', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
     'detectors': MMLAB
-    | {'ops', 'registry', 'compat', 'datasets', 'numpy', 'scipy', 'torch', 'torchvision', 'pycocotools'},
+    | {'models', 'ops', 'registry', 'compat', 'datasets', 'numpy', 'scipy', 'torch', 'torchvision', 'pycocotools'},
     'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
-    'reppoints_v2': MMLAB | {'ops', 'registry', 'torch'},
+    'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
     | {'errors', 'config', 'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
     'evaluation': {'registry', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},

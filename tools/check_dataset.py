@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch import existing, merge, read_config, run_cli
+from launch import apply_options, existing, read_config, run_cli
 
 from swin_mmdet.command_line import ArgumentParser, Settings
 
@@ -52,7 +52,7 @@ def examine(
         coco = read_coco(target)
         return check_file(coco, images), [coco]
     config = read_config(str(target))
-    merge(config, cfg_options or {})
+    apply_options(config, None, cfg_options or {})
     check_folders(config)
     return find_problems(config)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from typing import TYPE_CHECKING
 
 from accumulation import world_size
 from launch import say
@@ -9,6 +10,9 @@ from mmengine.config import Config
 
 from swin_mmdet.config.files import read_config
 from swin_mmdet.errors import UserError
+
+if TYPE_CHECKING:
+    from swin_mmdet.engine.run_length import RunLength
 
 # keys of `--cfg-options` that set the same
 SAME = {
@@ -73,14 +77,35 @@ def read_everyday(args: argparse.Namespace) -> None:
             )
 
 
-def follow_options(cfg: Config, args: argparse.Namespace) -> None:
-    """What follows a length of the run that `--cfg-options` set: schedules, intervals, stages."""
+def recipe_length(args: argparse.Namespace) -> 'RunLength | None':
+    """The length of the config's run without `--cfg-options`, where they may change it.
+
+    Raises:
+        UserError: they set it in what the config does not count.
+    """
+    if not any(key.startswith('train_cfg') for key in args.cfg_options):
+        return None
+    from swin_mmdet.engine.run_length import run_length
+
+    length = run_length(read_config(args.config))
+    other = {'max_epochs': 'epochs', 'max_iters': 'iters'}
+    for field, option in other.items():
+        wanted = args.cfg_options.get(f'train_cfg.{field}')
+        if wanted is not None and length and field != length.field and 'train_cfg.type' not in args.cfg_options:
+            raise UserError(
+                f'train_cfg.{field}={wanted}: this config counts {length.unit} ({length.field}={length.count}); '
+                f'--{option} {wanted} converts'
+            )
+    return length
+
+
+def follow_options(cfg: Config, args: argparse.Namespace, before: 'RunLength | None') -> None:
+    """What follows a length of the run that `--cfg-options` set, after `before`: schedules, intervals, stages."""
     from swin_mmdet.engine.run_length import follow, run_length
     from swin_mmdet.engine.schedules import covered, is_warm_up, schedulers
 
     options, length = args.cfg_options, run_length(cfg)
-    if any(key.startswith('train_cfg') for key in options):
-        before = run_length(read_config(args.config))
+    if before:
         changes = follow(cfg, before, options)
         if length != before:
             _say(f'--cfg-options train_cfg.{length.field} {before.count} -> {length.count}', changes)
@@ -104,6 +129,8 @@ def apply_everyday(cfg: Config, args: argparse.Namespace) -> None:
         if base and args.lr is None and not args.auto_scale_lr:
             cfg.auto_scale_lr.update(enable=True)
             changes.append(f"the learning rate is scaled from the recipe's batch of {base} (--lr sets it)")
+        elif not base and args.lr is None:
+            changes.append("the learning rate stays: no auto_scale_lr.base_batch_size says what the recipe's batch is")
         _say(f'--batch-size {args.batch_size}', changes)
     if args.lr is not None:
         changes = set_learning_rate(cfg, args.lr, args.cfg_options)
@@ -131,12 +158,12 @@ def apply_length(cfg: Config, args: argparse.Namespace) -> None:
 
     steps = cfg.optim_wrapper.get('accumulative_counts', 1)
     wanted = RunLength(args.epochs, True) if args.epochs else RunLength(args.iters * steps, False)
-    changes = set_length(cfg, wanted, lambda: epoch_length(cfg, world_size(cfg)))
+    changes = set_length(cfg, wanted, lambda: epoch_length(cfg, world_size(cfg)), args.cfg_options)
     _say(f'--epochs {args.epochs}' if args.epochs else f'--iters {args.iters}', changes)
 
 
 def _say(option: str, changes: list[str]) -> None:
-    say(f'{option}: {"; ".join(changes) or "nothing else changes"}')
+    say(f'{option}: {"; ".join(changes) or "nothing changes"}')
 
 
 def _option(name: str) -> str:

@@ -121,6 +121,7 @@ def apply_options(cfg: Config, data: str | None, options: dict) -> None:
     if 'data_root' in options:
         # by itself the variable would change nothing: the paths were made from it when the file was read
         move_data(cfg, options['data_root'])
+        options = {key: value for key, value in options.items() if key != 'data_root'}
     merge(cfg, options)
 
 
@@ -160,12 +161,14 @@ def check_run(cfg: Config) -> None:
         return
     from swin_mmdet.datasets.check import check_config
     from swin_mmdet.datasets.missing_data import check_folders
+    from swin_mmdet.engine.language_models import check_language_models
     from swin_mmdet.engine.pretrained import check_pretrained
 
     check_folders(cfg)
     if cfg.get('train_dataloader'):
         # testing needs no other weights than the checkpoint's
         check_pretrained(cfg)
+    check_language_models(cfg)
     check_config(cfg)
 
 

@@ -99,9 +99,12 @@ def load_model(args: argparse.Namespace) -> 'nn.Module':
     from mmengine.device import get_device
     from weights import load_weights
 
+    from swin_mmdet.engine.language_models import check_language_models
+
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401
     merge(cfg, args.cfg_options)
+    check_language_models(cfg, ('model', 'test_dataloader'))
     file = read_weights(args.checkpoint, 'checkpoint')
     cfg.model.backbone.init_cfg = None
     with warnings.catch_warnings(record=True) as caught:

@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-usage: tools/quickstart.sh [--data FOLDER] [--work-dir DIR] [--smoke] [--cfg-options KEY=VALUE ...]
+usage: tools/quickstart.sh [--data FOLDER] [--work-dir DIR] [--smoke] [--epochs N] [...] [--cfg-options KEY=VALUE ...]
 
 Trains a small Swin Mask R-CNN on drawn shapes, evaluates it, draws its predictions and ends with a table of its AP.
 A GPU is used where there is one.
@@ -12,6 +12,7 @@ A GPU is used where there is one.
   --data FOLDER      a COCO-format data set of your own instead of the shapes (classes are read from its annotations)
   --work-dir DIR     where everything is written (default: work_dirs/quickstart)
   --smoke            a few iterations only, to see that every step runs
+  --epochs N         or --iters, --batch-size, --lr, --img-scale, --workers, --seed: as for train.py, for the training
   --cfg-options ...  settings for the training, such as train_cfg.max_iters=3000; must come last
 
 The environment is made by tools/setup_env.sh: see there for SWIN_MMDET_VENV, PYTHON and STACK.
@@ -19,12 +20,17 @@ TEXT
 }
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-data='' work_dir="$root/work_dirs/quickstart" smoke='' options=()
+data='' work_dir="$root/work_dirs/quickstart" smoke='' options=() everyday=()
 while [ $# -gt 0 ]; do
     case "$1" in
         --data | --work-dir)
             [ $# -gt 1 ] || { echo "$1 needs a folder" >&2; usage >&2; exit 2; }
             if [ "$1" = --data ]; then data="$2"; else work_dir="$2"; fi
+            shift 2
+            ;;
+        --epochs | --iters | --batch-size | --lr | --img-scale | --workers | --seed)
+            [ $# -gt 1 ] || { echo "$1 needs a value" >&2; usage >&2; exit 2; }
+            everyday+=("$1" "$2")
             shift 2
             ;;
         --smoke) smoke=yes; shift ;;
@@ -78,6 +84,7 @@ fi
 step '2/3 training, and evaluation at its end'
 rm -f "$work_dir/train/last_checkpoint"
 python "$root/tools/train.py" "$config" --data "$data" --work-dir "$work_dir/train" \
+    ${everyday[@]+"${everyday[@]}"} \
     ${options[@]+--cfg-options "${options[@]}"} || fail 'training'
 trained="$work_dir/train/$(basename "$config")"
 checkpoint="$(cat "$work_dir/train/last_checkpoint")"

@@ -236,7 +236,8 @@ def render(configs: Path, read: Callable[[Path], Config] = Config.fromfile) -> d
         if any(entry.is_coco for entry in entries):
             texts[configs / folder / 'metafile.yml'] = metafile(about[folder], entries)
     metafiles = sorted(f'configs/{path.parent.name}/{path.name}' for path in texts if path.name == 'metafile.yml')
-    texts[configs.parent / INDEX] = yaml.safe_dump(dict(Import=metafiles))
+    if metafiles:
+        texts[configs.parent / INDEX] = yaml.safe_dump(dict(Import=metafiles))
     return texts
 
 

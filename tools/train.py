@@ -3,7 +3,7 @@
 import argparse
 
 from accumulation import accumulate
-from everyday import add_everyday_arguments, apply_everyday, apply_length, follow_options, read_everyday
+from everyday import add_everyday_arguments, apply_everyday, apply_length, follow_options, read_everyday, recipe_length
 from last_checkpoint import keep_two, last_checkpoint
 from launch import (
     UserError,
@@ -83,8 +83,9 @@ def main(argv: list[str] | None = None) -> None:
     check_paths(args)
     if args.resume not in (None, 'auto'):
         existing_weights(args.resume, 'checkpoint to resume from')
+    before = recipe_length(args)
     cfg = load_config(args)
-    follow_options(cfg, args)
+    follow_options(cfg, args, before)
     apply_everyday(cfg, args)
     if args.amp:
         use_amp(cfg, args.amp)

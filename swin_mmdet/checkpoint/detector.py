@@ -1,17 +1,18 @@
 """Whole detectors: the backbone as everywhere, and the heads beside it, of mmdet 2.x or 3.x."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from swin_mmdet.checkpoint.files import CheckpointFile, read_checkpoint
-from swin_mmdet.checkpoint.formats import detect_format
+from swin_mmdet.checkpoint.formats import Detection, detect_format
 from swin_mmdet.checkpoint.from_mmdet2_heads import to_mmdet3_heads
 from swin_mmdet.checkpoint.layout import StateDict
 from swin_mmdet.checkpoint.load import copy_into, fit_backbone, new_report
 from swin_mmdet.checkpoint.report import LoadReport, shorten
+from swin_mmdet.checkpoint.several_backbones import backbones_of, detectors_of, fits_as_it_is, match_backbones
 from swin_mmdet.checkpoint.translate import CanonicalWeights, to_canonical
 
 BACKBONE = 'backbone.'
@@ -24,13 +25,14 @@ def load_detector_weights(
     resize: str = 'bicubic',
     prefix: str | None = None,
 ) -> LoadReport:
-    """Load a checkpoint into a detector with a Swin backbone; the model is unchanged when this raises.
+    """Load a checkpoint into a detector with a Swin backbone, or several; the model is unchanged when this raises.
 
-    The backbone takes any format and must be complete. Heads are taken from detectors of mmdet 2.x (the official
-    detection code) and 3.x.
+    The backbone takes any format and must be complete. Where a model has several (student and teacher, two streams),
+    each takes its own if the file has them all, else all take the one that the file has, with its heads. Heads are
+    taken from detectors of mmdet 2.x (the official detection code) and 3.x.
 
     Args:
-        model: an mmdet detector, its backbone ours or mmdet's own Swin.
+        model: an mmdet detector, or a model of several, its backbones ours or mmdet's own Swin.
         source: see `swin_mmdet.checkpoint.files.read_checkpoint`.
         strict: whether heads that are missing, unexpected or of another shape are an error. Without it they are
             reported, as fine-tuning on other classes wants it.
@@ -41,20 +43,28 @@ def load_detector_weights(
     """
     name = 'the state dict' if isinstance(source, Mapping) else getattr(source, 'source', str(source))
     wanted = model.state_dict()
-    place = detect_format(wanted)
-    layout = place.format.layout
     try:
         file = read_checkpoint(source)
-        found = to_canonical(file.state_dict, prefix)
-        report = new_report(name, found, file.weights)
-        own = {key.removeprefix(place.prefix): value for key, value in wanted.items() if key.startswith(place.prefix)}
-        buffers = {key.removeprefix(place.prefix): value for key, value in model.named_buffers()}
-        values = fit_backbone(found, layout.read(own)[0], buffers, report, strict=True, resize=resize)
-        values = {place.prefix + key: value for key, value in layout.write(values).items()}
-        others = {key: value for key, value in wanted.items() if not key.startswith(place.prefix)}
-        values |= _fit_heads(found, others, report)
-        if strict:
-            _check_heads(report, others)
+        buffers = dict(model.named_buffers())
+        places = backbones_of(wanted) or [detect_format(wanted)]
+        if len(places) > 1 and prefix is None and fits_as_it_is(file.state_dict, wanted):
+            found = to_canonical(file.state_dict, places[0].prefix)
+            report = new_report(name, found, file.weights)
+            values = {key: file.state_dict[key] for key in wanted}
+            report.loaded += values
+            report.unexpected += [key for key in file.state_dict if key not in wanted]
+            if strict:
+                _check_heads(report, wanted)
+        else:
+            found = match_backbones(file.state_dict, places, prefix)
+            report = new_report(name, next(iter(found.values())), file.weights)
+            values = {}
+            detectors = detectors_of(places)
+            for outer, own in detectors.items():
+                inner = tuple(other for other in detectors if other != outer and other.startswith(outer))
+                part = {key: x for key, x in wanted.items() if key.startswith(outer) and not key.startswith(inner)}
+                values |= _fit_detector(outer, own, found, part, buffers, report, strict, resize)
+            report.missing += [key for key in wanted if not key.startswith(tuple(detectors))]
     except ValueError as error:
         raise ValueError(str(error) if name in str(error) else f'{name}: {error}') from error
     copy_into(wanted, values)
@@ -62,13 +72,43 @@ def load_detector_weights(
     return report
 
 
+def _fit_detector(
+    outer: str,
+    places: Sequence[Detection],
+    found: Mapping[str, CanonicalWeights],
+    wanted: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+    total: LoadReport,
+    strict: bool,
+    resize: str,
+) -> StateDict:
+    """The values for the weights `wanted` of one detector, whose keys begin with `outer`; the report is added to."""
+    values: StateDict = {}
+    report = LoadReport(total.source, total.format, total.version, total.reason)
+    try:
+        for place in places:
+            layout, prefix = place.format.layout, place.prefix
+            own, own_buffers = (
+                {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}
+                for tensors in (wanted, buffers)
+            )
+            fitted = fit_backbone(found[prefix], layout.read(own)[0], own_buffers, report, strict=True, resize=resize)
+            values |= {prefix + key: value for key, value in layout.write(fitted).items()}
+        backbones = tuple(place.prefix for place in places)
+        heads = {key.removeprefix(outer): x for key, x in wanted.items() if not key.startswith(backbones)}
+        fitted = _fit_heads(found[backbones[0]], heads, report)
+        values |= {outer + key: value for key, value in fitted.items()}
+        if strict:
+            _check_heads(report, heads)
+    except ValueError as error:
+        raise ValueError(f'for {outer!r}: {error}' if outer else str(error)) from error
+    total.add(report)
+    return values
+
+
 def has_swin_backbone(model: nn.Module) -> bool:
     """Whether `load_detector_weights` knows a backbone in this model."""
-    try:
-        detect_format(model.state_dict())
-    except ValueError:
-        return False
-    return True
+    return bool(backbones_of(model.state_dict()))
 
 
 def detector_prefix(backbone_prefix: str) -> str | None:

@@ -126,9 +126,14 @@ def detect_format(state_dict: Mapping[str, Tensor], prefix: str | None = None) -
     return Detection(chosen, 2 if _find(r'\.logit_scale$', keys) else 1, prefix, reason)
 
 
+def backbone_prefixes(state_dict: Iterable[str]) -> list[str]:
+    """What the keys of each Swin backbone begin with, sorted; of whatever format."""
+    return sorted({match[1] for key in state_dict if (match := ANCHOR.match(key))})
+
+
 def _backbone_prefix(state_dict: Mapping[str, Tensor], wanted: str | None) -> tuple[str, str]:
     """The prefix of the backbone's keys, and words on the choice where there was one."""
-    prefixes = sorted({match[1] for key in state_dict if (match := ANCHOR.match(key))})
+    prefixes = backbone_prefixes(state_dict)
     if not prefixes:
         raise ValueError(
             f'no Swin backbone found: no key ends in {" or ".join(ANCHORS)}. First keys: {_sample(state_dict)}'

@@ -30,6 +30,15 @@ class LoadReport:
     unexpected: list[str] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
 
+    def add(self, other: 'LoadReport') -> None:
+        """What happened in another part of the model."""
+        self.loaded += other.loaded
+        self.missing += other.missing
+        self.unexpected += other.unexpected
+        self.resized |= other.resized
+        self.misfit |= other.misfit
+        self.dropped |= other.dropped
+
     def summary(self) -> str:
         """One line for the log."""
         source = f'{self.format} V{self.version}'

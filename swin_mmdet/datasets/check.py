@@ -13,7 +13,7 @@ from swin_mmdet.datasets.evaluator_problems import evaluator_problems, evaluator
 from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, filter_problems, mask_problems
 from swin_mmdet.datasets.heads import roi_head_has
 from swin_mmdet.datasets.image_problems import image_problems
-from swin_mmdet.datasets.problems import ERROR, DatasetCheckError, Problem, listing
+from swin_mmdet.datasets.problems import ERROR, WARNING, DatasetCheckError, Problem, listing
 from swin_mmdet.datasets.read_image import ImageReader
 from swin_mmdet.datasets.semantic_problems import semantic_problems
 from swin_mmdet.datasets.sources import CocoSource, coco_sources
@@ -86,7 +86,7 @@ def check_folder(folder: CocoFolder) -> tuple[list[Problem], list[CocoFile]]:
         coco = read_coco(ann_file)
         files.append(coco)
         classes[name] = coco.class_names
-        problems += file_problems(coco, name) + annotation_problems(coco, name)
+        problems += file_problems(coco, name) + annotation_problems(coco, name) + _masks_by_themselves(coco, name)
         problems += image_problems(coco, images, name, 'the image folder')
     return _merged(problems + agreement_problems(classes)), files
 
@@ -94,7 +94,7 @@ def check_folder(folder: CocoFolder) -> tuple[list[Problem], list[CocoFile]]:
 def check_file(coco: CocoFile, images: Path | None = None) -> list[Problem]:
     """Problems of one annotation file and its images, which are sought beside it unless their folder is given."""
     where = coco.path.name
-    problems = file_problems(coco, where) + annotation_problems(coco, where)
+    problems = file_problems(coco, where) + annotation_problems(coco, where) + _masks_by_themselves(coco, where)
     if coco.file_names:
         try:
             folder = images or images_beside(coco.path, coco)
@@ -102,6 +102,16 @@ def check_file(coco: CocoFile, images: Path | None = None) -> list[Problem]:
             return [*problems, Problem(where, str(error), 'name the folder of the images: --images FOLDER')]
         problems += image_problems(coco, folder, where, '--images')
     return _merged(problems)
+
+
+def _masks_by_themselves(coco: CocoFile, where: str) -> list[Problem]:
+    """Of masks that may be wanted: boxes alone are fine, and so are none at all."""
+    missing = coco.faults.get('mask_missing')
+    found = mask_problems(coco, where, 'others have one')
+    if not missing:
+        return found
+    first, *others = found
+    return others if missing.count == coco.num_annotations else [replace(first, level=WARNING), *others]
 
 
 def _image_problems(
@@ -145,6 +155,10 @@ def _source_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:
         reasons.append(f"{source.split}_evaluator measures 'segm'")
     if reasons and coco.num_annotations:
         found += mask_problems(coco, key, ' and '.join(reasons), measured=measured)
+    if source.polygons_only and coco.num_rle_objects:
+        what = (f'{coco.num_rle_objects} of {coco.num_annotations} objects of {coco.path} have masks in run lengths, '
+                'which the pipeline leaves out with their objects (poly2mask=False)')
+        found.append(Problem(key, what, 'load masks with poly2mask=True', WARNING))
     return found + evaluator_problems(cfg, source, coco)
 
 

@@ -39,6 +39,7 @@ class CocoFile:
     parents: names that categories give as their 'supercategory'.
     instances: category id -> number of annotations, crowds included.
     num_usable: annotations that mmdet's CocoDataset does not skip.
+    num_rle_objects: objects, not crowds, with a mask in run lengths.
     rle_images: file names of images with a mask in run lengths.
     faults: kind -> Fault; the kinds are explained in `file_problems.RULES`.
     """
@@ -54,6 +55,7 @@ class CocoFile:
     num_crowds: int
     num_empty_images: int
     num_usable: int
+    num_rle_objects: int
     rle_images: frozenset[str]
     faults: dict[str, Fault]
 
@@ -89,7 +91,8 @@ def _read(path: Path, _mtime: int, _size: int) -> CocoFile:
         # as the loader decodes it, which refuses the mark that Windows' editors put first
         data = json.loads(path.read_bytes().decode())
     except (ValueError, RecursionError) as error:
-        raise CocoFileError(f'{path} is not valid JSON: {error}') from error
+        bom = '; save it as UTF-8 without a byte order mark' if 'BOM' in str(error) else ''
+        raise CocoFileError(f'{path} is not valid JSON: {error}{bom}') from error
     if not isinstance(data, dict):
         raise CocoFileError(f'{path} is no COCO annotation file: it holds a {type(data).__name__}, not an object')
     data.setdefault('annotations', [])  # files of test images have none
@@ -120,7 +123,8 @@ def _summarise(path: Path, images: list[dict], categories: list[dict], annotatio
         note(category_faults(category, names), id)
         names[id] = str(category.get('name'))
 
-    annotated, with_rle, ids, boxes, instances, usable, crowds = set(), set(), set(), [], Counter(), 0, 0
+    annotated, with_rle, ids, boxes, instances = set(), set(), set(), [], Counter()
+    usable = crowds = rle_objects = 0
     for index, ann in enumerate(annotations):
         kinds = annotation_faults(ann, sizes, names, ids)
         id = ann['id'] if is_id(ann.get('id')) else f'number {index}'
@@ -131,6 +135,7 @@ def _summarise(path: Path, images: list[dict], categories: list[dict], annotatio
             instances[ann['category_id']] += 1
             if isinstance(ann.get('segmentation'), dict):
                 with_rle.add(ann['image_id'])
+                rle_objects += not ann.get('iscrowd')
         crowds += bool(ann.get('iscrowd'))
         usable += not SKIPPED & set(kinds)
         if not {'box', 'image_unknown', 'annotation_of'} & set(kinds):
@@ -147,6 +152,7 @@ def _summarise(path: Path, images: list[dict], categories: list[dict], annotatio
         num_crowds=crowds,
         num_empty_images=len(sizes.keys() - annotated),
         num_usable=usable,
+        num_rle_objects=rle_objects,
         rle_images=frozenset(str(image.get('file_name')) for image in images if _shown_id(image) in with_rle),
         faults=faults,
     )

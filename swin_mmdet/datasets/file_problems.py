@@ -83,6 +83,8 @@ MASKS = {
 }  # fmt: skip
 # a few boxes over the border are careless drawing, many are another box format
 BEYOND_SHARE = 0.1
+# in COCO it is one of a hundred; some programs write it for every mask in run lengths
+MANY_CROWDS = 0.5
 
 
 def file_problems(coco: CocoFile, where: str) -> list[Problem]:
@@ -123,6 +125,11 @@ def annotation_problems(coco: CocoFile, where: str) -> list[Problem]:
     if coco.num_usable == 0:
         what = f'mmdet would skip each of the {coco.num_annotations} annotations of {coco.path}'
         found.append(Problem(where, what, 'correct the boxes, areas and ids named above'))
+    if coco.num_crowds > MANY_CROWDS * coco.num_annotations:
+        what = f'{coco.num_crowds} of {coco.num_annotations} annotations of {coco.path} have iscrowd=1'
+        what += ': groups of objects, from which nothing is learnt and on which nothing is measured'
+        level = ERROR if coco.num_crowds == coco.num_annotations else WARNING
+        found.append(Problem(where, what, 'write iscrowd=0 for single objects, also for those with RLE masks', level))
     empty = [name for id, name in coco.categories if not coco.instances[id] and not coco.is_root(id, name)]
     if empty:
         what = f'{len(empty)} of {len(coco.categories)} categories have no annotations in {coco.path}: {some(empty)}'

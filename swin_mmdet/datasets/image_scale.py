@@ -24,6 +24,7 @@ WIDE = {
     'MixUp': ('img_scale',),
     'CachedMixUp': ('img_scale',),
     'RandomAffine': ('border',),
+    'BatchResize': ('scale',),
     'RandomCrop': ('crop_size',),
     'CenterCrop': ('crop_size',),
     'RandomCenterCropPad': ('crop_size',),

@@ -18,7 +18,9 @@ def set_batch_size(cfg: Config, images: int) -> Changes:
     Raises:
         UserError: a sampler mixes several data sets in numbers of its own.
     """
-    loader, changes = cfg.train_dataloader, Changes()
+    loader, changes = cfg.get('train_dataloader'), Changes()
+    if not loader:
+        raise UserError(f'--batch-size {images}: the config has no train_dataloader')
     changes.set(loader, 'batch_size', images, 'train_dataloader.batch_size')
     for name in ('sampler', 'batch_sampler'):
         own = loader.get(name)
@@ -36,15 +38,13 @@ def set_batch_size(cfg: Config, images: int) -> Changes:
 def set_workers(cfg: Config, workers: int) -> Changes:
     """Read images in so many processes for each dataloader, in place; with 0 in the training's own."""
     changes = Changes()
-    for name in LOADERS:
-        loader = cfg.get(name)
-        if not loader:
-            continue
-        changes.set(loader, 'num_workers', workers, f'{name}.num_workers')
+    loaders = {name.removesuffix('_dataloader'): cfg[name] for name in LOADERS if cfg.get(name)}
+    for split, loader in loaders.items():
+        changes.set(loader, 'num_workers', workers, f'num_workers of {split}')
         if not workers:
             # PyTorch refuses them without workers
+            loader['persistent_workers'] = False
             loader.pop('prefetch_factor', None)
-            changes.set(loader, 'persistent_workers', False, f'{name}.persistent_workers')
             loader.pop('timeout', None)
     return changes
 

@@ -24,6 +24,7 @@ class CocoSource:
     pipeline: its steps, as the config has them.
     filter_cfg: which images a training leaves out.
     with_mask: the pipeline loads masks.
+    polygons_only: it leaves masks as polygons (poly2mask=False), and out what are none.
     with_map: the pipeline loads semantic maps, from `map_folder` (None without data_prefix['seg']), of the images'
         names with `map_suffix`.
     """
@@ -38,6 +39,7 @@ class CocoSource:
     pipeline: tuple[dict, ...]
     filter_cfg: dict
     with_mask: bool
+    polygons_only: bool
     with_map: bool
     map_folder: Path | None
     map_suffix: str
@@ -101,6 +103,7 @@ def _source(split: str, key: str, dataset: dict) -> CocoSource | str:
         pipeline=tuple(pipeline),
         filter_cfg=dict(dataset.get('filter_cfg') or {}),
         with_mask=_loads(pipeline, 'with_mask'),
+        polygons_only=_sets(pipeline, 'poly2mask', False),
         with_map=_loads(pipeline, 'with_seg'),
         map_folder=maps,
         map_suffix=dataset.get('seg_map_suffix', '.png'),
@@ -122,7 +125,13 @@ def _joined(dataset: dict, path: str) -> str:
 
 
 def _loads(node, option: str) -> bool:
-    """Whether any transform, also inside RandomChoice or MultiBranch, has this option, such as with_mask=True."""
+    """Whether any transform has this option, such as with_mask=True."""
+    return _sets(node, option, True)
+
+
+def _sets(node, option: str, wanted: bool) -> bool:
+    """Whether any transform, also inside RandomChoice or MultiBranch, sets this option to something true, or false."""
     if isinstance(node, dict):
-        return bool(node.get(option)) or any(_loads(value, option) for value in node.values())
-    return isinstance(node, (list, tuple)) and any(_loads(value, option) for value in node)
+        here = option in node and bool(node[option]) == wanted
+        return here or any(_sets(value, option, wanted) for value in node.values())
+    return isinstance(node, (list, tuple)) and any(_sets(value, option, wanted) for value in node)

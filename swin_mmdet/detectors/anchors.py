@@ -7,6 +7,7 @@ from mmdet.models.task_modules.prior_generators import AnchorGenerator, anchor_i
 from torch import Tensor
 
 from swin_mmdet.detectors.maps import sizes_of
+from swin_mmdet.ops.tracing import remembered
 
 Sizes = Sequence[tuple[int, int]]
 # multi-scale training comes with hundreds of sizes: the last that were used are kept, some megabytes each
@@ -15,20 +16,19 @@ MOST_FLAGS_KEPT = 128
 
 
 class AnchorCache:
-    """Anchors of a generator for maps of `sizes`, level after level."""
+    """Anchors of a generator for maps of `sizes`, level after level. Copies (`deepcopy`, pickle) start with none."""
 
     def __init__(self, generator: AnchorGenerator) -> None:
         self.generator = generator
-        self._boxes: dict[tuple, Tensor] = {}
-        self._inside: dict[tuple, Tensor] = {}
+        self._boxes = remembered(MOST_KEPT)(self._make_boxes)
+        self._inside = remembered(MOST_FLAGS_KEPT)(self._make_inside)
 
     def boxes(self, sizes: Sizes, device: torch.device) -> Tensor:
         """[N, 4] float32."""
+        return self._boxes(tuple(sizes), device)
 
-        def make() -> Tensor:
-            return torch.cat(self.generator.grid_priors(sizes, device=device))
-
-        return _recall(self._boxes, (tuple(sizes), device), make, MOST_KEPT)
+    def _make_boxes(self, sizes: Sizes, device: torch.device) -> Tensor:
+        return torch.cat(self.generator.grid_priors(sizes, device=device))
 
     def inside(self, sizes: Sizes, device: torch.device, metas: Sequence[dict], border: int) -> Tensor:
         """Which of them the images have: [B, N] bool, by `pad_shape`, and `img_shape` where `border` is not negative.
@@ -36,24 +36,28 @@ class AnchorCache:
         Raises:
             ValueError: an image without any.
         """
-        return torch.stack([self._inside_one(sizes, device, meta, border) for meta in metas])
+        flags = []
+        for meta in metas:
+            padded, image = (tuple(meta[name][:2]) for name in ('pad_shape', 'img_shape'))
+            # where those beyond the border count, images of all sizes in one padding share their flags
+            flags.append(self._inside(tuple(sizes), device, border, padded, image if border >= 0 else padded))
+        return torch.stack(flags)
 
-    def _inside_one(self, sizes: Sizes, device: torch.device, meta: dict, border: int) -> Tensor:
-        def make() -> Tensor:
-            valid = torch.cat(self.generator.valid_flags(sizes, meta['pad_shape'], device))
-            inside = anchor_inside_flags(self.boxes(sizes, device), valid, meta['img_shape'][:2], border)
-            # any image has some where those beyond its border count
-            if border >= 0 and not inside.any():
-                raise ValueError(
-                    f'no anchor lies inside an image of {meta["img_shape"][:2]} with allowed_border={border}: '
-                    'set allowed_border=-1 in the train_cfg of the head, or smaller anchors'
-                )
-            return inside
+    def _make_inside(
+        self, sizes: Sizes, device: torch.device, border: int, padded: tuple[int, int], image: tuple[int, int]
+    ) -> Tensor:
+        valid = torch.cat(self.generator.valid_flags(sizes, padded, device))
+        inside = anchor_inside_flags(self.boxes(sizes, device), valid, image, border)
+        # any image has some where those beyond its border count
+        if border >= 0 and not inside.any():
+            raise ValueError(
+                f'no anchor lies inside an image of {image} with allowed_border={border}: '
+                'set allowed_border=-1 in the train_cfg of the head, or smaller anchors'
+            )
+        return inside
 
-        shapes = [tuple(meta['pad_shape'][:2])]
-        if border >= 0:
-            shapes.append(tuple(meta['img_shape'][:2]))
-        return _recall(self._inside, (tuple(sizes), device, border, *shapes), make, MOST_FLAGS_KEPT)
+    def __reduce__(self) -> tuple:
+        return AnchorCache, (self.generator,)
 
 
 class KeepsAnchors:
@@ -68,15 +72,3 @@ class KeepsAnchors:
         sizes, device = sizes_of(maps), maps[0].device
         inside = self._anchors.inside(sizes, device, metas, self.train_cfg['allowed_border'])
         return self._anchors.boxes(sizes, device), inside
-
-
-def _recall(kept: dict[tuple, Tensor], key: tuple, make, most: int) -> Tensor:
-    """What is kept under `key`, made where it is not; what was not used for longest makes room."""
-    if key not in kept:
-        while len(kept) >= most:
-            del kept[next(iter(kept))]
-        # made under inference it could not be used in training
-        with torch.inference_mode(False), torch.no_grad():
-            kept[key] = make()
-    kept[key] = kept.pop(key)
-    return kept[key]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from swin_mmdet.detectors.batch import gather_objects
 from swin_mmdet.detectors.dense_head import BatchedDenseHead
+from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
 from swin_mmdet.detectors.maps import flatten_maps
 from swin_mmdet.detectors.matching import count_chosen, regression, weighted_loss, why_not_adaptive
 from swin_mmdet.ops.adaptive_assignment import assign_adaptively
@@ -76,7 +77,8 @@ class ATSSHead(BatchedDenseHead, MMDetATSSHead):
             return 'reg_decoded_bbox=False'
         if type(self.loss_centerness) is not CrossEntropyLoss or not self.loss_centerness.use_sigmoid:
             return f'loss_centerness is {self.loss_centerness}'
-        return super()._why_not_trained()
+        reason = why_not_elementwise('loss_centerness', self.loss_centerness, CLASS_LOSSES)
+        return reason or super()._why_not_trained()
 
 
 def _centerness(anchors: Tensor, boxes: Tensor) -> Tensor:

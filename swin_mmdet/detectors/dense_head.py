@@ -12,6 +12,7 @@ from torch import Tensor
 
 from swin_mmdet.detectors.anchors import KeepsAnchors
 from swin_mmdet.detectors.batch import Objects
+from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import class_weight, decode_in_images, why_not_coded, without_small
 from swin_mmdet.ops.focal_loss import focal_loss
@@ -74,7 +75,9 @@ class BatchedDenseHead(KeepsAnchors):
             return f'loss_cls is {type(self.loss_cls).__name__}'
         if self.loss_cls.activated or self.loss_cls.reduction != 'mean':
             return f'loss_cls has activated={self.loss_cls.activated}, reduction={self.loss_cls.reduction}'
-        return why_not_coded(self.bbox_coder)
+        reason = why_not_elementwise('loss_cls', self.loss_cls, CLASS_LOSSES)
+        reason = reason or why_not_elementwise('loss_bbox', self.loss_bbox)
+        return reason or why_not_coded(self.bbox_coder)
 
     def _why_not_predicted(self, cfg: ConfigDict) -> str | None:
         return self._why_not_detected(cfg) or why_not_coded(self.bbox_coder)

@@ -15,8 +15,10 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from swin_mmdet.detectors.elementwise import KNOWN, why_not_elementwise
 from swin_mmdet.ops.box_assignment import AssignmentRule
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes, encode_boxes
+from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.to_device import constant, to_device
 
 Ignored = Sequence[InstanceData | None] | None
@@ -147,8 +149,17 @@ def count_chosen(chosen: Tensor) -> Tensor:
 def weighted_loss(loss: nn.Module, predicted: Tensor, target: Tensor, weight: Tensor, count: Tensor) -> Tensor:
     """The sum of weight [n] times the loss of each of n samples, over `count` []: what mmdet's losses do.
 
-    They themselves would ask the GPU whether any weight is not zero.
+    They themselves would ask the GPU whether any weight is not zero. A loss that may look at all its samples gets those
+    with a weight alone, for which the host waits.
     """
-    found = loss(predicted, target, reduction_override='none')
-    found = found.reshape(len(weight), -1) * weight[:, None]
-    return found.sum() / (count + torch.finfo(torch.float32).eps)
+    reason = why_not_elementwise('a loss', loss, KNOWN)
+    if reason is None:
+        found = loss(predicted, target, reduction_override='none')
+        found = found.reshape(len(weight), -1) * weight[:, None]
+        return found.sum() / (count + torch.finfo(torch.float32).eps)
+    log_once(f'only samples with a weight are given to a loss: {reason}')
+    used = weight.nonzero().flatten()
+    if not len(used):
+        return predicted.sum() * 0
+    weight = weight[used, None].expand_as(predicted[used])
+    return loss(predicted[used], target[used], weight, avg_factor=count)

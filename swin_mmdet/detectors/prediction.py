@@ -28,6 +28,7 @@ from swin_mmdet.ops.multiclass_nms import (
 from swin_mmdet.ops.paste_masks import paste_masks
 from swin_mmdet.ops.soft_nms import METHODS, SoftNms
 from swin_mmdet.ops.to_device import to_device
+from swin_mmdet.ops.tracing import is_traced
 
 # of mmcv's NMS, besides `type` and what changes nothing here: options that there must be, and those there may be
 NMS_OPTIONS = {'nms': ({'iou_threshold'}, set()), 'soft_nms': (set(), set(SoftNms._fields))}
@@ -84,7 +85,9 @@ class BatchedPrediction:
 
         `rescale` is done to the boxes too.
         """
-        reason = why_not_masks(self._mask_heads(), results_list, batch_img_metas, self.test_cfg)
+        # run lengths are found on the host, where no trace sees them
+        reason = 'the model is being traced' if is_traced() else None
+        reason = reason or why_not_masks(self._mask_heads(), results_list, batch_img_metas, self.test_cfg)
         if reason is not None:
             log_once(f'masks are predicted image by image: {reason}')
             return super().predict_mask(

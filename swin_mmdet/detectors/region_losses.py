@@ -13,6 +13,7 @@ from torch import Tensor
 
 from swin_mmdet.datasets import PackedMasks
 from swin_mmdet.detectors.batch import Objects
+from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
 from swin_mmdet.detectors.matching import class_weight, regression, weighted_loss, why_not_coded
 from swin_mmdet.detectors.sampled_regions import SampledRegions
 from swin_mmdet.ops.box_deltas import clip_boxes
@@ -27,7 +28,9 @@ def why_not_box_loss(head: BBoxHead) -> str | None:
             return f'{type(head).__name__} has a {name} of its own'
     if type(head.loss_cls) is not CrossEntropyLoss or head.loss_cls.use_sigmoid:
         return f'loss_cls is {head.loss_cls}'
-    return why_not_coded(head.bbox_coder) or (None if head.with_cls and head.with_reg else 'the box head has no branch')
+    reason = why_not_elementwise('loss_cls', head.loss_cls, CLASS_LOSSES)
+    reason = reason or why_not_coded(head.bbox_coder)
+    return reason or (None if head.with_cls and head.with_reg else 'the box head has no branch')
 
 
 def box_loss(

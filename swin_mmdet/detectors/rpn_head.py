@@ -13,6 +13,7 @@ from torch import Tensor
 
 from swin_mmdet.detectors.anchors import KeepsAnchors
 from swin_mmdet.detectors.batch import BatchedProposals, gather_objects
+from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import (
     class_weight,
@@ -55,6 +56,8 @@ class RPNHead(KeepsAnchors, MMDetRPNHead):
         reason = reason or why_not_matched(self.assigner, self.sampler, batch_gt_instances_ignore)
         if reason is None and type(self.loss_cls) is not CrossEntropyLoss:
             reason = f'loss_cls is {type(self.loss_cls).__name__}'
+        reason = reason or why_not_elementwise('loss_cls', self.loss_cls, CLASS_LOSSES)
+        reason = reason or why_not_elementwise('loss_bbox', self.loss_bbox)
         if reason is not None:
             log_once(f'RPNHead: training as in mmdet: {reason}')
             return super().loss_by_feat(

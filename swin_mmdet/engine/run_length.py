@@ -72,6 +72,8 @@ def follow(cfg: Config, before: RunLength | None, explicit: Collection[str] = ()
     if before is None or after is None or before == after:
         return changes
     if before.by_epoch != after.by_epoch:
+        if covered('param_scheduler', explicit):
+            return changes
         raise UserError(
             f'train_cfg counts {after.unit} and the schedule of this config {before.unit}: '
             f'`train.py` converts with {"--epochs" if after.by_epoch else "--iters"} {after.count}'
@@ -88,7 +90,9 @@ def follow(cfg: Config, before: RunLength | None, explicit: Collection[str] = ()
     return changes
 
 
-def set_length(cfg: Config, wanted: RunLength, epoch_length: Callable[[], int]) -> Changes:
+def set_length(
+    cfg: Config, wanted: RunLength, epoch_length: Callable[[], int], explicit: Collection[str] = ()
+) -> Changes:
     """Train for so many epochs or iterations, whatever the config counts, with everything that follows, in place.
 
     A config that counts iterations trains as many as these epochs have. One that counts epochs counts iterations
@@ -96,6 +100,7 @@ def set_length(cfg: Config, wanted: RunLength, epoch_length: Callable[[], int]) 
 
     Args:
         epoch_length: iterations of an epoch; only called where the unit changes.
+        explicit: keys that the user set for this length, which stay unless they count in another unit.
 
     Raises:
         UserError: the config does not train, or its loop cannot be changed.
@@ -109,34 +114,42 @@ def set_length(cfg: Config, wanted: RunLength, epoch_length: Callable[[], int]) 
         ]:
             length = epoch_length()
             changes = Changes([f'{between[0]} acts between epochs: whole epochs of {length} iterations'])
-            changes += _set_same_unit(cfg, before, RunLength(max(round(wanted.count / length), 1), True))
+            changes += _set_same_unit(cfg, before, RunLength(max(round(wanted.count / length), 1), True), explicit)
             return changes
-        return _to_iterations(cfg, before, wanted, epoch_length)
+        return _to_iterations(cfg, before, wanted, epoch_length, explicit)
     if wanted.by_epoch and not before.by_epoch:
         length = epoch_length()
         changes = Changes([f'an epoch is {length} iterations'])
-        return Changes(changes + _set_same_unit(cfg, before, RunLength(wanted.count * length, False)))
-    return _set_same_unit(cfg, before, wanted)
+        return Changes(changes + _set_same_unit(cfg, before, RunLength(wanted.count * length, False), explicit))
+    return _set_same_unit(cfg, before, wanted, explicit)
 
 
 def interval_problems(cfg: Config) -> list[str]:
-    """A sentence about each interval of evaluation and checkpoints that exceeds the run."""
-    length = run_length(cfg)
-    intervals = [('train_cfg.val_interval', cfg.train_cfg.get('val_interval', 0), 'evaluation')]
+    """A sentence about each interval of evaluation and checkpoints that lets them come at the end of the run only."""
+    length, problems = run_length(cfg), []
+    interval = cfg.train_cfg.get('val_interval', 0)
+    if cfg.get('val_cfg') is not None and interval > length.count:
+        problems.append(
+            f'train_cfg.val_interval={interval} exceeds the run of {length}: evaluation comes at its end only'
+        )
     for key, hook in keyed_nodes(cfg.get('default_hooks') or {}, 'default_hooks'):
-        if type_name(hook) == 'CheckpointHook' and hook.get('by_epoch', True) == length.by_epoch:
-            intervals.append((f'{key}.interval', hook.get('interval', 0), 'a checkpoint'))
-    return [
-        f'{key}={interval} exceeds the run of {length}: {what} comes at its end only'
-        for key, interval, what in intervals
-        if interval > length.count
-    ]
+        if type_name(hook) != 'CheckpointHook' or (interval := hook.get('interval', -1)) < 1:
+            continue
+        in_epochs = hook.get('by_epoch', True)
+        if in_epochs and not length.by_epoch:
+            # to mmengine a run of iterations is one epoch
+            problems.append(f'{key} counts epochs and the run iterations: a checkpoint comes at its end only')
+        elif in_epochs == length.by_epoch and interval > length.count:
+            problems.append(
+                f'{key}.interval={interval} exceeds the run of {length}: a checkpoint comes at its end only'
+            )
+    return problems
 
 
-def _set_same_unit(cfg: Config, before: RunLength, after: RunLength) -> Changes:
+def _set_same_unit(cfg: Config, before: RunLength, after: RunLength, explicit: Collection[str]) -> Changes:
     changes = Changes()
     changes.set(cfg.train_cfg, after.field, after.count, f'train_cfg.{after.field}')
-    return Changes(changes + follow(cfg, before))
+    return Changes(changes + follow(cfg, before, explicit))
 
 
 def _fit_warm_up(
@@ -226,7 +239,9 @@ def _fit_hooks(cfg: Config, ratio: float, after: RunLength, explicit: Collection
                 fit(LASTS[kind], max(round(hook[LASTS[kind]] * ratio), 1))
 
 
-def _to_iterations(cfg: Config, before: RunLength, after: RunLength, epoch_length: Callable[[], int]) -> Changes:
+def _to_iterations(
+    cfg: Config, before: RunLength, after: RunLength, epoch_length: Callable[[], int], explicit: Collection[str]
+) -> Changes:
     """A config that counts epochs counts iterations."""
     loop, changes, ratio = cfg.train_cfg, Changes(), after.count / before.count
     kind = type_name(loop)
@@ -242,8 +257,9 @@ def _to_iterations(cfg: Config, before: RunLength, after: RunLength, epoch_lengt
     if loop.get('dynamic_intervals'):
         intervals = [tuple(max(round(one * ratio), 1) for one in pair) for pair in loop.dynamic_intervals]
         changes.set(loop, 'dynamic_intervals', intervals, 'train_cfg.dynamic_intervals')
-    for _, scheduler in schedulers(cfg.get('param_scheduler')):
-        _count_iterations(cfg, scheduler, ratio, before, after, epoch_length, changes)
+    for key, scheduler in schedulers(cfg.get('param_scheduler')):
+        if by_epoch(scheduler) or not covered(f'{key}.end', explicit):
+            _count_iterations(cfg, scheduler, ratio, before, after, epoch_length, changes)
     for _, hook in keyed_nodes([cfg.get('default_hooks'), cfg.get('custom_hooks')]):
         _hook_in_iterations(hook, ratio, changes)
     cfg.log_processor = dict(cfg.get('log_processor') or {}, by_epoch=False)

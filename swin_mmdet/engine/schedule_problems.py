@@ -87,14 +87,14 @@ class _Run:
         """Lengths that a scheduler has beside its end."""
         unit = self.unit(scheduler)
         span = min(self.last(scheduler), self.iterations) // unit - scheduler.get('begin', 0)
-        half, total = scheduler.get('T_max'), scheduler.get('total_steps')
-        if half is not None and half < (1 - CLOSE) * span:
+        half, total, close = scheduler.get('T_max'), scheduler.get('total_steps'), max(CLOSE * span, 1)
+        if half is not None and half < span - close:
             yield f'{name} turns after T_max={half} of its {span} {_units(scheduler)}: the value goes up again'
-        elif half is not None and half > (1 + CLOSE) * span:
+        elif half is not None and half > span + close:
             yield f'{name} has T_max={half} and acts for {span} {_units(scheduler)}: it does not come to its end'
         if total is not None and total < span:
             yield f'{name} has total_steps={total} and acts for {span} {_units(scheduler)}: it will stop with an error'
-        elif total is not None and total > (1 + CLOSE) * span:
+        elif total is not None and total > span + close:
             yield f'{name} has total_steps={total} and acts for {span} {_units(scheduler)}: it does not come to its end'
 
     def early(self, key: str, scheduler: dict) -> Iterator[str]:

@@ -90,6 +90,8 @@ def prepare_detections(
     wanted = 'segmentation' if iou_type == 'segm' else 'bbox'
     areas = _detected_areas(kept, iou_type)
     dataset = _dataset(ground_truth, number, category)
+    if iou_type == 'segm':
+        _warn_about_sizes(kept, {id: dataset['images'][index - 1] for id, index in number.items()})
     dataset['annotations'] = [
         {
             'id': index + 1,
@@ -162,6 +164,22 @@ def _detected_areas(detections: list[dict], iou_type: str) -> list[float]:
         return [det['bbox'][2] * det['bbox'][3] for det in detections]
     # one by one: given more than 255 masks, pycocotools 2.0.11 overflows a uint8 under numpy 2
     return [float(mask_utils.area(det['segmentation'])) for det in detections]
+
+
+def _warn_about_sizes(detections: list[dict], images: dict) -> None:
+    """Masks of another size than the ground truth says match nothing in either evaluator."""
+    other = {}
+    for det in detections:
+        image, size = images[det['image_id']], list(det['segmentation']['size'])
+        if size != [image['height'], image['width']]:
+            other.setdefault(det['image_id'], f'{det["image_id"]!r}: {size}, not {[image["height"], image["width"]]}')
+    if other:
+        print_log(
+            f'masks of {len(other)} images are not of the [height, width] of the ground truth, so that none of them is '
+            f'right ({"; ".join(list(other.values())[:3])}): are these the images that were annotated?',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _area(ann: dict, image: dict) -> float:

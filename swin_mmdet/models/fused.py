@@ -3,15 +3,16 @@ one kernel. Only speed and memory differ from the modules' own forward, which ru
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from torch.utils.checkpoint import checkpoint
 
 from swin_mmdet.models.block import Mlp, SwinBlock, SwinBlockV2
 from swin_mmdet.models.patch_embed import PatchEmbed
 from swin_mmdet.models.patch_merging import PatchMerging
+from swin_mmdet.models.plain import Part, layer_norm, linear, why_not_plain, why_not_plain_anywhere
 from swin_mmdet.models.window_attention import WindowAttention
 from swin_mmdet.models.window_attention_v2 import WindowAttentionV2
 from swin_mmdet.ops.residual_branch import (
@@ -29,25 +30,80 @@ from swin_mmdet.ops.residual_branch import (
 )
 from swin_mmdet.ops.shifted_window_attention import why_not_attention
 from swin_mmdet.ops.stochastic_depth import scale_branch
+from swin_mmdet.ops.tracing import is_traced
 from swin_mmdet.ops.triton_available import why_not_kernels
+
+_MLP = Part(
+    'mlp',
+    Mlp,
+    children=(
+        linear('fc1'),
+        Part('act', nn.GELU, settings=(('approximate', 'none'),)),
+        linear('fc2'),
+        Part('drop', nn.Dropout),
+    ),
+)
+_BLOCKS = {
+    cls: (layer_norm('norm1'), attention, Part('drop', nn.Dropout), layer_norm('norm2'), _MLP)
+    for cls, attention in (
+        (SwinBlock, Part(
+            'attn', WindowAttention, ('relative_position_bias_table',), children=(linear('qkv'), linear('proj'))
+        )),
+        # its position MLP is called
+        (SwinBlockV2, Part(
+            'attn', WindowAttentionV2, ('q_bias', 'v_bias', 'logit_scale'),
+            children=(linear('qkv', bias=False), linear('proj')),
+        )),
+    )
+}  # fmt: skip
+_OUTPUT_NORM = layer_norm('the norm of its map')
+_MERGING = Part('downsample', PatchMerging, children=(layer_norm('norm'), linear('reduction', bias=False)))
+_PATCHES = Part(
+    'patch_embed',
+    PatchEmbed,
+    children=(
+        Part(
+            'proj',
+            nn.Conv2d,
+            ('weight', 'bias'),
+            settings=(('padding', (0, 0)), ('dilation', (1, 1)), ('groups', 1)),
+        ),
+        layer_norm('norm'),
+    ),
+)
+# the classes of all that is passed by
+FUSED = frozenset(
+    {nn.Linear, nn.LayerNorm, nn.GELU, nn.Dropout, nn.Conv2d}
+    | {SwinBlock, SwinBlockV2, WindowAttention, WindowAttentionV2, Mlp, PatchMerging, PatchEmbed}
+)
+_FORWARDS = tuple((cls, cls.forward) for cls in FUSED)
 
 
 def why_not_fused_stage(stage: nn.Module, x: Tensor, norm: nn.LayerNorm | None) -> str | None:
     """None when `run_stage` gives what the stage's modules would, else the reason in words."""
-    reason = _why_not_now(stage.blocks[0].attn.attn_backend, x)
+    first = stage.blocks[0]
+    if type(first) not in _BLOCKS:
+        return _in_stage(x, f'blocks.0 is a {type(first).__name__} in the place of a SwinBlock')
+    reason = _why_not_now(getattr(first.attn, 'attn_backend', 'auto'), x)
     if reason is not None:
         return reason
-    for block in stage.blocks:
-        reason = _why_not_block(block, x)
+    for index, block in enumerate(stage.blocks):
+        reason = why_not_plain(block, _block(type(first), index)) or _why_not_block(block, x)
         if reason is not None:
-            return reason
-    parts = []
-    if norm is not None:
-        parts.append((norm, nn.LayerNorm))
-    merge = stage.downsample
-    if merge is not None and type(stage.blocks[0]) is SwinBlock:
-        parts += [(merge, PatchMerging), (merge.norm, nn.LayerNorm), (merge.reduction, nn.Linear)]
-    return _why_not_plain(parts)
+            return _in_stage(x, reason)
+    reason = None if norm is None else why_not_plain(norm, _OUTPUT_NORM)
+    if reason is None and stage.downsample is not None and type(first) is SwinBlock:
+        reason = why_not_plain(stage.downsample, _MERGING)
+    return None if reason is None else _in_stage(x, reason)
+
+
+@cache
+def _block(cls: type[nn.Module], index: int) -> Part:
+    return Part(f'blocks.{index}', cls, children=_BLOCKS[cls])
+
+
+def _in_stage(x: Tensor, reason: str) -> str:
+    return f'{reason} (stage of {x.shape[-1]} channels)'
 
 
 def why_not_fused_patches(embed: nn.Module, image: Tensor, attn_backend: str) -> str | None:
@@ -55,60 +111,35 @@ def why_not_fused_patches(embed: nn.Module, image: Tensor, attn_backend: str) ->
     reason = _why_not_now(attn_backend, image)
     if reason is None and image.requires_grad:
         reason = 'the image wants a gradient'
-    return reason or _why_not_plain([(embed, PatchEmbed), (embed.proj, nn.Conv2d), (embed.norm, nn.LayerNorm)])
+    reason = reason or why_not_plain(embed, _PATCHES)
+    size = (embed.patch_size,) * 2
+    if reason is None and not embed.proj.kernel_size == embed.proj.stride == size:
+        reason = f'patch_embed.proj has kernels of {embed.proj.kernel_size} at strides of {embed.proj.stride}'
+    return reason
 
 
 def _why_not_now(attn_backend: str, x: Tensor) -> str | None:
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return 'the model is being traced'
-    if type(x) is not Tensor or is_in_torch_dispatch_mode():
-        return f'a {type(x).__name__}, or a mode, watches every operation'
+    if is_traced():
+        return 'the model is being traced, or a mode watches every operation'
+    if type(x) is not Tensor:
+        return f'the map is a {type(x).__name__}'
     if not (attn_backend == 'triton' or (attn_backend == 'auto' and x.is_cuda)):
         return f'attn_backend={attn_backend!r} on {x.device.type!r}'
     dtype = step_dtype(x)
     if x.dtype not in (torch.float32, dtype):
         return f'a map of {x.dtype} where matrix products are of {dtype}'
-    return why_not_kernels(x.device, dtype)
+    return why_not_kernels(x.device, dtype) or why_not_plain_anywhere(_FORWARDS)
 
 
-def _why_not_block(block: nn.Module, x: Tensor) -> str | None:
-    attn, mlp, dtype = block.attn, block.mlp, step_dtype(x)
-    is_v2 = type(block) is SwinBlockV2
-    parts = [
-        (block, SwinBlockV2 if is_v2 else SwinBlock),
-        (attn, WindowAttentionV2 if is_v2 else WindowAttention),
-        (block.norm1, nn.LayerNorm),
-        (attn.qkv, nn.Linear),
-        (attn.proj, nn.Linear),
-        (block.norm2, nn.LayerNorm),
-        (mlp, Mlp),
-        (mlp.fc1, nn.Linear),
-        (mlp.act, nn.GELU),
-        (mlp.fc2, nn.Linear),
-    ]
-    reason = _why_not_plain(parts)
-    if reason is not None:
-        return reason
-    if block.training and (block.drop.p or mlp.drop.p):
+def _why_not_block(block: SwinBlock, x: Tensor) -> str | None:
+    """Of a block of plain parts."""
+    attn, dtype = block.attn, step_dtype(x)
+    if block.training and (block.drop.p or block.mlp.drop.p):
         return 'drop_rate is not 0'
     if attn.qkv.weight.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
         return f'weights of {attn.qkv.weight.dtype} without autocast'
     dropout_p = attn.attn_drop_rate if block.training else 0.0
     return why_not_attention(attn.proj.in_features // attn.num_heads, attn.window_size, dropout_p)
-
-
-def _why_not_plain(parts: Sequence[tuple[nn.Module, type[nn.Module]]]) -> str | None:
-    for module, cls in parts:
-        if not _is_plain(module, cls):
-            return f'a {type(module).__name__} in the place of a {cls.__name__}, or one with hooks'
-    return None
-
-
-def _is_plain(module: nn.Module, cls: type[nn.Module]) -> bool:
-    """Nobody has replaced, wrapped or hooked the module: its parameters are all there is to it."""
-    return type(module) is cls and not (
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    )
 
 
 def step_dtype(x: Tensor) -> torch.dtype:

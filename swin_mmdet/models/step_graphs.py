@@ -17,10 +17,12 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from swin_mmdet.models.plain import COMPILED, HOOKS, REPLACED, has_global_hooks
 from swin_mmdet.ops.flat import cut, flat_numel
+from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.memory_format import is_channels_last, memory_format
+from swin_mmdet.ops.tracing import is_traced
 
 # a kind of image is recorded when it came this often among the last images
 TIMES, LAST = 3, 64
@@ -54,20 +56,24 @@ class _Recording:
 
 
 # what decides how a module runs, besides its type
-SETTINGS = ('p', 'eps', 'attn_backend', 'attn_drop_rate', 'window_size', 'shift_size', 'with_cp', 'drop_path_rate')
-HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
+SETTINGS = (
+    *('p', 'eps', 'approximate', 'attn_backend', 'attn_drop_rate', 'window_size', 'shift_size', 'with_cp'),
+    'drop_path_rate',
+)
 
 
 class _Watched:
     """A model in flat lists, so that every step can ask in microseconds whether a recording still stands for it."""
 
     def __init__(self, model: nn.Module) -> None:
+        self._modules = list(model.modules())
         # dictionaries, because attributes of a module are slow
-        own = [module.__dict__ for module in model.modules()]
+        own = [module.__dict__ for module in self._modules]
         self._own = own
+        self._classes = list(dict.fromkeys(map(type, self._modules)))
         self._tensors = [one[name] for one in own for name in ('_parameters', '_buffers')]
         self._children = [one['_modules'] for one in own]
-        # those of the model itself run outside what is recorded
+        # what is at the model itself runs outside of what is recorded
         self._hooks = [one[name] for one in own[1:] for name in HOOKS]
         self._settings = [(one, name) for one in own for name in SETTINGS if name in one]
         self.parameters = [x for one in own for x in one['_parameters'].values() if x is not None]
@@ -80,15 +86,22 @@ class _Watched:
             [id(x) for x in tensors],
             [id(child) for one in self._children for child in one.values()],
             [one[name] for one, name in self._settings],
-            self.has_hooks(),
+            list(map(type, self._modules)),
+            [cls.forward for cls in self._classes],
+            self.is_touched(),
         ]
 
-    def has_hooks(self) -> bool:
-        return any(self._hooks)
+    def is_touched(self) -> bool:
+        """Whether somebody watches the modules, or has replaced what one does."""
+        return (
+            any(self._hooks)
+            or has_global_hooks()
+            or any(REPLACED in one or COMPILED in one for one in self._own[1:])
+        )
 
-    def is_the_same(self) -> bool:
-        """Whether modules, tensors and settings are what they were when the lists were made."""
-        return self._identity() == self.identity
+    def is_of(self, model: nn.Module) -> bool:
+        """Whether this model's modules, tensors and settings are what they were when the lists were made."""
+        return model is self._modules[0] and self._identity() == self.identity
 
     def trained(self) -> list[Tensor]:
         return [parameter for parameter in self.parameters if parameter.requires_grad]
@@ -150,15 +163,13 @@ class StepGraphs:
     def accepts(self, image: Tensor) -> bool:
         """Whether this call may be replayed: nobody watches its operations, and it is small."""
         return (
-            not torch.compiler.is_compiling()
-            and not torch.jit.is_tracing()
-            and not self._failed
+            not self._failed
             and type(image) is Tensor
-            and not is_in_torch_dispatch_mode()
             and image.is_cuda
             and not image.requires_grad
             and 0 < image.shape[0] * image.shape[2] * image.shape[3] <= MAX_PIXELS
             and not torch.cuda.is_current_stream_capturing()
+            and not is_traced()
         )
 
     def __call__(self, model: nn.Module, forward: Forward, image: Tensor, scales: Tensor | None) -> tuple[Tensor, ...]:
@@ -167,7 +178,7 @@ class StepGraphs:
             return self._run(model, forward, image, scales)
 
     def _run(self, model: nn.Module, forward: Forward, image: Tensor, scales: Tensor | None) -> tuple[Tensor, ...]:
-        if self._watched is None or not self._watched.is_the_same():
+        if self._watched is None or not self._watched.is_of(model):
             self._forget()
             self._watched = _Watched(model)
         trained = self._watched.trained() if torch.is_grad_enabled() else []
@@ -195,7 +206,11 @@ class StepGraphs:
             if self._kinds.count(kind) < TIMES:
                 return forward(image, scales)
             # only now, for these walks over the model would cost every step of a multi-scale training
-            if self._watched.has_hooks() or not model.is_fused(image) or not self._make_room(bool(trained)):
+            reason = self._why_not_recorded(model, image)
+            if reason is not None:
+                log_once(f'CUDA graphs are not used: {reason}')
+                return forward(image, scales)
+            if not self._make_room(bool(trained)):
                 return forward(image, scales)
             recording = self._record(forward, image, scales, autocast, training=bool(trained))
             if recording is None:
@@ -205,6 +220,11 @@ class StepGraphs:
         if trained:
             return _Replay.apply(self, recording, image, scales, *trained)
         return self.replay_forward(recording, image, scales)
+
+    def _why_not_recorded(self, model: nn.Module, image: Tensor) -> str | None:
+        if self._watched.is_touched():
+            return 'a module has hooks or a forward of its own'
+        return None if model.is_fused(image) else model.why_not_fused(image)
 
     def _make_room(self, training: bool) -> bool:
         """Whether there is room for one more recording, if need be that of an idle one."""

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 from swin_mmdet.checkpoint import adopt_foreign_keys, load_backbone_weights
 from swin_mmdet.config.nodes import PRETRAINED, kind_name
-from swin_mmdet.models.fused import run_patch_embed, why_not_fused_patches, why_not_fused_stage
+from swin_mmdet.models.derived_buffers import DerivedBuffers
+from swin_mmdet.models.fused import FUSED, run_patch_embed, why_not_fused_patches, why_not_fused_stage
 from swin_mmdet.models.patch_embed import PatchEmbed
-from swin_mmdet.models.stage import SwinStage
+from swin_mmdet.models.patch_merging import PatchMergingV2
+from swin_mmdet.models.plain import has_global_hooks, is_touched
+from swin_mmdet.models.stage import SwinStage, SwinStageV2
 from swin_mmdet.models.step_graphs import StepGraphs
 from swin_mmdet.ops.memory_format import is_channels_last
 from swin_mmdet.ops.shifted_window_attention import check_backend_name
@@ -20,9 +23,11 @@ from swin_mmdet.ops.stochastic_depth import draw_branch_scales
 from swin_mmdet.variants import resolve_variant
 
 PATCH_SIZE = 4
+# classes of modules that do the same in every call
+PLAIN = FUSED | {SwinStage, SwinStageV2, PatchMergingV2, nn.ModuleList, nn.Sequential, nn.ReLU}
 
 
-class SwinBackbone(BaseModule):
+class SwinBackbone(DerivedBuffers, BaseModule):
     """Feature maps at strides 4, 8, 16 and 32, as FPN and detection heads take them.
 
     Input [B, in_channels, H, W], any H and W. Output a tuple of maps
@@ -117,10 +122,9 @@ class SwinBackbone(BaseModule):
             self.absolute_pos_embed = nn.Parameter(torch.zeros(1, variant.embed_dims, side, side))
         self.pos_drop = nn.Dropout(drop_rate)
 
-        rates = torch.linspace(0, drop_path_rate, sum(variant.depths), device='cpu')
-        # for each residual branch, two to a block; of blocks that are not built as well
-        self.register_buffer('branch_keep', 1 - rates.repeat_interleave(2), persistent=False)
         self.drop_path_rate = drop_path_rate
+        self._has_no_values = False
+        self.register_derived_buffers()
         self.stages = nn.ModuleList()
         for stage in range(out_indices[-1] + 1):
             self.stages.append(
@@ -145,6 +149,22 @@ class SwinBackbone(BaseModule):
         self._freeze()
         # so that `load_state_dict`, `load_from` and `tools/test.py` take foreign checkpoints as well
         self.register_load_state_dict_pre_hook(adopt_foreign_keys)
+        self.register_load_state_dict_post_hook(_has_values)
+
+    def derived_buffers(self) -> dict[str, Tensor]:
+        """The probability to keep each residual branch, two to a block; of blocks that are not built as well."""
+        rates = torch.linspace(0, self.drop_path_rate, sum(self.variant.depths))
+        return {'branch_keep': 1 - rates.repeat_interleave(2)}
+
+    def fill_derived_buffers(self) -> None:
+        """Compute them again; the memory of the parameters is as new, and for `init_weights` or a file to fill."""
+        super().fill_derived_buffers()
+        self._has_no_values = True
+
+    def reset_parameters(self) -> None:
+        """Of this module, not of those in it."""
+        if self.absolute_pos_embed is not None:
+            nn.init.trunc_normal_(self.absolute_pos_embed, std=0.02)
 
     def _init_parameters(self) -> None:
         """The official initialisation; the patch convolution keeps PyTorch's."""
@@ -158,7 +178,16 @@ class SwinBackbone(BaseModule):
                     nn.init.zeros_(module.bias)
 
     def init_weights(self) -> None:
-        """Load the file of `init_cfg`, if there is one; the constructor has initialised everything else."""
+        """Load the file of `init_cfg`, if there is one; the constructor has initialised everything else.
+
+        After `to_empty` all is initialised here.
+        """
+        if self._has_no_values:
+            for module in self.modules():
+                if hasattr(module, 'reset_parameters'):
+                    module.reset_parameters()
+            self._init_parameters()
+            self._has_no_values = False
         if self.init_cfg is None:
             return
         cfg = dict(self.init_cfg)
@@ -208,7 +237,8 @@ class SwinBackbone(BaseModule):
         if not image.is_floating_point():
             raise ValueError(f'expected floating-point images, got {image.dtype}; normalise them first')
         scales = self._branch_scales(image.shape[0])
-        if self.cuda_graphs and self._graphs.accepts(image):
+        # replicas of nn.DataParallel live for one step and have no parameters, but the graphs of the model they are of
+        if self.cuda_graphs and '_is_replica' not in self.__dict__ and self._graphs.accepts(image):
             return self._graphs(self, self._maps, image, scales)
         return self._maps(image, scales)
 
@@ -241,8 +271,16 @@ class SwinBackbone(BaseModule):
 
     def _is_watched(self) -> bool:
         """Whether somebody may keep what goes from one part to the next."""
-        parts = self.patch_embed, self.pos_drop, *self.stages, *(stage.downsample for stage in self.stages)
-        return any(part is not None and (part._forward_hooks or part._forward_pre_hooks) for part in parts)
+        if has_global_hooks() or type(self.patch_embed) is not PatchEmbed or type(self.pos_drop) is not nn.Dropout:
+            return True
+        parts = [self.patch_embed, self.pos_drop]
+        for stage in self.stages:
+            parts.append(stage)
+            if stage.downsample is not None:
+                parts.append(stage.downsample)
+                if type(stage.downsample) is not stage.merging_cls:
+                    return True
+        return any(map(is_touched, parts))
 
     def _output_norm(self, stage: int) -> nn.LayerNorm | None:
         return getattr(self, f'norm{stage}') if stage in self.out_indices else None
@@ -256,12 +294,23 @@ class SwinBackbone(BaseModule):
 
     def is_fused(self, image: Tensor) -> bool:
         """Whether nothing but fused operations would run, which no Python watches and which keep no state."""
+        return self.why_not_fused(image) is None
+
+    def why_not_fused(self, image: Tensor) -> str | None:
+        """None when it would be so, else the reason in words."""
         if self.training and self.pos_drop.p:
-            return False
-        return why_not_fused_patches(self.patch_embed, image, self.attn_backend) is None and all(
-            why_not_fused_stage(stage, image, self._output_norm(index)) is None
-            for index, stage in enumerate(self.stages)
-        )
+            return 'drop_rate is not 0'
+        reason = why_not_fused_patches(self.patch_embed, image, self.attn_backend)
+        for index, stage in enumerate(self.stages):
+            reason = reason or why_not_fused_stage(stage, image, self._output_norm(index))
+        for name, module in self.named_modules():
+            if reason is None and module is not self and type(module) not in PLAIN:
+                reason = f'{name} is a {type(module).__name__}'
+        return reason
+
+
+def _has_values(model: SwinBackbone, _keys: object) -> None:
+    model._has_no_values = False
 
 
 def per_stage(name: str, value: int | Sequence[int], num_stages: int, minimum: int) -> tuple[int, ...]:

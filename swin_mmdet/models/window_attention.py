@@ -3,7 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from swin_mmdet.models.plain import is_plain, linear
 from swin_mmdet.ops import shifted_window_attention
+from swin_mmdet.ops.windows import pad_to_windows
+
+QKV = linear('qkv')
 
 
 class WindowAttention(nn.Module):
@@ -26,16 +30,27 @@ class WindowAttention(nn.Module):
         self.attn_backend = attn_backend
         self.qkv = nn.Linear(dims, 3 * dims)
         self.proj = nn.Linear(dims, dims)
-        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window_size - 1) ** 2, num_heads))
+        self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window_size - 1) ** 2, num_heads))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Of this module, not of those in it: no position bias."""
+        nn.init.zeros_(self.relative_position_bias_table)
 
     def forward(self, x: Tensor) -> Tensor:
+        _, height, width, _ = x.shape
+        if is_plain(self.qkv, QKV):
+            qkv, pad_value = self.qkv(x), self.qkv.bias
+        else:
+            # what padding tokens become only the module itself can tell: they go through it with the others
+            qkv, pad_value = self.qkv(pad_to_windows(x, self.window_size)), None
         out = shifted_window_attention(
-            self.qkv(x),
+            qkv,
             self.relative_position_bias_table,
             window_size=self.window_size,
             shift_size=self.shift_size,
-            pad_value=self.qkv.bias,
+            pad_value=pad_value,
             dropout_p=self.attn_drop_rate if self.training else 0.0,
             backend=self.attn_backend,
         )
-        return self.proj(out)
+        return self.proj(out[:, :height, :width])

@@ -1,28 +1,26 @@
 """Relative position of a window's tokens, and the bias that a table holds for it. Paper: section 3.2, equation 4."""
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from swin_mmdet.ops.tracing import remembered
+
 CPU = torch.device('cpu')
 
 
-@lru_cache(maxsize=32)
+@remembered(32)
 def relative_position_index(window_size: int, device: torch.device = CPU) -> Tensor:
     """Row of the bias table for every (query, key) pair of a window: [n, n] int64, n = window_size**2.
 
     A table row stands for one offset (dy, dx) = query - key, dy first, each counted from -(window_size - 1). Computed
     once per size and device.
     """
-    # a cached tensor must not be an inference tensor, else a training step after an evaluation fails in backward
-    with torch.inference_mode(False):
-        axis = torch.arange(window_size, device=device)
-        y, x = (grid.flatten() for grid in torch.meshgrid(axis, axis, indexing='ij'))
-        dy = y[:, None] - y[None, :] + window_size - 1
-        dx = x[:, None] - x[None, :] + window_size - 1
-        return dy * (2 * window_size - 1) + dx
+    axis = torch.arange(window_size, device=device)
+    y, x = (grid.flatten() for grid in torch.meshgrid(axis, axis, indexing='ij'))
+    dy = y[:, None] - y[None, :] + window_size - 1
+    dx = x[:, None] - x[None, :] + window_size - 1
+    return dy * (2 * window_size - 1) + dx
 
 
 def relative_position_bias(table: Tensor, window_size: int) -> Tensor:

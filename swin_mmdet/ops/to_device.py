@@ -1,11 +1,12 @@
 """Numbers of the host on a GPU, without waiting for what it does, and its numbers on the host, which waits late."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from swin_mmdet.ops.tracing import remembered
 
 
 def to_device(values: Sequence, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -46,9 +47,7 @@ class NewTensorsOnTheWay(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-@lru_cache(maxsize=64)
+@remembered(64)
 def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
     """float32 [n] on the device, made once and shared: not to be written into."""
-    # a cached tensor must not be an inference tensor
-    with torch.inference_mode(False):
-        return torch.tensor(values, dtype=torch.float32, device=device)
+    return torch.tensor(values, dtype=torch.float32, device=device)

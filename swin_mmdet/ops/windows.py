@@ -4,11 +4,11 @@ Paper: arXiv 2103.14030, section 3.2. Padding and shift follow the official dete
 the bottom, then roll, so that padding tokens are ordinary tokens of their window.
 """
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from swin_mmdet.ops.tracing import remembered
 
 
 def padded_size(size: int, window_size: int) -> int:
@@ -58,7 +58,7 @@ def shift_regions(size: int, shift_size: int, device: torch.device) -> Tensor:
     return (torch.arange(size, device=device) >= size - shift_size).long()
 
 
-@lru_cache(maxsize=32)
+@remembered(32)
 def shift_mask(
     height: int, width: int, window_size: int, shift_size: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
@@ -68,14 +68,12 @@ def shift_mask(
     The official code adds -100 instead; -inf is the limit it approximates, and the two agree to the last bit of
     float64 as long as the logits of a window differ by less than 60.
     """
-    # a cached tensor must not be an inference tensor, else a training step after an evaluation fails in backward
-    with torch.inference_mode(False), torch.no_grad():
-        rows = shift_regions(height, shift_size, device)
-        columns = shift_regions(width, shift_size, device)
-        region = (2 * rows[:, None] + columns)[None, :, :, None]
-        region = window_partition(region, window_size)[0, :, :, 0]
-        allowed = region[:, :, None] == region[:, None, :]
-        return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed, float('-inf'))
+    rows = shift_regions(height, shift_size, device)
+    columns = shift_regions(width, shift_size, device)
+    region = (2 * rows[:, None] + columns)[None, :, :, None]
+    region = window_partition(region, window_size)[0, :, :, 0]
+    allowed = region[:, :, None] == region[:, None, :]
+    return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed, float('-inf'))
 
 
 def window_tokens(height: int, width: int, window_size: int, shift_size: int, device: torch.device) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from swin_mmdet.models.derived_buffers import DerivedBuffers
 from swin_mmdet.ops.adaptive_assignment import assign_adaptively
 from swin_mmdet.registry import MODELS
 from swin_mmdet.reppoints_v2.assignment import assign_centers
@@ -58,7 +59,7 @@ class Matches(NamedTuple):
 
 
 @MODELS.register_module()
-class RepPointsV2Head(BaseDenseHead):
+class RepPointsV2Head(DerivedBuffers, BaseDenseHead):
     """RepPoints with verification (arXiv 2007.08508), as released for Swin: corner points, quality focal loss.
 
     The first two points of a location are the corners of its box, all of them say where the deformable convolutions
@@ -122,7 +123,12 @@ class RepPointsV2Head(BaseDenseHead):
         self.reppoints_pts_refine_out = nn.Conv2d(point_feat_channels, 2 * num_points, 1)
         self.reppoints_cls_conv = DeformConv2d(*sampled, padding=kernel_size // 2)
         self.reppoints_cls_out = nn.Conv2d(point_feat_channels, num_classes, 1)
-        self.register_buffer('kernel_offsets', _kernel_offsets(kernel_size), persistent=False)
+        self._kernel_size = kernel_size
+        self.register_derived_buffers()
+
+    def derived_buffers(self) -> dict[str, Tensor]:
+        """Where a convolution looks, in steps from its center."""
+        return {'kernel_offsets': _kernel_offsets(self._kernel_size)}
 
     def init_weights(self) -> None:
         """Small normal weights but in corner pools and the embedding; a score starts at 0.01."""

@@ -22,6 +22,7 @@ from swin_mmdet.datasets.image_scale import scale_of_test
 from swin_mmdet.engine import run_length as lengths
 from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.engine.schedules import schedulers
+from swin_mmdet.engine.warm_up import bound_warm_up
 
 from .conftest import CONFIGS, read_config
 
@@ -86,6 +87,16 @@ def test_the_schedule_of_every_config_follows_its_length(path: Path, option: str
         if type_name(node) not in ('LoggerHook', 'CheckInvalidLossHook'):
             for name in ('interval', 'val_interval', 'val_begin', 'save_begin', 'switch_epoch'):
                 assert (node.get(name) or 0) <= length.count, (type_name(node), name)
+
+
+def test_every_recipe_fits_its_own_length(path: Path):
+    """On COCO nothing is warned of, and no warm-up is shortened."""
+    cfg = copy.deepcopy(read_config(path))
+    length = lengths.run_length(cfg)
+    epoch = 117266 // cfg.auto_scale_lr.base_batch_size
+    run = epoch, length.count * (epoch if length.by_epoch else 1), length.by_epoch
+    assert schedule_problems(cfg.param_scheduler, *run) == lengths.interval_problems(cfg) == []
+    assert bound_warm_up(cfg.param_scheduler, *run) == []
 
 
 def test_batch_rate_workers_and_seed_of_every_config(path: Path):

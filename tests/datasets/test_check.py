@@ -7,7 +7,8 @@ import pytest
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from swin_mmdet.datasets import DatasetCheckError, check_config, check_folder, discover, find_problems
+from swin_mmdet.datasets import DatasetCheckError, check_config, check_folder, discover, find_problems, read_coco
+from swin_mmdet.datasets.check import check_file
 from swin_mmdet.datasets.problems import ERROR, WARNING
 
 
@@ -104,6 +105,40 @@ def test_images_that_the_filter_leaves_out(config, coco):
         cfg[f'{split}_dataloader'].dataset.metainfo.classes = ('dog',)
     cfg.model = {}
     assert 'none has an object of the classes dog' in only(cfg)
+
+
+def test_crowds_instead_of_objects(config, coco):
+    for ann in coco['annotations']:
+        ann['iscrowd'] = 1
+    assert '3 of 3 annotations' in only(config(train=coco))
+    assert 'write iscrowd=0' in only(config(train=coco))
+    coco['annotations'][0]['iscrowd'] = 0
+    cfg = config(train=coco)
+    assert texts(cfg) == []
+    assert '2 of 3 annotations' in only(cfg, WARNING)
+
+
+def test_run_lengths_where_polygons_are_kept(config, coco):
+    coco['annotations'][0]['segmentation'] = {'size': [100, 100], 'counts': [10000]}
+    cfg = config(train=coco)
+    assert texts(cfg, WARNING) == []
+    dataset = cfg.train_dataloader.dataset
+    dataset.pipeline = [dataset.pipeline[0], {**dataset.pipeline[1], 'poly2mask': False}]
+    assert '1 of 3 objects' in only(cfg, WARNING)
+    assert 'poly2mask=True' in only(cfg, WARNING)
+
+
+@pytest.mark.parametrize(('masks', 'level', 'text'), [
+    ([None, None, None], None, ''),
+    ([None, [[1, 1, 9, 1, 9, 9]], [[1, 1, 9, 1, 9, 9]]], WARNING, "1 of 3 annotations have no 'segmentation'"),
+    ([[1, 1, 9, 1, 9, 9], [[1, 1, 9, 1, 9, 9]], [[1, 1, 9, 1, 9, 9]]], ERROR, 'a flat list of coordinates (ids 1)'),
+], ids=['boxes alone', 'one is missing', 'one is wrong'])
+def test_masks_of_a_file_by_itself(coco, write, masks, level, text):
+    for ann, mask in zip(coco['annotations'], masks, strict=True):
+        ann['segmentation'] = mask
+    problems = check_file(read_coco(write(coco)))
+    assert [problem.level for problem in problems] == ([level] if level else [])
+    assert all(text in problem.what for problem in problems)
 
 
 def test_two_categories_of_one_name(config, coco):

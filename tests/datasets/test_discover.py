@@ -82,3 +82,14 @@ def test_a_named_path_that_does_not_exist(lay_out, wrong):
 def test_no_folder():
     with pytest.raises(FileNotFoundError, match='no such folder'):
         discover('nowhere')
+
+
+@pytest.mark.parametrize('given', ['..', 'annotations', 'train2017', 'annotations/deeper'])
+def test_a_folder_one_level_away_names_the_folder_that_was_meant(lay_out, given, tmp_path):
+    layout = {'data/annotations/instances_train2017.json': 'data/train2017',
+              'data/annotations/instances_val2017.json': 'data/val2017'}
+    meant = lay_out(layout) / 'data'
+    (meant / 'annotations/deeper').mkdir()
+    folder = tmp_path if given == '..' else meant / given
+    with pytest.raises(FileNotFoundError, match=f'no data set in {folder}, but in {meant}: name that folder'):
+        discover(folder)

@@ -79,6 +79,11 @@ def test_a_sampler_of_several_batches_is_named():
         set_batch_size(cfg, 2)
 
 
+def test_a_config_that_does_not_train():
+    with pytest.raises(UserError, match='--batch-size 2: the config has no train_dataloader'):
+        set_batch_size(Config(dict(train_dataloader=None)), 2)
+
+
 def test_no_workers_are_loaders_that_pytorch_takes(dataset: dict):
     loader = dict(
         batch_size=2, num_workers=2, persistent_workers=True, prefetch_factor=4, timeout=5, dataset=dataset,

@@ -12,7 +12,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet, whose schedulers are among
 import mmdet.engine  # noqa: F401
 from mmengine.config import Config
 
-from swin_mmdet.engine.run_length import RunLength, follow, run_length, set_length
+from swin_mmdet.engine.run_length import RunLength, follow, interval_problems, run_length, set_length
 from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.errors import UserError
 
@@ -142,6 +142,20 @@ def test_what_the_user_set_stays():
     assert cfg.param_scheduler == recipe
 
 
+def test_what_the_user_set_beside_an_option_stays():
+    warm_up = dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=300)
+    recipe = [warm_up, dict(type='MultiStepLR', milestones=[20, 23], end=12)]
+    set_by_user = {'param_scheduler.0.end': 300, 'param_scheduler.1.milestones': [20, 23]}
+    cfg = epochs(copy.deepcopy(recipe))
+    set_length(cfg, RunLength(24, True), no_epoch, set_by_user)
+    assert (cfg.param_scheduler[0].end, cfg.param_scheduler[1].milestones) == (300, [20, 23])
+    assert cfg.param_scheduler[1].end == 24
+    # epochs have to be converted, iterations have not
+    cfg = epochs(copy.deepcopy(recipe), 24)
+    set_length(cfg, RunLength(1200, False), no_epoch, set_by_user)
+    assert (cfg.param_scheduler[0].end, cfg.param_scheduler[1].milestones) == (300, [1000, 1150])
+
+
 @pytest.mark.parametrize(
     ('end', 'length', 'expected'),
     [(40, 5000, 40), (40, 100, 10), (200, 250, 100), (200, 400, 160), (400, 1000, 800)],
@@ -225,6 +239,20 @@ def test_whole_epochs_where_a_hook_acts_between_them():
     changes = set_length(cfg, RunLength(1000, False), lambda: 48)
     assert run_length(cfg) == RunLength(21, True)
     assert 'PipelineSwitchHook acts between epochs: whole epochs of 48 iterations' in changes
+
+
+def test_intervals_that_leave_only_the_end():
+    cfg = config([], 400, val_cfg=dict())
+    cfg.train_cfg.val_interval = 1000
+    cfg.default_hooks.checkpoint.interval = 500
+    said = 'exceeds the run of 400 iterations:'
+    assert interval_problems(cfg) == [
+        f'train_cfg.val_interval=1000 {said} evaluation comes at its end only',
+        f'default_hooks.checkpoint.interval=500 {said} a checkpoint comes at its end only',
+    ]
+    cfg.train_cfg.val_interval, cfg.default_hooks.checkpoint = 100, dict(type='CheckpointHook', interval=1)
+    (problem,) = interval_problems(cfg)
+    assert 'default_hooks.checkpoint counts epochs and the run iterations' in problem
 
 
 @pytest.mark.parametrize('count', [0, -3, 1.5, 'ten', True])

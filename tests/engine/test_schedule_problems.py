@@ -41,6 +41,8 @@ def test_it_is_said(schedule: list, run: tuple, words: str):
         ([dict(COSINE, begin=0, end=250), dict(type='ConstantLR', by_epoch=False, begin=250)], (1, 500, False)),
         ([dict(type='LinearLR', by_epoch=False, end=200), dict(type='LinearLR', start_factor=1.0, end_factor=0.01,
                                                               by_epoch=False, begin=300, end=400)], (1, 400, False)),
+        # YOLOX's in ten epochs
+        ([dict(type='CosineAnnealingLR', begin=1, end=10, T_max=10)], (10, 100, True)),
         ([], (1, 500, False)),
     ],
 )  # fmt: skip

@@ -38,6 +38,13 @@ def test_288_iterations_reach_the_full_rate(warm_up: dict):
     assert rates(schedule, 288, 24, run_by_epoch)[29:] == pytest.approx([1.0] * 259)
 
 
+def test_accumulation_does_not_bring_it_back():
+    """The hint about the batch names it; it makes 8,000 iterations of warm-up out of 1,000."""
+    schedule = [dict(LINEAR, end=8 * 1000)]
+    bound_warm_up(schedule, 24, 288, True)
+    assert rates(schedule, 288)[29:] == pytest.approx([1.0] * 259)
+
+
 def test_the_rest_follows_and_the_line_says_it():
     schedule = [LINEAR, dict(type='CosineAnnealingLR', by_epoch=False, begin=1000, end=2880, T_max=1880)]
     schedule = copy.deepcopy(schedule)

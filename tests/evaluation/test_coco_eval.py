@@ -167,6 +167,25 @@ def test_what_cannot_be_read_is_named(backend, two_boxes, change, message):
         evaluate_coco(two_boxes, [], 'segm', backend=backend)
 
 
+def test_detected_masks_of_another_size_match_nothing_and_are_named(backend, two_boxes, logged):
+    found = [
+        {'image_id': image, 'category_id': label, 'score': 0.9, 'segmentation': rectangle(box, 100, width)}
+        for image, label, box, width in ((1, 7, [10, 10, 40, 40], 100), (2, 3, [20, 20, 40, 40], 90))
+    ]
+    scores = evaluate_coco(two_boxes, found, 'segm', backend=backend)
+    np.testing.assert_allclose(scores.stats, oracle(two_boxes, found, 'segm'), atol=1e-12)
+    assert (scores.ap(cat_id=7), scores.ap(cat_id=3)) == (pytest.approx(1), 0)
+    assert 'masks of 1 images are not of the [height, width]' in logged()
+    assert '2: [100, 90], not [100, 100]' in logged()
+
+
+def test_large_ids_are_told_apart(backend, two_boxes):
+    """Where floats are the same."""
+    gt, found = spelt(two_boxes, [detection(1, 7, [10, 10, 40, 40])], ids=lambda id: id + 2**62)
+    assert evaluate_coco(gt, found, backend=backend).ap(cat_id=7 + 2**62) == pytest.approx(1)
+    assert evaluate_coco(gt, found, backend=backend).ap(cat_id=3 + 2**62) == 0
+
+
 def test_a_missing_area_is_the_area_of_the_mask_or_the_box(backend, two_boxes):
     triangle, box = two_boxes['annotations']
     triangle['segmentation'] = [[10, 10, 50, 10, 10, 50]]  # half of 1600 px: small

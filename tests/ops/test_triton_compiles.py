@@ -99,6 +99,24 @@ def compile_detector_parts() -> None:
     found.sum().backward()
 
 
+def compile_deformable(dtype: torch.dtype) -> None:
+    from swin_mmdet.ops.deformable_attention import triton_launch as attention
+    from swin_mmdet.ops.deformable_convolution import Geometry
+    from swin_mmdet.ops.deformable_convolution import triton_launch as convolution
+
+    places = torch.empty(1, 5, 2, 2, 4, 2, dtype=dtype), torch.empty(1, 5, 2, 8, dtype=dtype)
+    levels = torch.empty(2, 2, dtype=torch.int64), torch.empty(2, dtype=torch.int64)
+    inputs = torch.empty(1, 20, 2, 32, dtype=dtype), *levels, *places
+    for reference in (torch.empty(1, 5, 2, 4), None):
+        out = attention.launch_forward(*inputs, reference)
+        attention.launch_backward(out, out, *inputs, reference, of_locations=reference is None)
+    maps = torch.empty(1, 256, 6, 6, dtype=dtype), torch.empty(1, 18, 6, 6, dtype=dtype)
+    weight = torch.empty(8, 256, 3, 3, dtype=dtype)
+    mask = torch.empty(1, 9, 6, 6, dtype=dtype)
+    out = convolution.convolve(*maps, mask, weight, None, Geometry(padding=(1, 1)))
+    convolution.convolve_backward(out, *maps, mask, weight, Geometry(padding=(1, 1)))
+
+
 def main() -> None:
     import swin_mmdet.ops.triton_batched_nms as nms
     import swin_mmdet.ops.triton_box_assignment as assignment
@@ -106,10 +124,12 @@ def main() -> None:
     import swin_mmdet.ops.triton_mask_targets as masks
     import swin_mmdet.ops.triton_normalize_images as images
     import swin_mmdet.ops.triton_roi_align as align
+    from swin_mmdet.ops.deformable_attention import triton_launch as deformable
+    from swin_mmdet.ops.deformable_convolution import triton_launch as convolution
     from swin_mmdet.ops.residual_branch import triton_launch as residual
     from swin_mmdet.ops.shifted_window_attention import triton_launch as attention
 
-    for module in (attention, residual, column_sums, nms, assignment, masks, images, align):
+    for module in (attention, residual, column_sums, nms, assignment, masks, images, align, deformable, convolution):
         for name in [name for name in vars(module) if name.endswith('_kernel')]:
             setattr(module, name, CompiledOnly(getattr(module, name).function))
     for window_size, dtype, cosine in (
@@ -123,6 +143,7 @@ def main() -> None:
     compile_nms(65)
     compile_nms(2000)
     compile_detector_parts()
+    compile_deformable(torch.bfloat16)
 
 
 @pytest.mark.slow
@@ -133,7 +154,7 @@ def test_the_kernels_compile():
     done = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     shared = [int(line.split()[1]) for line in done.stdout.splitlines()]
-    assert len(shared) == 3 + 3 + 5 + 5 + 15 + 2 + 2 + 3 + 1 + 1 + 2
+    assert len(shared) == 3 + 3 + 5 + 5 + 15 + 2 + 2 + 3 + 1 + 1 + 2 + 2 * 2 + 3
     # what the smallest GPUs of those that the kernels are for have
     assert max(shared) <= 99 * 1024, done.stdout
 

@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
+
+from swin_mmdet.errors import UserError
 
 
 @pytest.fixture
@@ -54,3 +57,59 @@ def test_one_annotation_file(check, tmp_path):
     code, text = check(path)
     assert code == 1
     assert 'lists no images' in text
+
+
+@pytest.fixture
+def alone(shared_data, tmp_path):
+    """An annotation file without its images, and where these are."""
+    source = shared_data / 'nuclei'
+    path = tmp_path / 'my.json'
+    path.write_bytes((source / 'annotations/instances_val2017.json').read_bytes())
+    return path, source / 'val2017'
+
+
+def test_an_annotation_file_whose_images_are_missing_does_not_pass(check, alone):
+    path, images = alone
+    code, text = check(path)
+    assert code == 1
+    assert 'are in none of' in text
+    assert '--images FOLDER' in text
+    code, text = check(path, '--images', images)
+    assert (code, '0 problems' in text) == (0, True)
+    code, text = check(path, '--images', images.parent)
+    assert code == 1
+    assert f'images are not in {images.parent}' in text
+
+
+def test_images_beside_an_annotation_file_are_found(check, shared_data):
+    code, text = check(shared_data / 'nuclei/annotations/instances_val2017.json')
+    assert (code, '0 problems' in text) == (0, True)
+
+
+def test_the_category_above_all_others_is_no_finding(check, tmp_path):
+    """As Roboflow writes it, in the files of both splits."""
+    for split in ('train', 'valid'):
+        folder = tmp_path / split
+        folder.mkdir()
+        Image.new('RGB', (50, 40)).save(folder / '1.jpg')
+        ann = {'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [1, 1, 20, 20], 'area': 400, 'iscrowd': 0,
+               'segmentation': [[1, 1, 21, 1, 21, 21]]}
+        categories = [{'id': 0, 'name': 'pets', 'supercategory': 'none'},
+                      {'id': 1, 'name': 'cat', 'supercategory': 'pets'}]
+        images = [{'id': 1, 'file_name': '1.jpg', 'height': 40, 'width': 50}]
+        content = {'images': images, 'categories': categories, 'annotations': [ann]}
+        (folder / '_annotations.coco.json').write_text(json.dumps(content))
+    code, text = check(tmp_path)
+    assert code == 0
+    assert '0 problems\n0 warnings' in text
+    assert "metainfo=dict(classes=('cat',))" in text
+
+
+def test_data_that_is_not_there_comes_with_the_two_ways_to_give_other(check, repository, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        check(repository / 'configs/swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py')
+    text = str(caught.value)
+    assert 'no data (train_dataloader.dataset.data_root) at data/coco/' in text
+    assert '--data FOLDER' in text
+    assert 'data_root=FOLDER' in text

@@ -44,6 +44,14 @@ def test_truncated_checkpoint(user_error: type[Exception], config: Path, shapes:
         call('test', config, tmp_path / 'cut.pth', '--data', shapes)
 
 
+def test_a_length_in_what_the_config_does_not_count(user_error: type[Exception], config: Path, repository: Path):
+    with pytest.raises(user_error, match=r'=9: this config counts epochs \(max_epochs=3\); --iters 9 converts'):
+        call('train', config, '--cfg-options', 'train_cfg.max_iters=9')
+    quickstart = repository / 'configs/quickstart/mask-rcnn_swin-micro_shapes.py'
+    with pytest.raises(user_error, match=r'counts iterations \(max_iters=500\); --epochs 12 converts'):
+        call('train', quickstart, '--cfg-options', 'train_cfg.max_epochs=12')
+
+
 def test_missing_checkpoint_to_resume_from(user_error: type[Exception], config: Path):
     with pytest.raises(user_error, match=r'no checkpoint to resume from at nothing\.pth'):
         call('train', config, '--resume', 'nothing.pth')

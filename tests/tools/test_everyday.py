@@ -63,7 +63,7 @@ def test_each_says_what_it_changed(changed: tuple[Path, str]):
         '--batch-size 1: train_dataloader.batch_size 2 -> 1',
         '--lr 0.02: optim_wrapper.optimizer.lr 0.01 -> 0.02',
         '--img-scale 64: test images 192x192 -> 64x64; Resize 96x96 -> 32x32',
-        '--workers 0: nothing else changes',
+        '--workers 0: nothing changes',
         '--seed 3: randomness.seed 0 -> 3',
     ):
         assert lines.count(line) == 1, line
@@ -83,6 +83,8 @@ def test_the_rates_of_a_small_training(changed: tuple[Path, str]):
     log = ''.join(path.read_text() for path in changed[0].glob('*/*.log'))
     assert changed[1].count(line) == log.count(line) == 1
     assert 'learning rate 0.02; optimizer steps: 4 an epoch' in log
+    # what the hint would make of it
+    assert 'or --auto-scale-lr; accumulated to a batch of 8 this short run has 2 steps of the optimizer' in log
 
 
 def test_the_config_beside_the_weights_has_them_all(changed: tuple[Path, str]):

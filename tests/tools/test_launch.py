@@ -63,7 +63,7 @@ def test_slurm_needs_gpus(launch):
         launch.fit_to_device(cfg)
 
 
-def test_data_root_moves_every_path(launch):
+def test_data_root_moves_every_path(launch, capsys: pytest.CaptureFixture):
     cfg = Config(
         dict(
             data_root='data/coco/',
@@ -77,6 +77,8 @@ def test_data_root_moves_every_path(launch):
     assert cfg.train_dataloader.dataset.ann_file == 'annotations/a.json'
     assert cfg.val_evaluator.ann_file == '/big disk/coco/annotations/b.json'
     assert cfg.test_evaluator.ann_file == 'elsewhere/b.json'
+    assert cfg.data_root == '/big disk/coco/'
+    assert 'warning' not in capsys.readouterr().out
 
 
 def test_data_folder_sets_classes_everywhere(launch, repository, shapes):

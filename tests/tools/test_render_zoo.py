@@ -35,6 +35,7 @@ def zoo(tmp_path: Path) -> Path:
     """One folder with one config, of which two published results."""
     folder = tmp_path / 'configs/net'
     folder.mkdir(parents=True)
+    (tmp_path / 'swin_mmdet/.mim').mkdir(parents=True)
     (folder / 'net_coco.py').write_text(CONFIG)
     (tmp_path / 'configs/folders.csv').write_text(
         'folder,title,paper,url,about\nnet,Net,Nets,https://net.org,What it is.\n'
@@ -106,6 +107,11 @@ def test_commands_fit_the_batch(render_zoo: ModuleType, zoo: Path, per_gpu: int,
     path.write_text(CONFIG.replace('batch_size=4', f'batch_size={per_gpu}').replace('=64', f'={batch}'))
     lines = render_zoo.render(zoo)[zoo / 'net/README.md'].splitlines()
     assert [line.partition('net_coco')[2] for line in lines if line.startswith(('python', 'bash'))] == arguments
+
+
+def test_the_package_lists_its_metafiles(render_zoo: ModuleType, zoo: Path):
+    index = render_zoo.render(zoo)[zoo.parent / 'swin_mmdet/.mim/model-index.yml']
+    assert yaml.safe_load(index) == {'Import': ['configs/net/metafile.yml']}
 
 
 def test_a_metafile_is_a_model_index_without_weights(render_zoo: ModuleType, zoo: Path):

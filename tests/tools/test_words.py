@@ -14,6 +14,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmengine.config import Config
 
+from swin_mmdet.engine.language_models import check_language_models
 from swin_mmdet.engine.pretrained import check_pretrained, pretrained
 from swin_mmdet.errors import UserError
 from swin_mmdet.models import SwinTransformer, SwinTransformerV2
@@ -85,6 +86,27 @@ def test_a_download_that_fails(
     place.parent.mkdir(exist_ok=True)
     torch.save(SwinTransformer(**SMALL).state_dict(), place)
     check_pretrained(Config(dict(model=_with(dict(type='swin_mmdet.SwinTransformer'), GONE))))
+
+
+def test_a_language_model_that_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    transformers = pytest.importorskip('transformers')
+
+    def fail(name: str) -> None:
+        raise OSError(f'no connection for {name}\nand more lines')
+
+    monkeypatch.setattr(transformers.AutoConfig, 'from_pretrained', fail)
+    tokens = dict(type='RandomSamplingNegPos', tokenizer_name='bert-x')
+    cfg = Config(dict(model=dict(language_model=dict(type='BertModel', name='bert-x')),
+                      train_dataloader=dict(dataset=dict(pipeline=[tokens]))))  # fmt: skip
+    with pytest.raises(UserError) as error:
+        check_language_models(cfg)
+    text, keys = str(error.value), ('model.language_model.name', 'train_dataloader.dataset.pipeline.0.tokenizer_name')
+    assert text.startswith(f'{keys[0]}: bert-x is no folder, and huggingface.co does not give it (no connection for')
+    assert text.endswith(f'--cfg-options {keys[0]}=FOLDER {keys[1]}=FOLDER')
+    assert '\n' not in text
+    cfg.model.language_model.name = tokens['tokenizer_name'] = str(tmp_path)
+    cfg.train_dataloader.dataset.pipeline[0].tokenizer_name = str(tmp_path)
+    check_language_models(cfg)
 
 
 def _with(backbone: dict, checkpoint: object) -> dict:

@@ -5,6 +5,9 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
 import cv2
 import numpy as np
 from mmdet.datasets import CocoDataset
@@ -74,8 +77,10 @@ def on_made_data(cfg: Config, folder: Path) -> None:
     Batches stay as large, and images are of the largest sizes that its pipeline makes.
     """
     for node in nodes(cfg.train_dataloader):
-        if isinstance(node.get('scales'), list):
-            node.scales = [max(node.scales, key=lambda size: min(size) if isinstance(size, (list, tuple)) else size)]
+        for key in ('scale', 'scales'):
+            # of one to choose, or of a range
+            if isinstance(node.get(key), list) and isinstance(node[key][0], (list, tuple)):
+                node[key] = [max(node[key], key=min)] * len(node[key])
         if 'ratio_range' in node:
             node.ratio_range = (max(node.ratio_range),) * 2
     for node in nodes(cfg.train_dataloader):

@@ -1,9 +1,8 @@
 """Objects jittered in place, for any annotation of COCO."""
 
-import numpy as np
-import pycocotools.mask as rle_codec
 from mmdet.datasets.transforms import InstaBoost as MMDetInstaBoost
 
+from swin_mmdet.datasets.segmentation import readable_mask, run_lengths
 from swin_mmdet.registry import TRANSFORMS
 
 
@@ -25,9 +24,12 @@ class InstaBoost(MMDetInstaBoost):
 
 
 def readable(segmentation: list | dict) -> list | dict:
-    """The same mask as polygons or as RLE with a list of counts."""
+    """The same mask as polygons or as RLE with a list of counts.
+
+    Raises:
+        ValueError: text that is no RLE.
+    """
     if isinstance(segmentation, list) or isinstance(segmentation['counts'], list):
         return segmentation
-    pixels = rle_codec.decode(segmentation).ravel(order='F')
-    changes = np.flatnonzero(np.diff(pixels, prepend=0)).tolist()
-    return dict(size=segmentation['size'], counts=np.diff([0, *changes, len(pixels)]).tolist())
+    rle = readable_mask(segmentation, *segmentation['size'])
+    return rle | dict(counts=run_lengths(rle['counts']).tolist())

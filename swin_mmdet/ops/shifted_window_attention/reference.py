@@ -4,11 +4,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swin_mmdet.ops.relative_position import relative_position_bias
+from swin_mmdet.ops.shifted_window_attention.exported import gathered_attention
 from swin_mmdet.ops.shifted_window_attention.windowed_heads import (
     join_windowed_heads,
     scaled_directions,
     split_windowed_heads,
 )
+from swin_mmdet.ops.tracing import is_exported
 from swin_mmdet.ops.windows import padded_size, shift_mask
 
 
@@ -23,6 +25,11 @@ def reference_attention(
     dropout_p: float,
 ) -> Tensor:
     """softmax(scale * q k^T + bias + mask) v in every window. Shapes as in `shifted_window_attention`."""
+    if is_exported():
+        return gathered_attention(
+            qkv, bias_table, pad_value, cosine_scale, window_size, shift_size, scale, dropout_p,
+            through_sdpa=False,
+        )  # fmt: skip
     _, height, width, _ = qkv.shape
     q, k, v = split_windowed_heads(qkv, bias_table.shape[1], window_size, shift_size, pad_value)
     if cosine_scale is not None:

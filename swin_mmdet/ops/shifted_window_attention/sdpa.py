@@ -4,12 +4,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swin_mmdet.ops.relative_position import relative_position_bias
+from swin_mmdet.ops.shifted_window_attention.exported import gathered_attention
 from swin_mmdet.ops.shifted_window_attention.reference import reference_attention
 from swin_mmdet.ops.shifted_window_attention.windowed_heads import (
     join_windowed_heads,
     scaled_directions,
     split_windowed_heads,
 )
+from swin_mmdet.ops.tracing import is_exported, is_transformed
 from swin_mmdet.ops.windows import padded_size, shift_mask
 
 
@@ -24,9 +26,15 @@ def sdpa_attention(
     dropout_p: float,
 ) -> Tensor:
     """The reference's formula; the [n, n] attention matrix is PyTorch's to keep or to fuse away."""
+    if is_exported():
+        return gathered_attention(
+            qkv, bias_table, pad_value, cosine_scale, window_size, shift_size, scale, dropout_p,
+            through_sdpa=True,
+        )  # fmt: skip
     batch, height, width, _ = qkv.shape
-    if batch == 0:
-        # PyTorch's op returns a constant for an empty batch; the reference keeps the graph, which DDP waits for
+    if batch == 0 or is_transformed():
+        # PyTorch's op returns a constant for an empty batch; the reference keeps the graph, which DDP waits for. In
+        # torch.func the op has no gradient of the bias
         return reference_attention(qkv, bias_table, pad_value, cosine_scale, window_size, shift_size, scale, dropout_p)
     q, k, v = split_windowed_heads(qkv, bias_table.shape[1], window_size, shift_size, pad_value)
     if cosine_scale is not None:

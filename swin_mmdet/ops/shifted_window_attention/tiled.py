@@ -7,9 +7,7 @@ from torch.autograd.function import FunctionCtx
 from swin_mmdet.ops.relative_position import relative_position_bias
 from swin_mmdet.ops.shifted_window_attention.tiles import backward_in_tiles, forward_in_tiles
 from swin_mmdet.ops.shifted_window_attention.windowed_heads import scaled_directions
-
-# torch 2.6 cannot tell an export from a compilation
-_is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
+from swin_mmdet.ops.tracing import is_exported, is_transformed
 
 
 def why_not_tiled(qkv: Tensor, _bias_table: Tensor, _window_size: int, dropout_p: float) -> str | None:
@@ -18,8 +16,10 @@ def why_not_tiled(qkv: Tensor, _bias_table: Tensor, _window_size: int, dropout_p
         return f'it is for a CPU, the tensors are on {qkv.device.type!r}'
     if dropout_p:
         return f'dropout_p={dropout_p}: it has no dropout of attention weights'
-    if _is_exporting() or torch.jit.is_tracing():
+    if is_exported() or torch.jit.is_tracing():
         return 'an exported program should need no operator of ours'
+    if is_transformed():
+        return 'it has no rule for the transformations of torch.func'
     return None
 
 

@@ -7,12 +7,12 @@ needs nothing but the qkv map.
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from swin_mmdet.ops.tracing import remembered
 from swin_mmdet.ops.windows import padded_size, shift_mask, window_tokens
 
 # qkv and logits of a tile. A quarter of it is as fast on quiet cores, but threads wait for each other once a tile, and
@@ -44,29 +44,27 @@ class Tile(NamedTuple):
             rows.index_copy_(0, self.tokens, found)
 
 
-@lru_cache(maxsize=32)
+@remembered(32)
 def cut_tiles(
     images: int, height: int, width: int, window_size: int, shift_size: int, most: int, dtype: torch.dtype
 ) -> tuple[Tile, ...]:
     """The windows of some maps of `height` x `width` tokens, at most `most` in a tile."""
     device = torch.device('cpu')
-    # a cached tensor must not be an inference tensor, else a training step after an evaluation fails in backward
-    with torch.inference_mode(False):
-        tokens = window_tokens(height, width, window_size, shift_size, device)
-        first = torch.arange(images, device=device)[:, None, None] * (height * width)
-        tokens = torch.where(tokens < 0, tokens, tokens + first).flatten(0, 1)
-        masks = None
-        if shift_size:
-            padded = padded_size(height, window_size), padded_size(width, window_size)
-            masks = shift_mask(*padded, window_size, shift_size, dtype, device)
-            masks = masks if images == 1 else masks.repeat(images, 1, 1)
-        tiles = []
-        for start in range(0, len(tokens), most):
-            places = tokens[start : start + most].flatten()
-            padding, inside = (found.nonzero().flatten() for found in (places < 0, places >= 0))
-            mask = None if masks is None else masks[start : start + most]
-            tiles.append(Tile(places.clamp(min=0), padding, inside, mask))
-        return tuple(tiles)
+    tokens = window_tokens(height, width, window_size, shift_size, device)
+    first = torch.arange(images, device=device)[:, None, None] * (height * width)
+    tokens = torch.where(tokens < 0, tokens, tokens + first).flatten(0, 1)
+    masks = None
+    if shift_size:
+        padded = padded_size(height, window_size), padded_size(width, window_size)
+        masks = shift_mask(*padded, window_size, shift_size, dtype, device)
+        masks = masks if images == 1 else masks.repeat(images, 1, 1)
+    tiles = []
+    for start in range(0, len(tokens), most):
+        places = tokens[start : start + most].flatten()
+        padding, inside = (found.nonzero().flatten() for found in (places < 0, places >= 0))
+        mask = None if masks is None else masks[start : start + most]
+        tiles.append(Tile(places.clamp(min=0), padding, inside, mask))
+    return tuple(tiles)
 
 
 def _tiles(

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from swin_mmdet.ops.tracing import is_traced
 from swin_mmdet.ops.triton_available import why_not_kernels
 
 HEAD_DIMS = (16, 32, 64)
@@ -44,8 +44,7 @@ def triton_attention(
     pad = None if pad_value is None else pad_value.contiguous()
     cosine_scale = None if cosine_scale is None else cosine_scale.contiguous()
     # an operator takes PyTorch longer to call than the kernel takes to run on a small map: only who traces needs one
-    traced = torch.compiler.is_compiling() or type(qkv) is not Tensor or is_in_torch_dispatch_mode()
-    run = _forward if traced else _Attention.apply
+    run = _forward if is_traced() or type(qkv) is not Tensor else _Attention.apply
     return run(qkv.contiguous(), bias_table.contiguous(), pad, cosine_scale, window_size, shift_size, scale)
 
 

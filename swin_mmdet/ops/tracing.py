@@ -1,0 +1,55 @@
+"""Whether operations are being traced, and constants that outlive a call but never come from a trace."""
+
+from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
+
+import torch
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+# torch 2.6 cannot tell an export from a compilation
+is_exported = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
+_innermost_transformation = torch._C._functorch.peek_interpreter_stack
+
+
+def is_transformed() -> bool:
+    """Whether a transformation of `torch.func` runs, such as `vmap` or `grad`."""
+    # which a compiler asks as well, and answers for itself
+    return not torch.compiler.is_compiling() and _innermost_transformation() is not None
+
+
+def is_traced() -> bool:
+    """Whether tensors that are made now may be stand-ins, or somebody watches the operations on them.
+
+    Under `torch.compile`, `torch.export`, `torch.jit.trace`, fake tensors and other modes of dispatch, and the
+    transformations of `torch.func`.
+    """
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or is_in_torch_dispatch_mode()
+        or is_transformed()
+    )
+
+
+def remembered(most: int) -> Callable[[Callable], Callable]:
+    """A decorator of functions that make tensors from sizes, dtypes and devices: the last `most` results are kept.
+
+    They are shared, so not to be written into. A trace neither fills nor reads this: what is made inside one means
+    nothing outside, and what was made outside would be one of the traced program's weights.
+    """
+
+    def decorate(make: Callable) -> Callable:
+        @lru_cache(maxsize=most)
+        def keep(*arguments: Hashable) -> object:
+            # an inference tensor would make a training step after an evaluation fail in backward
+            with torch.inference_mode(False), torch.no_grad():
+                return make(*arguments)
+
+        @wraps(make)
+        def recall(*arguments: Hashable) -> object:
+            return make(*arguments) if is_traced() else keep(*arguments)
+
+        recall.cache_clear, recall.cache_info = keep.cache_clear, keep.cache_info
+        return recall
+
+    return decorate

@@ -12,6 +12,7 @@ import swin_mmdet.compat  # noqa: F401  checkpoints of mmengine
 
 from .conftest import TOOLS
 from .test_train import assert_same_weights
+from .test_train_options import log_of
 
 GPUS = torch.cuda.device_count()
 # atomics order sums at random; the weights move by more than 1e-2
@@ -29,12 +30,12 @@ def test_mixed_precision_resumes_with_its_loss_scale(
     run(sys.executable, TOOLS / 'train.py', config, *options, '--work-dir', one, CUDA_VISIBLE_DEVICES='0')
     other.mkdir()
     shutil.copy(one / 'epoch_2.pth', other)
-    output = run(
+    run(
         sys.executable, TOOLS / 'train.py', config, *options, '--work-dir', other,
         '--resume', other / 'epoch_2.pth', CUDA_VISIBLE_DEVICES='0',
     )  # fmt: skip
 
-    assert 'AmpOptimWrapper' in output
+    assert 'AmpOptimWrapper' in log_of(other)
     scaler, resumed = (torch.load(folder / 'epoch_3.pth')['optimizer']['loss_scaler'] for folder in (one, other))
     assert scaler == resumed
     assert scaler['_growth_tracker'] > 2  # more steps than the resumed epoch has
@@ -55,9 +56,9 @@ def test_two_gpus_learn_what_one_does(run: Callable[..., str], config: Path, sha
         CUDA_VISIBLE_DEVICES='0',
         **EXACT,
     )
-    output = run(
+    run(
         'bash', TOOLS / 'dist_train.sh', config, '2', '--data', shapes, '--work-dir', two,
         '--cfg-options', 'train_dataloader.batch_size=1', PORT='29613', CUDA_VISIBLE_DEVICES='0,1', **EXACT,
     )  # fmt: skip
-    assert 'nccl' in output
+    assert 'nccl' in log_of(two)
     assert_same_weights(one, two, atol=GPU_ATOL)

@@ -278,11 +278,11 @@ def main(argv: list[str] | None = None) -> None:
 
 def mmcv_in_words() -> str:
     """Version of the installed mmcv, and whether its ops are compiled."""
-    import mmcv
-    from mmcv.ops import get_compiling_cuda_version
+    import mmcv._ext
 
-    cuda = get_compiling_cuda_version()
-    return f'{mmcv.__version__} {"without ops" if cuda == "not available" else "compiled"}'
+    from swin_mmdet.compat.mmcv_ops.install import is_ours
+
+    return f'{mmcv.__version__} {"without ops" if is_ours(mmcv._ext) else "compiled"}'
 
 
 if __name__ == '__main__':

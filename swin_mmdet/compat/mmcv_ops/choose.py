@@ -13,38 +13,43 @@ from torch import Tensor
 
 from swin_mmdet.ops.log import log_once
 
-# what a module that was compiled without CUDA calls its version
-NO_CUDA = 'not available'
+# what a module that was compiled without CUDA raises on a GPU; asking for its version instead crashes some builds
+NO_DEVICE = 'implementation for device'
 # what the compiled kernels of boxes read, whatever they are given
 ONLY_FLOAT32 = ('nms', 'softnms', 'nms_match')
 
 
 def add_ours(module: ModuleType, ours: dict[str, Callable]) -> None:
     """Let each op of the compiled module step aside for ours where it cannot run."""
-    has_cuda = getattr(module, 'get_compiling_cuda_version', lambda: NO_CUDA)() != NO_CUDA
     for name, function in ours.items():
         compiled = getattr(module, name, None)
-        setattr(module, name, _chosen(name, compiled, function, has_cuda) if compiled else function)
+        setattr(module, name, _chosen(name, compiled, function) if compiled else function)
 
 
-def why_not_compiled(name: str, device: torch.device, dtype: torch.dtype, has_cuda: bool) -> str | None:
-    """None when mmcv's compiled op runs on such tensors, else the reason in words."""
-    if device.type != 'cpu' and not has_cuda:
-        return f'it was built without CUDA, the tensors are on {device.type!r}'
+def why_not_compiled(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
+    """None when mmcv's compiled op, built for this kind of device, runs on such tensors; else the reason in words."""
     taken = [torch.float32]
     if name not in ONLY_FLOAT32:
         taken += [torch.float64] + [torch.float16] * (device.type != 'cpu')
     return None if dtype in taken else f'it has no {dtype} on {device.type!r}'
 
 
-def _chosen(name: str, compiled: Callable, ours: Callable, has_cuda: bool) -> Callable:
+def _chosen(name: str, compiled: Callable, ours: Callable) -> Callable:
+    absent: set[str] = set()
+
     @wraps(ours)
     def run(*args: object, **kwargs: object) -> object:
         operands = (x for x in (*args, *kwargs.values()) if isinstance(x, Tensor) and x.is_floating_point())
         first = next(operands, None)
-        reason = None if first is None else why_not_compiled(name, first.device, first.dtype, has_cuda)
-        if reason is None:
-            return compiled(*args, **kwargs)
+        reason = None if first is None else why_not_compiled(name, first.device, first.dtype)
+        if reason is None and (first is None or first.device.type not in absent):
+            try:
+                return compiled(*args, **kwargs)
+            except RuntimeError as error:
+                if first is None or NO_DEVICE not in str(error):
+                    raise
+                absent.add(first.device.type)
+        reason = reason or f'it was built without {first.device.type!r}'
         log_once(f"{name}: mmcv's compiled op is not used: {reason}")
         return ours(*args, **kwargs)
 

@@ -44,7 +44,7 @@ from mmdet.registry import MODELS, TRANSFORMS
 names = 'ATSSHead BertModel CascadeRoIHead ConditionalDETRHead DETRHead DINO DINOHead DeformableDETR '
 names += 'DeformableDETRHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead HybridTaskCascadeRoIHead '
 names += 'MSDeformAttnPixelDecoder Mask2Former Mask2FormerHead MaskFormerFusionHead RPNHead '
-names += 'RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
+names += 'RTMDetHead RTMDetSepBNHead RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
 names = [*names.split(), 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
     + [name for name in 'LoadAnnotations RandomFlip PackDetInputs'.split()
@@ -54,7 +54,7 @@ MODELS = [
     'ATSSHead', 'BertModel', 'CascadeRoIHead', 'ConditionalDETRHead', 'DETRHead', 'DINO', 'DINOHead',
     'DeformableDETR', 'DeformableDETRHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
     'HybridTaskCascadeRoIHead', 'MSDeformAttnPixelDecoder', 'Mask2Former', 'Mask2FormerHead', 'MaskFormerFusionHead',
-    'RPNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
+    'RPNHead', 'RTMDetHead', 'RTMDetSepBNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
 

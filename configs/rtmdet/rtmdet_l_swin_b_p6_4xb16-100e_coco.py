@@ -18,6 +18,7 @@ model = dict(
         with_cp=True,
         init_cfg=dict(type='Pretrained', checkpoint=_base_.checkpoint, strict=False),
     ),
+    bbox_head=dict(type='swin_mmdet.RTMDetSepBNHead'),
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
 default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))

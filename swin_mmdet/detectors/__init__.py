@@ -19,6 +19,7 @@ from swin_mmdet.detectors.pixel_decoder import MSDeformAttnPixelDecoder
 from swin_mmdet.detectors.retina_head import RetinaHead
 from swin_mmdet.detectors.roi_extractor import SingleRoIExtractor
 from swin_mmdet.detectors.rpn_head import RPNHead
+from swin_mmdet.detectors.rtmdet_head import RTMDetHead, RTMDetSepBNHead
 from swin_mmdet.detectors.sparse_roi_head import SparseRoIHead
 from swin_mmdet.detectors.standard_roi_head import StandardRoIHead
 from swin_mmdet.detectors.tta import DetTTAModel
@@ -42,6 +43,8 @@ __all__ = [
     'Mask2FormerHead',
     'MaskFormerFusionHead',
     'RPNHead',
+    'RTMDetHead',
+    'RTMDetSepBNHead',
     'RetinaHead',
     'SingleRoIExtractor',
     'SparseRoIHead',

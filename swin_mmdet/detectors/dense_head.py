@@ -50,7 +50,7 @@ class BatchedDenseHead(KeepsAnchors):
             return super().predict_by_feat(
                 cls_scores, bbox_preds, score_factors, batch_img_metas, cfg, rescale, with_nms
             )
-        scores, places, labels = _best(cls_scores, self.cls_out_channels, cfg.nms_pre)
+        scores, places, labels = best_of_levels(cls_scores, self.cls_out_channels, cfg.nms_pre)
         valid = scores > cfg.get('score_thr', 0)
         if score_factors is not None:
             scores = scores * flatten_maps(score_factors, 1)[..., 0].gather(1, places).sigmoid()
@@ -80,6 +80,10 @@ class BatchedDenseHead(KeepsAnchors):
         return reason or why_not_coded(self.bbox_coder)
 
     def _why_not_predicted(self, cfg: ConfigDict) -> str | None:
+        return self._why_not_detected(cfg) or why_not_coded(self.bbox_coder)
+
+    def _why_not_detected(self, cfg: ConfigDict) -> str | None:
+        """None when scores and NMS are such as are known here, else why in words."""
         if not self.use_sigmoid_cls:
             return 'classification without sigmoid'
         if getattr(self.loss_cls, 'custom_cls_channels', False):
@@ -90,7 +94,7 @@ class BatchedDenseHead(KeepsAnchors):
         nms = cfg.get('nms') or {}
         if nms.get('type') != 'nms' or set(nms) - {'type', 'split_thr'} != {'iou_threshold'}:
             return f'nms={nms}'
-        return why_not_coded(self.bbox_coder)
+        return None
 
     def _class_loss(self, cls_scores: list[Tensor], assigned: Tensor, objects: Objects, count: Tensor) -> Tensor:
         """[], over `count` [], of the objects that anchors are assigned [B, N] to."""
@@ -102,7 +106,7 @@ class BatchedDenseHead(KeepsAnchors):
         return self.loss_cls.loss_weight * loss / (count + torch.finfo(torch.float32).eps)
 
 
-def _best(cls_scores: Sequence[Tensor], classes: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
+def best_of_levels(cls_scores: Sequence[Tensor], classes: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
     """Of logits [B, anchors * classes, H, W] of levels the best `most` of each, at most: probability, anchor, label.
 
     All [B, P], falling within a level; anchors are numbered through all levels.

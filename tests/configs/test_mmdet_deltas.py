@@ -107,6 +107,7 @@ def test_all_but_the_named_parts_is_mmdets(name: str):
     if name.startswith('mask2former'):
         parts |= {'swin_mmdet.Mask2Former', 'swin_mmdet.Mask2FormerHead', 'swin_mmdet.MaskFormerFusionHead'}
         parts |= {'swin_mmdet.MSDeformAttnPixelDecoder'}
+    parts |= {'swin_mmdet.RTMDetSepBNHead'} if name.startswith('rtmdet') else set()
     parts |= {'swin_mmdet.BertModel'} if 'language_model' in other['model'] else set()
     parts |= {'swin_mmdet.DINO', 'swin_mmdet.DINOHead'} if name.startswith('dino/') else set()
     assert set(types_of_ours(one)) == parts
@@ -301,7 +302,8 @@ def losses_and_predictions(model: nn.Module, name: str) -> dict[str, Tensor]:
     data = model.data_preprocessor(batch_for(name), training=True)
     with mock.patch('torch.rand', same_points) if 'mask2former' in name else nullcontext():
         losses = model.train()(**data, mode='loss')
-    results = {key: torch.stack(value) if isinstance(value, list) else value for key, value in losses.items()}
+    # mmdet's dense heads have a number for each level, which are added up
+    results = {key: sum(value) if isinstance(value, list) else value for key, value in losses.items()}
     # a loss of mmdet's DINO has a dimension of one
     results = {key: value.squeeze() for key, value in results.items()}
     with torch.no_grad():

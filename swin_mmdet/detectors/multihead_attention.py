@@ -56,9 +56,10 @@ def self_attention(attn: nn.MultiheadAttention, x: Tensor, position: Tensor | No
     mask: as of `nn.MultiheadAttention`, [Q, Q] or [B * heads, Q, Q], bool (True is not looked at) or to be added.
     """
     batch, length, channels = x.shape
-    weight, bias = attn.in_proj_weight, attn.in_proj_bias
-    both = F.linear(x if position is None else x + position, weight[: 2 * channels], bias[: 2 * channels])
-    value = F.linear(x, weight[2 * channels :], bias[2 * channels :])
+    # split, of which the gradients are joined by one kernel
+    weights, biases = (one.split((2 * channels, channels)) for one in (attn.in_proj_weight, attn.in_proj_bias))
+    both = F.linear(x if position is None else x + position, weights[0], biases[0])
+    value = F.linear(x, weights[1], biases[1])
     heads = [part.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2) for part in (*both.chunk(2, -1), value)]
     if mask is not None and mask.dim() == 3:
         mask = mask.unflatten(0, (batch, attn.num_heads))

@@ -12,11 +12,20 @@ import swin_mmdet.compat  # noqa: F401
 # isort: split
 from mmdet.utils import register_all_modules
 
+from tests.detectors import mask_heads
 from tests.detectors.query_heads import DIFFERENT, HEADS, ground_truth, losses_and_gradients, twins
 
 # objects of the two images of each process
 COUNTS = ((3, 7), (0, 1))
 OPTIONS = [(name, {'sync_cls_avg_factor': sync}) for name in HEADS for sync in (False, True)]
+NAMES = [*map(str, OPTIONS), 'Mask2FormerHead']
+
+
+def with_exchanges(head, run, *arguments):
+    """The losses, and how often numbers were exchanged."""
+    with patch.object(dist, 'all_reduce', wraps=dist.all_reduce) as exchange:
+        losses, _ = run(head, *arguments)
+    return {key: loss.detach().reshape(()) for key, loss in losses.items()}, exchange.call_count
 
 
 def work(rank, folder):
@@ -24,13 +33,15 @@ def work(rank, folder):
     dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
     try:
         samples = ground_truth(COUNTS[rank], DIFFERENT)
-        found = []
-        for name, options in OPTIONS:
-            for head in twins(name, **options):
-                with patch.object(dist, 'all_reduce', wraps=dist.all_reduce) as exchange:
-                    losses, _ = losses_and_gradients(head, name, samples)
-                losses = {key: loss.detach().reshape(()) for key, loss in losses.items()}
-                found.append((losses, exchange.call_count))
+        found = [
+            with_exchanges(head, losses_and_gradients, name, samples)
+            for name, options in OPTIONS
+            for head in twins(name, **options)
+        ]
+        samples = mask_heads.ground_truth(COUNTS[rank], mask_heads.DIFFERENT)
+        for head in mask_heads.twins():
+            with patch.object(torch, 'rand', mask_heads.SamePoints(samples, COUNTS[rank])):
+                found.append(with_exchanges(head, mask_heads.losses_and_gradients, samples))
         return found
     finally:
         dist.destroy_process_group()
@@ -54,7 +65,7 @@ def two_processes(tmp_path_factory):
 
 
 @pytest.mark.parametrize('rank', range(2))
-@pytest.mark.parametrize('number', range(len(OPTIONS)), ids=lambda number: str(OPTIONS[number]))
+@pytest.mark.parametrize('number', range(len(NAMES)), ids=NAMES.__getitem__)
 def test_losses_are_divided_by_what_all_processes_have(number, rank, two_processes):
     (found, exchanges), (expected, several) = two_processes[rank][2 * number : 2 * number + 2]
     assert list(found) == list(expected)

@@ -83,6 +83,7 @@ def compile_nms(count: int) -> None:
 def compile_detector_parts() -> None:
     from swin_mmdet.ops.box_assignment import AssignmentRule
     from swin_mmdet.ops.triton_box_assignment import triton_assign_boxes
+    from swin_mmdet.ops.triton_mask_points import triton_sample_labels, triton_sample_masks
     from swin_mmdet.ops.triton_mask_targets import triton_mask_targets
     from swin_mmdet.ops.triton_normalize_images import triton_normalize_images
     from swin_mmdet.ops.triton_roi_align import triton_pyramid_roi_align
@@ -92,6 +93,10 @@ def compile_detector_parts() -> None:
         triton_assign_boxes(boxes, valid, boxes, number[:1], AssignmentRule(0.7, 0.3, best=best))
     byte = torch.zeros(9, dtype=torch.uint8)
     triton_mask_targets(byte, number, boxes[0].int(), number, boxes[0], 28, (8, 8))
+    points = torch.zeros(9, 600, 2)
+    triton_sample_masks(byte, number, boxes[0].int(), (8, 8), number, points, number)
+    for label_type in (torch.uint8, torch.int64):
+        triton_sample_labels(torch.zeros(1, 8, 8, dtype=label_type), number, number, points, number)
     image = torch.zeros(9, 9, 3, dtype=torch.uint8).permute(2, 0, 1)
     triton_normalize_images([image], torch.zeros(3), torch.ones(3), (32, 32), 0, True, False)
     maps = [torch.zeros(1, 256, 8, 8, dtype=torch.bfloat16, requires_grad=True)]
@@ -121,6 +126,7 @@ def main() -> None:
     import swin_mmdet.ops.triton_batched_nms as nms
     import swin_mmdet.ops.triton_box_assignment as assignment
     import swin_mmdet.ops.triton_column_sums as column_sums
+    import swin_mmdet.ops.triton_mask_points as points
     import swin_mmdet.ops.triton_mask_targets as masks
     import swin_mmdet.ops.triton_normalize_images as images
     import swin_mmdet.ops.triton_roi_align as align
@@ -129,7 +135,9 @@ def main() -> None:
     from swin_mmdet.ops.residual_branch import triton_launch as residual
     from swin_mmdet.ops.shifted_window_attention import triton_launch as attention
 
-    for module in (attention, residual, column_sums, nms, assignment, masks, images, align, deformable, convolution):
+    for module in (
+        attention, residual, column_sums, nms, assignment, masks, points, images, align, deformable, convolution,
+    ):  # fmt: skip
         for name in [name for name in vars(module) if name.endswith('_kernel')]:
             setattr(module, name, CompiledOnly(getattr(module, name).function))
     for window_size, dtype, cosine in (

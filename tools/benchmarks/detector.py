@@ -47,14 +47,15 @@ OURS = {
     'cascade-mask-rcnn': 'swin/cascade-mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
     'htc': 'htc/htc-without-semantic_swin-t-p4-w7_fpn_1x_coco.py',
     'dino-5scale-swin-l': 'dino/dino-5scale_swin-l_8xb2-12e_coco.py',
+    'dino-4scale-swin-t': 'dino/dino-4scale_swin-t_8xb2-12e_coco.py',
     'mask2former': 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py',
     'dyhead-swin-l': 'dyhead/atss_swin-l-p4-w12_fpn_dyhead_ms-2x_coco.py',
     'rtmdet-swin-b': 'rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py',
 }
 # of mmdet's parts with the compiled mmcv that they need, which has no bf16 for some ops
-AMP_OF_MMDET = {'dino-5scale-swin-l': 'float16', 'dyhead-swin-l': 'float16'}
+AMP_OF_MMDET = {'dino-5scale-swin-l': 'float16', 'dino-4scale-swin-t': 'float16', 'dyhead-swin-l': 'float16'}
 # whose initial weights find objects or are trained from; random ones elsewhere make candidates for all that follows
-KEEPS_INITIAL_WEIGHTS = ('dino-5scale-swin-l', 'mask2former')
+KEEPS_INITIAL_WEIGHTS = ('dino-5scale-swin-l', 'dino-4scale-swin-t', 'mask2former')
 # images of a batch, height, width, objects of an image
 CASES = {
     '2x800x1344': (2, 800, 1344, 10),

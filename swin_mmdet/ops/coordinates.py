@@ -1,13 +1,13 @@
 """Coordinates of queries, in shares of the image and float32 whatever autocast does: half has 8 to 11 bits of them."""
 
 import math
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from swin_mmdet.ops.to_device import constant
+from swin_mmdet.ops.tracing import remembered
 
 
 def inverse_sigmoid(x: Tensor, eps: float = 1e-5) -> Tensor:
@@ -32,7 +32,7 @@ def with_sizes(references: Tensor) -> Tensor:
     return F.pad(references, (0, 4 - references.shape[-1]), value=0.5) if references.shape[-1] < 4 else references
 
 
-@lru_cache(maxsize=16)
+@remembered(16)
 def wavelengths(num_feats: int, temperature: float, device: torch.device) -> Tensor:
     """float32 [num_feats], of which two neighbours are the same; made once and shared: not to be written into."""
     exponents = 2 * (torch.arange(num_feats, dtype=torch.float32) // 2) / num_feats

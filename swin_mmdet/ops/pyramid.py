@@ -6,7 +6,6 @@ unpadded share one row: B is 1 then.
 """
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from swin_mmdet.ops.coordinates import wavelengths
 from swin_mmdet.ops.to_device import to_device
+from swin_mmdet.ops.tracing import remembered
 
 Size = tuple[int, int]  # height and width
 # of the images of one size that were seen last: most of what is kept takes some MB each
@@ -43,7 +43,7 @@ class SineSettings(NamedTuple):
     offset: float
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def level_shapes(sizes: tuple[Size, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """Heights and widths [L, 2] and first places [L], int64."""
     starts = [sum(height * width for height, width in sizes[:level]) for level in range(len(sizes))]
@@ -52,7 +52,7 @@ def level_shapes(sizes: tuple[Size, ...], device: torch.device) -> tuple[Tensor,
         return found[:, :2].contiguous(), found[:, 2].contiguous()
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def padding(pyramid: Pyramid, device: torch.device) -> Tensor | None:
     """Which places are beside the image [B, N] bool; None when none is in any image."""
     if not pyramid.is_padded:
@@ -62,7 +62,7 @@ def padding(pyramid: Pyramid, device: torch.device) -> Tensor | None:
         return (place >= _filled(pyramid, device)[:, level]).any(-1)
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def filled_shares(pyramid: Pyramid, device: torch.device) -> Tensor:
     """How much of each map's width and height the image fills, `valid_ratios` of mmdet: [images, L, 2] float32."""
     with torch.inference_mode(False):
@@ -70,7 +70,7 @@ def filled_shares(pyramid: Pyramid, device: torch.device) -> Tensor:
         return (_filled(pyramid, device) / shapes).expand(len(pyramid.filled), -1, -1)
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def reference_points(pyramid: Pyramid, device: torch.device) -> Tensor:
     """Where each place's center lies in the maps of all levels, in shares of them: (x, y) [images, N, L, 2] float32."""
     with torch.inference_mode(False):
@@ -78,7 +78,7 @@ def reference_points(pyramid: Pyramid, device: torch.device) -> Tensor:
         return _centers(pyramid, device)[:, :, None].expand(len(pyramid.filled), -1, -1, -1) * shares
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def proposals(pyramid: Pyramid, device: torch.device) -> tuple[Tensor, Tensor]:
     """Of each place a box around its center, before the sigmoid, [B, N, 4] float32, and whether it is none [B, N] bool.
 
@@ -96,7 +96,7 @@ def proposals(pyramid: Pyramid, device: torch.device) -> tuple[Tensor, Tensor]:
         return torch.log(boxes / (1 - boxes)).masked_fill(nothing[..., None], math.inf), nothing
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def sine_rows_and_columns(pyramid: Pyramid, settings: SineSettings, device: torch.device) -> tuple[Tensor, Tensor]:
     """The encodings of all levels' rows [B, sum of H, F] and columns [B, sum of W, F], F = num_feats.
 
@@ -118,7 +118,7 @@ def sine_rows_and_columns(pyramid: Pyramid, settings: SineSettings, device: torc
         return tuple(found)
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def sine_positions(pyramid: Pyramid, settings: SineSettings, device: torch.device) -> tuple[Tensor, ...]:
     """The encodings of each level's places: [B, H * W, 2 F] float32."""
     with torch.inference_mode(False):
@@ -132,7 +132,7 @@ def sine_positions(pyramid: Pyramid, settings: SineSettings, device: torch.devic
         return tuple(found)
 
 
-@lru_cache(maxsize=KEPT)
+@remembered(KEPT)
 def _places(sizes: tuple[Size, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """Of each place its level [N] int64, and its column and row [N, 2] float32."""
     with torch.inference_mode(False):

@@ -20,14 +20,15 @@ def is_transformed() -> bool:
 def is_traced() -> bool:
     """Whether tensors that are made now may be stand-ins, or somebody watches the operations on them.
 
-    Under `torch.compile`, `torch.export`, `torch.jit.trace`, fake tensors and other modes of dispatch, and the
-    transformations of `torch.func`.
+    Under `torch.compile`, `torch.export`, `torch.jit.trace`, fake tensors and other modes of dispatch, the
+    transformations of `torch.func`, and where the meta device is the default.
     """
     return (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or is_in_torch_dispatch_mode()
         or is_transformed()
+        or torch.get_default_device().type == 'meta'
     )
 
 

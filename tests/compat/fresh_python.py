@@ -19,4 +19,6 @@ def run(code: str, missing: tuple[str, ...] = (), first: tuple[Path, ...] = (), 
     text = textwrap.dedent(setup) + textwrap.dedent(code)
     result = subprocess.run([sys.executable, '-c', text], capture_output=True, text=True, cwd=cwd)
     assert result.returncode == 0, result.stderr
-    return result.stdout + result.stderr
+    # what PyTorch logs of an installed torchao, which transformers imports
+    lines = (result.stdout + result.stderr).splitlines(keepends=True)
+    return ''.join(line for line in lines if 'torch/utils/_pytree.py' not in line)

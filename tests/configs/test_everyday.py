@@ -26,7 +26,7 @@ from swin_mmdet.engine.warm_up import bound_warm_up
 
 from .conftest import CONFIGS, read_config
 
-EPOCH = 90  # iterations
+EPOCH = 450  # iterations
 HEIGHT, WIDTH = 480, 640
 
 

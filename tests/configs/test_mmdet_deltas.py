@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from swin_mmdet.checkpoint import load_backbone_weights, load_detector_weights
 from swin_mmdet.checkpoint.from_mmdet import MMDET
 from swin_mmdet.models import SwinTransformer
+from swin_mmdet.registry import BuildsOurs
 from tests.bert import write_bert
 from tests.checkpoint import published
 from tests.checkpoint.libraries import Sizes
@@ -54,6 +55,14 @@ GROUNDING = 'grounding_dino/grounding_dino_swin-t_finetune_16xb2_1x_coco'
 # images in a step where mmdet's `auto_scale_lr` has another number: GPUs x images of the config's name
 BATCHES = {RTMDET: 4 * 32, P6: 4 * 16}
 SIDE = 128
+
+
+@pytest.fixture(autouse=True)
+def _mmdets_classes_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after another test of this process imported the drop-in."""
+    for registry in (MODELS.root, *MODELS.root.children.values()):
+        if isinstance(registry.build_func, BuildsOurs):
+            monkeypatch.setattr(registry.build_func, 'ours', {})
 
 
 @lru_cache

@@ -169,9 +169,9 @@ class SamePoints:
         return found.clone().to(device)
 
 
-def losses_and_gradients(head, samples):
+def losses_and_gradients(head, samples, features=None):
     """By name; those of maps and parameters too."""
-    features = maps(samples)
+    features = maps(samples) if features is None else features
     head.zero_grad()
     losses = head.loss(features, samples)
     sum(loss.sum() for loss in losses.values()).backward()

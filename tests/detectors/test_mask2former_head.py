@@ -223,8 +223,10 @@ def test_a_gpu_is_never_waited_for_by_itself():
     samples = ground_truth('some', DIFFERENT, stuff=STUFF)
     head, _ = twins(stuff=STUFF)
     for mode in ('default', 'error'):
+        # bringing the test's own maps to the GPU is a wait
+        features = maps(samples)
         torch.cuda.set_sync_debug_mode(mode)
         try:
-            losses_and_gradients(head, samples)
+            losses_and_gradients(head, samples, features)
         finally:
             torch.cuda.set_sync_debug_mode('default')

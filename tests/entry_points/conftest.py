@@ -50,9 +50,7 @@ class Environment:
         command = [sys.executable, '-m', 'pip', '--python', self.python, *words]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=self.python.parent)
         assert done.returncode == 0, done.stdout + done.stderr
-        # what PyTorch logs of an installed torchao, which transformers imports
-        lines = done.stdout.splitlines(keepends=True)
-        return ''.join(line for line in lines if 'torch/utils/_pytree.py' not in line)
+        return done.stdout
 
     def run(self, *words: object, cwd: Path | None = None, code: int = 0, **variables: str) -> str:
         """Output of the environment's Python, started in an empty folder or `cwd`."""
@@ -75,7 +73,9 @@ class Environment:
             timeout=300,
         )
         assert done.returncode == code, done.stdout[-4000:]
-        return done.stdout
+        # what PyTorch logs of an installed torchao, which transformers imports
+        lines = done.stdout.splitlines(keepends=True)
+        return ''.join(line for line in lines if 'torch/utils/_pytree.py' not in line)
 
 
 @pytest.fixture(scope='session')

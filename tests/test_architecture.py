@@ -30,7 +30,8 @@ MAY_IMPORT = {
     'checkpoint': {'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
     'models': {'config', 'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
     'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
-    'engine': {'errors', 'config', 'checkpoint', 'models', 'registry', 'run_log', 'mmengine', 'torch', 'transformers'},
+    'engine': {'errors', 'config', 'checkpoint', 'models', 'registry', 'run_log', 'mmengine', 'torch', 'transformers'}
+    | {'numpy', 'filelock'},
     'analysis': {'compat', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
     'detectors': MMLAB
     | {'models', 'ops', 'registry', 'compat', 'datasets', 'numpy', 'scipy', 'torch', 'torchvision', 'pycocotools'},

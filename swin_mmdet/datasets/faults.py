@@ -6,7 +6,7 @@ gives it another meaning than was meant.
 
 from collections.abc import Container
 
-from swin_mmdet.datasets.segmentation import mask_fault
+from swin_mmdet.structures.segmentation import mask_fault
 
 IMAGE_KEYS = ('id', 'file_name', 'height', 'width')
 # larger numbers are no sizes, ids or places in an image

@@ -10,7 +10,7 @@ from mmdet.datasets import CocoDataset
 from swin_mmdet.datasets import describe, faults, read_coco
 from swin_mmdet.datasets.coco_file import CocoFileError
 from swin_mmdet.datasets.file_problems import MASKS, RULES
-from swin_mmdet.datasets.segmentation import EXPLAINED
+from swin_mmdet.structures.segmentation import EXPLAINED
 
 
 def test_counts_of_a_small_file(coco, write):

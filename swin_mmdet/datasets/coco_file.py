@@ -41,7 +41,7 @@ class CocoFile:
     num_usable: annotations that mmdet's CocoDataset does not skip.
     num_rle_objects: objects, not crowds, with a mask in run lengths.
     rle_images: file names of images with a mask in run lengths.
-    faults: kind -> Fault; the kinds are explained in `file_problems.RULES`.
+    faults: kind -> Fault; the kinds are explained in `checks.annotations.RULES`.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""What is wrong with one image, category or annotation of a COCO file: names of faults, explained in `file_problems`.
+"""What is wrong with one image, category or annotation of a COCO file: names of faults, explained in `checks`.
 
 Judged by what mmdet's dataset and its loading of annotations do: a fault stops them, makes them skip the annotation, or
 gives it another meaning than was meant.

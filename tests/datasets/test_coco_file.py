@@ -8,8 +8,8 @@ import pytest
 from mmdet.datasets import CocoDataset
 
 from swin_mmdet.datasets import describe, faults, read_coco
+from swin_mmdet.datasets.checks.annotations import MASKS, RULES
 from swin_mmdet.datasets.coco_file import CocoFileError
-from swin_mmdet.datasets.file_problems import MASKS, RULES
 from swin_mmdet.datasets.segmentation import EXPLAINED
 
 

@@ -36,7 +36,8 @@ MAY_IMPORT = {
     'detectors': MMLAB | {'models', 'ops', 'structures', 'registry', 'numpy', 'scipy', 'torch'},
     'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
     'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
-    'datasets': MMLAB | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'PIL', 'cv2'},
+    'datasets': MMLAB
+    | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
     'evaluation': {'registry', 'structures', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
 }
 # runs before anybody could pass it an argument: its switch is a variable

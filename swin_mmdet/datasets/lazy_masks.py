@@ -144,8 +144,8 @@ class LazyMasks(CompactMasks):
         if isinstance(annotation, np.ndarray):
             return rle_codec.encode(np.asfortranarray(annotation != 0, np.uint8))
         if isinstance(annotation, list):
-            # pycocotools decodes whole images, and nothing lies beyond the pixel of the last corner: corners are rounded
-            # to fifths of a pixel, and a pixel counts when its centre is inside
+            # pycocotools decodes whole images; nothing lies beyond the pixel of the last corner: corners are rounded to
+            # fifths of a pixel, and a pixel counts when its centre is inside
             right, bottom = np.concatenate(annotation).reshape(-1, 2).max(axis=0).clip(0).astype(int).tolist()
             height, width = self.original_shape
             rles = rle_codec.frPyObjects(annotation, min(height, bottom + 1), min(width, right + 1))

@@ -74,7 +74,7 @@ def test_a_frame_may_end_where_its_file_ends_and_no_byte_later(length):
     for beyond in (0, 1):
         file = io.BytesIO(b'\x80\x04\x95' + (len(inside) + beyond).to_bytes(8, 'little') + inside)
         if beyond:
-            with pytest.raises(EOFError, match='announced|ends inside'):
+            with pytest.raises(EOFError, match=r'announced|ends inside'):
                 RestrictedUnpickler(file).load()
         else:
             assert RestrictedUnpickler(file).load() == content

@@ -95,11 +95,11 @@ def test_every_count_of_mmengines_schedulers_and_loop_is_stretched(accumulate):
     assert 'max_iters' in of_the_loop
     cfg = make_config(
         train_cfg=dict(type='IterBasedTrainLoop', **dict.fromkeys(of_the_loop, 20)),
-        param_scheduler=[dict(type='AnyLR', by_epoch=False, **dict.fromkeys(counts, [5, 6]))],
+        param_scheduler=[dict(type='AnyLR', by_epoch=False, **{name: [5, 6] for name in counts})],
     )
     accumulate(cfg, '3')
     assert {name: cfg.train_cfg[name] for name in of_the_loop} == dict.fromkeys(of_the_loop, 60)
-    assert {name: cfg.param_scheduler[0][name] for name in counts} == dict.fromkeys(counts, [15, 18])
+    assert {name: cfg.param_scheduler[0][name] for name in counts} == {name: [15, 18] for name in counts}
 
 
 @pytest.mark.parametrize(('images', 'near'), [(3, 5), (5, 3), (32, 1)])

@@ -123,9 +123,11 @@ class Watch(threading.Thread):
         return '; '.join(f'{_named(rank, after.get(rank))} {what}' for rank in still or behind)
 
     def _end(self) -> None:
-        who = self.lost() or 'no process is behind: all of them wait, or read images'
-        if self._done.is_set() or time.monotonic() - self._moved <= self.timeout:
+        who, waited = self.lost(), time.monotonic() - self._moved
+        # where none is lost, this one may be the one that is waited for: the others have the first word
+        if self._done.is_set() or waited <= self.timeout * (1 if who else 2):
             return
+        who = who or 'no process is behind: all of them wait'
         print(
             f'error: {who}. Process {self.rank} has waited {self.timeout:g} s in iteration {self._iteration + 1}; '
             'the run ends here, --resume goes on from its last checkpoint',

@@ -39,14 +39,13 @@ MAY_IMPORT = {
     | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'run_log', 'numpy', 'torch'}
     | {'transformers'},
     'analysis': {'compat', 'config', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
-    'detectors': MMLAB
-    | {'errors', 'config', 'models', 'ops', 'registry', 'compat', 'datasets', 'numpy', 'scipy', 'torch', 'torchvision'}
-    | {'pycocotools'},
+    'structures': MMLAB | {'compat', 'ops', 'numpy', 'torch', 'pycocotools', 'cv2'},
+    'detectors': MMLAB | {'errors', 'config', 'models', 'ops', 'structures', 'registry', 'numpy', 'scipy', 'torch'},
     'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
     'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
-    | {'errors', 'config', 'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
-    'evaluation': {'errors', 'registry', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch'}
+    | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
+    'evaluation': {'errors', 'registry', 'structures', 'mmdet', 'mmengine', 'numpy', 'torch'}
     | {'pycocotools', 'faster_coco_eval'},
 }
 READS_THE_ENVIRONMENT = {

@@ -2,8 +2,8 @@
 
 from pathlib import PurePath
 
+from swin_mmdet.datasets.checks.images import missing_files
 from swin_mmdet.datasets.coco_file import CocoFile
-from swin_mmdet.datasets.image_problems import missing_files
 from swin_mmdet.datasets.problems import Problem, some
 from swin_mmdet.datasets.sources import CocoSource
 

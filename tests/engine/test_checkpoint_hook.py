@@ -159,6 +159,16 @@ def test_mmengine_reads_what_it_wrote_itself(tmp_path: Path):
     assert names(tmp_path / 'ours') >= {'iter_20.pth'}
 
 
+def test_a_config_in_a_checkpoint_is_not_run(tmp_path: Path):
+    tiny_run.train(tmp_path, train_cfg__max_iters=5)
+    path = tmp_path / 'iter_5.pth'
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint['meta']['config'] = f'open({str(tmp_path / "ran")!r}, "w")'
+    torch.save(checkpoint, path)
+    tiny_run.train(tmp_path, resume=True, load_from=str(path))
+    assert not (tmp_path / 'ran').exists()
+
+
 def test_a_link_is_replaced_not_followed(tmp_path: Path):
     (tmp_path / 'far').write_text('kept')
     (tmp_path / 'here').symlink_to(tmp_path / 'far')

@@ -48,15 +48,15 @@ def test_a_frozen_one(tmp_path: Path):
     )
     assert found, text[-2000:]
     steps = len(tiny_run.losses(tmp_path, 1))
-    assert int(found[1]) in (steps - 1, steps)
+    assert steps - 2 <= int(found[1]) <= steps
     assert 'the run ends here, --resume goes on from its last checkpoint' in text
-    assert seconds < 15
+    assert seconds < 30
 
 
 def test_a_stuck_one(tmp_path: Path):
     text, seconds = ends(tmp_path, dict(type='Sleeps', priority='HIGHEST'))
     assert re.search(r'error: process 1 \(.*last whole step was iteration [23]\) is stuck', text), text[-2000:]
-    assert seconds < 15
+    assert seconds < 30
 
 
 @pytest.mark.parametrize('size', [24, 22])

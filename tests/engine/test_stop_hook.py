@@ -69,7 +69,7 @@ def test_two_processes_stop_after_the_same_iteration(tmp_path: Path):
     assert len(torch.load(path, weights_only=True)['processes']) == 2
 
 
-@pytest.mark.parametrize(('number', 'code'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(('number', 'code'), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138)])
 def test_the_exit_code_of_the_signal_on_request(number: signal.Signals, code: int, tmp_path: Path):
     hooks = [dict(type='WriteLosses'), dict(type='swin_mmdet.StopHook', exit_code='signal')]
     stopped(tmp_path, number, code=code, custom_hooks=hooks)

@@ -10,7 +10,10 @@ import sys
 import threading
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import torch
 import torch.distributed as dist
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_gather_object
@@ -22,6 +25,7 @@ from swin_mmdet.errors import UserError
 from swin_mmdet.registry import HOOKS
 
 LOST = 1
+SURE = 2.0
 
 
 @HOOKS.register_module()
@@ -58,12 +62,32 @@ class LostProcessHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         del runner
+        self.close()
+
+    def close(self) -> None:
+        """The end of the training is no end of a process that the others wait for; also of one that failed."""
         if self._watch:
             self._watch.stop()
 
     def lost(self) -> str | None:
         """After an error of a collective operation: whose end was its reason, in words."""
         return self._watch.lost() if self._watch else None
+
+
+@contextmanager
+def lost_process_named(runner: Runner) -> Iterator[None]:
+    """An error of a collective operation becomes a sentence about the process whose end was its reason."""
+    try:
+        yield
+    # gloo raises the first, NCCL the second
+    except (RuntimeError, dist.DistError) as error:
+        watch = next((hook for hook in runner.hooks if isinstance(hook, LostProcessHook)), None)
+        if isinstance(error, torch.OutOfMemoryError) or watch is None or not (who := watch.lost()):
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f'{who}. The run ends in iteration {runner.iter + 1}, --resume goes on from its last checkpoint ({reason})'
+        ) from error
 
 
 class Watch(threading.Thread):
@@ -75,20 +99,25 @@ class Watch(threading.Thread):
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         # with a connection of its own: the training waits in the other
         self._store = dist.PrefixStore('swin_mmdet watch', dist.distributed_c10d._get_default_store().clone())
-        self._done, self._count = threading.Event(), 0
+        self._done, self._woken, self._count = threading.Event(), threading.Event(), 0
         self._iteration, self._moved = 0, time.monotonic()
 
     def step(self, iteration: int) -> None:
         self._iteration, self._moved = iteration, time.monotonic()
+        # noted at once, as it may be the last
+        self._woken.set()
 
     def pause(self) -> None:
         self._moved = float('inf')
 
     def stop(self) -> None:
         self._done.set()
+        self._woken.set()
 
     def run(self) -> None:
-        while not self._done.wait(self.beat):
+        while not self._done.is_set():
+            self._woken.wait(self.beat)
+            self._woken.clear()
             try:
                 self._note()
             except (RuntimeError, OSError):
@@ -110,7 +139,8 @@ class Watch(threading.Thread):
         """Those whose notes stand still, or else those that are behind; None if there are none."""
         try:
             before = self._notes()
-            time.sleep(2.5 * self.beat)
+            # longer than a note takes on a machine that is busy
+            time.sleep(max(2.5 * self.beat, SURE))
             after = self._notes()
         except (RuntimeError, OSError):
             return 'process 0, which holds the store of the group, does not answer'

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from datetime import timedelta
 from types import FrameType
@@ -62,7 +63,9 @@ class StopHook(Hook):
         if self._saver is None:
             raise ValueError('StopHook needs default_hooks.checkpoint.type=swin_mmdet.CheckpointHook')
         self._process = os.getpid()
-        self._before = {one: signal.signal(one, self._take) for one in self.signals}
+        # Python allows it there only
+        if threading.current_thread() is threading.main_thread():
+            self._before = {one: signal.signal(one, self._take) for one in self.signals}
         if runner.world_size > 1:
             # beside the one of the GPUs: agreeing costs them nothing
             self._group = dist.new_group(backend='gloo', timeout=timedelta(seconds=self.timeout))
@@ -75,6 +78,12 @@ class StopHook(Hook):
             os.kill(os.getpid(), number)
         if not self._asked:
             self._asked, self._asked_at = number, time.monotonic()
+
+    def close(self) -> None:
+        """Signals do again what they did before the run; also after one that failed."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
 
     def ask(self, why: str) -> None:
         """End the run for another reason than a signal; that hook says after the run what it was."""
@@ -109,9 +118,7 @@ class StopHook(Hook):
 
     def after_run(self, runner: Runner) -> None:
         del runner
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+        self.close()
         if self.stopped_by in self.signals and self.exit_code == 'signal':
             raise SystemExit(ENDED_BY_SIGNAL + self.stopped_by)
 

@@ -93,6 +93,10 @@ class WorkDirHook(Hook):
 
     def after_run(self, runner: Runner) -> None:
         del runner
+        self.close()
+
+    def close(self) -> None:
+        """Leave the folder to others; also after a run that failed."""
         if self._lock:
             self._lock.release()
 

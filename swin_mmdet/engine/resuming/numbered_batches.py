@@ -88,7 +88,10 @@ class SeededReading:
         with nullcontext() if get_worker_info() else generators_kept():
             return [self._read(draw) for draw in draws]
 
-    def _read(self, draw: Draw) -> Any:
+    def _read(self, draw: Draw | Any) -> Any:
+        if not isinstance(draw, Draw):
+            # another loader of the same data set
+            return self.dataset[draw]
         words = np.random.SeedSequence(draw.seed).generate_state(3)
         random.seed(int(words[0]))
         np.random.seed(words[1])

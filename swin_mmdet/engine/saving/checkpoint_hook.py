@@ -52,6 +52,8 @@ class CheckpointHook(MMEngineCheckpointHook):
             set_process_state(runner, self._resumed)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        # mmengine would run it as a program, in search of a number that nobody writes any more
+        checkpoint.get('meta', {}).pop('config', None)
         if not runner._resume:
             return
         runner.train_loop.evaluates_first = checkpoint['meta'].get('evaluates', False)

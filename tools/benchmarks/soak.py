@@ -9,7 +9,6 @@ quantity; one whose slope passes its bound fails, with exit code 1. FOLDER gets 
 
 import argparse
 import csv
-import functools
 import gc
 import json
 import os
@@ -17,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
@@ -28,11 +28,13 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from swin_mmdet.models.step_graphs import StepGraphs
+
 TOOLS = Path(__file__).resolve().parents[1]
 CONFIG = TOOLS.parent / 'configs/quickstart/mask-rcnn_swin-micro_shapes.py'
 MIB = 2**20
 # growth in 1,000 steps that is none: of the fit's own noise, in MiB or in numbers
-BOUNDS = {'host MiB': 20, 'GPU MiB': 20, 'open files': 1, 'threads': 1, 'cached results': 20}
+BOUNDS = {'host MiB': 20, 'GPU MiB': 20, 'open files': 1, 'threads': 1, 'cached results': 20, 'recordings': 1}
 SIZES = [(side, side) for side in range(96, 225, 16)]
 
 
@@ -62,14 +64,15 @@ def quantities() -> dict[str, float]:
         'open files': len(os.listdir('/proc/self/fd')),
         'threads': threading.active_count(),
         'cached results': sum(cache.cache_info().currsize for cache in caches()),
+        'recordings': sum(len(one._recordings) for one in gc.get_objects() if type(one) is StepGraphs),
     }
 
 
-def caches() -> list[functools._lru_cache_wrapper]:
-    """Those of this package's functions."""
+def caches() -> list[Callable]:
+    """Functions of this package that remember results."""
     modules = [module for name, module in list(sys.modules.items()) if name.startswith('swin_mmdet')]
-    values = {id(value): value for module in modules for value in vars(module).values()}.values()
-    return [value for value in values if isinstance(value, functools._lru_cache_wrapper)]
+    values = {id(value): value for module in modules for value in vars(module).values() if callable(value)}.values()
+    return [value for value in values if callable(getattr(value, 'cache_info', None))]
 
 
 def slopes(rows: list[dict[str, float]]) -> dict[str, float]:

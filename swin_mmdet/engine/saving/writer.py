@@ -38,6 +38,10 @@ class CheckpointWriter:
         self._thread = Thread(target=self._write, args=(on_host(state), Path(path), then, log), name='checkpoint')
         self._thread.start()
 
+    @property
+    def is_writing(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
     def wait(self) -> bool:
         """Until nothing is being written; whether the last one was."""
         if self._thread:

@@ -13,7 +13,7 @@ from swin_mmdet.datasets.layouts.errors import LayoutError, mapping, number, seq
 from swin_mmdet.datasets.layouts.folder import DataFolder, split_of, stem
 from swin_mmdet.datasets.layouts.labels import LabelledImage, Labels
 from swin_mmdet.datasets.layouts.outlines import bitmap_of, flat, rounded
-from swin_mmdet.datasets.segmentation import mask_fault
+from swin_mmdet.structures.segmentation import MaskError, readable_mask
 
 EXPECTS = "a JSON file with 'categories' and 'items' for each subset"
 NO_OBJECTS = ('label', 'caption', 'points', 'polyline', 'cuboid_3d', 'cuboid_2d', 'ellipse', 'skeleton')
@@ -100,8 +100,10 @@ def _mask(part: dict, image: LabelledImage, where: str) -> np.ndarray:
     width, height = image.size
     if rle.get('size') != [height, width] or not isinstance(rle.get('counts'), (str, list)):
         raise LayoutError(f'{where}: run lengths of {rle.get("size")} for an image of {[height, width]}')
-    if fault := mask_fault(rle, height, width):
-        raise LayoutError(f'{where}: its run lengths cannot be decoded ({fault})')
+    try:
+        rle = readable_mask(rle, height, width)
+    except MaskError as error:
+        raise LayoutError(f'{where}: its run lengths cannot be decoded: {error}') from error
     if isinstance(rle['counts'], list):
         rle = rle_codec.frPyObjects(rle, height, width)
     return rle_codec.decode(rle).astype(bool)

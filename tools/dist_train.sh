@@ -21,9 +21,15 @@ setsid python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" "${meeting[@]}" --max-restarts="${MAX_RESTARTS:-0}" --nproc_per_node="$gpus" \
     "$(dirname "${BASH_SOURCE[0]}")/train.py" "$config" --launcher pytorch "$@" &
 torchrun=$!
+pass_on() {
+    told=1
+    pkill "-$1" -P "$torchrun" || kill "-$1" "$torchrun"
+}
 for name in TERM INT USR1; do
-    trap "told=1; pkill -$name -P $torchrun || kill -$name $torchrun" "$name"
+    trap "pass_on $name" "$name"
 done
+# a terminal that is closed
+trap 'pass_on TERM' HUP
 # a signal ends the waiting, not what is waited for
 told=1
 while [ -n "$told" ]; do

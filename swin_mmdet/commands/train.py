@@ -67,7 +67,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='go on from this checkpoint; without a path, from the last good one in the work-dir',
     )
     parser.add_argument(
-        '--overwrite', action='store_true', help='begin anew in a work-dir that has checkpoints of another run'
+        '--overwrite', action='store_true', help='begin anew in a work-dir: remove the checkpoints of the run before'
     )
     parser.add_argument(
         '--exit-with-signal',
@@ -112,9 +112,9 @@ def main(argv: list[str] | None = None) -> None:
         say(*resume(cfg, args.resume))
     if is_main_process():
         check_work_dir(cfg.work_dir, goes_on=bool(args.resume), overwrite=args.overwrite)
-    if args.exit_with_signal:
-        stop = dict(type='swin_mmdet.StopHook', exit_code='signal')
-        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), stop]
+    guards = [dict(type='swin_mmdet.StopHook', exit_code='signal')] if args.exit_with_signal else []
+    guards += [dict(type='swin_mmdet.WorkDirHook', overwrite=True)] if args.overwrite else []
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *guards]
     if cfg.get('load_from'):
         check_weights(cfg.load_from, 'checkpoint to resume from' if cfg.get('resume') else 'weights (load_from)')
     check_before_run(cfg)

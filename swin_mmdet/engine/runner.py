@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from swin_mmdet.engine.console import describe_groups, open_log, prints_in_file
 from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
-from swin_mmdet.engine.guards import guard, lost_process_named
+from swin_mmdet.engine.guards import BrokenImagesHook, guard, lost_process_named
 from swin_mmdet.engine.load_weights import load_weights
 from swin_mmdet.engine.run_length import interval_problems
 from swin_mmdet.engine.schedule_problems import schedule_problems
@@ -63,9 +63,17 @@ class LoadingRunner(Runner):
 
 
 class StrictRunner(LoadingRunner):
-    """For testing: refuses a checkpoint of another model instead of testing random weights."""
+    """For testing: refuses a checkpoint of another model instead of testing random weights.
+
+    Images that cannot be read count as without detections, and are listed.
+    """
 
     strict = True
+
+    def test(self) -> dict:
+        if not any(isinstance(hook, BrokenImagesHook) for hook in self.hooks):
+            self.register_hook(BrokenImagesHook())
+        return super().test()
 
 
 @RUNNERS.register_module()

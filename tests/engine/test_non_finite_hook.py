@@ -17,6 +17,12 @@ OPTIMIZERS = {
     'plain': {},
     'fused': dict(optim_wrapper__optimizer__fused=True),
     'loss scale': dict(optim_wrapper__type='AmpOnCpu'),
+    'loss scale, fused': dict(optim_wrapper__type='AmpOnCpu', optim_wrapper__optimizer__fused=True),
+    'loss scale, fused, clipped': dict(
+        optim_wrapper__type='AmpOnCpu',
+        optim_wrapper__optimizer__fused=True,
+        optim_wrapper__clip_grad=dict(max_norm=1.0),
+    ),
     'clipped': dict(optim_wrapper__clip_grad=dict(max_norm=1.0)),
 }
 

@@ -60,6 +60,20 @@ def test_a_second_run_is_refused_while_the_first_lives(tmp_path: Path):
     tiny_run.train(tmp_path, **HOOKS, train_cfg__max_iters=1)
 
 
+def test_the_run_before_is_removed_on_request_or_stays(tmp_path: Path):
+    """Its checkpoints have higher numbers than those of a new run that is killed early."""
+    old = ('iter_900.pth', 'epoch_7.pth', 'best_score_iter_900.pth', 'notes.txt')
+    for name in old:
+        (tmp_path / name).write_text('')
+    with pytest.raises(UserError, match='has 2 checkpoints of another run'):
+        tiny_run.train(tmp_path, **HOOKS)
+    assert all((tmp_path / name).exists() for name in old)
+    hook = dict(type='swin_mmdet.WorkDirHook', overwrite=True)
+    tiny_run.train(tmp_path, custom_hooks=[hook], train_cfg__max_iters=1)
+    assert {path.name for path in tmp_path.glob('*.pth')} == {'iter_1.pth'}
+    assert (tmp_path / 'notes.txt').exists()
+
+
 def test_little_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, 'disk_usage', lambda _: shutil._ntuple_diskusage(10, 10, 100))
     runner = tiny_run.train(tmp_path, **HOOKS, train_cfg__max_iters=1)

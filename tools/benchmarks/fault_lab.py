@@ -100,7 +100,7 @@ class Lab:
             run_cli(lambda: train.main([str(word) for word in words]))
         except SystemExit as exit:
             file.flush()
-            os._exit(exit.code if isinstance(exit.code, int) else 1)
+            os._exit(exit.code if isinstance(exit.code, int) else int(exit.code is not None))
         except BaseException:
             traceback.print_exc()
             os._exit(1)

@@ -80,7 +80,10 @@ class CarefulReading:
                 results = dict(results, img=np.zeros((*shape, 3), np.uint8), img_shape=shape, ori_shape=shape)
             else:
                 results = step(results)
-        results['data_samples'].set_metainfo({BROKEN: reason})
+        samples = results['data_samples']
+        # several views of test-time augmentation
+        for sample in samples if isinstance(samples, list) else [samples]:
+            sample.set_metainfo({BROKEN: reason})
         return results
 
     def _tell(self, path: str, reason: str) -> None:

@@ -42,6 +42,7 @@ class NonFiniteHook(Hook):
         self._in_a_row = 0
         self._flags, self._weights = LateFlags(), LateFlags()
         self._flag: Tensor | None = None
+        self._tells = False
         self._handles = []
 
     def before_train(self, runner: Runner) -> None:
@@ -69,15 +70,16 @@ class NonFiniteHook(Hook):
             return
         self._flag = any_non_finite([one.grad for one in parameters])
         if self._told:
-            optimizer.found_inf = self._flag.float()
+            optimizer.found_inf, self._tells = self._flag.float(), True
         elif self._flag.item():
             for one in parameters:
                 one.grad = None
 
     def _after_step(self, optimizer: Optimizer, *_) -> None:
         # a loss scale removes its own
-        if self._told and getattr(optimizer, 'grad_scale', None) is None:
-            optimizer.__dict__.pop('found_inf', None)
+        if self._tells:
+            del optimizer.found_inf
+            self._tells = False
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None

@@ -10,7 +10,7 @@ from types import FrameType
 import torch
 import torch.distributed as dist
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
 from swin_mmdet.engine.resuming.train_loops import EvaluationStopped, ResumableLoop
 from swin_mmdet.engine.saving.checkpoint_hook import checkpoint_hook
@@ -57,7 +57,8 @@ class StopHook(Hook):
         self._before: dict = {}
 
     def before_run(self, runner: Runner) -> None:
-        if runner._train_loop is None:
+        # a test of the same config has the settings of one
+        if not isinstance(runner._train_loop, BaseLoop):
             return
         self._saver = checkpoint_hook(runner)
         if self._saver is None:

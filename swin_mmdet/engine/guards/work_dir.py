@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from swin_mmdet.errors import UserError
 from swin_mmdet.registry import HOOKS
@@ -43,33 +43,50 @@ def check_work_dir(path: str | Path, goes_on: bool = False, overwrite: bool = Fa
         probe.unlink()
     except OSError as error:
         raise UserError(f'work-dir {path} cannot be written ({error.strerror}); give another (--work-dir)') from error
-    saved = sorted(one.name for pattern in ('epoch_*.pth', 'iter_*.pth') for one in path.glob(pattern))
-    if saved and not goes_on and not overwrite:
-        raise UserError(
-            f'work-dir {path} has {len(saved)} checkpoints of another run, such as {saved[-1]}: go on from there with '
-            '--resume, give another --work-dir, or replace them with --overwrite'
-        )
+    if not goes_on and not overwrite and (problem := _of_another_run(path)):
+        raise UserError(problem)
+
+
+def _checkpoints(path: Path, *patterns: str) -> list[Path]:
+    return sorted(one for pattern in ('epoch_*.pth', 'iter_*.pth', *patterns) for one in path.glob(pattern))
+
+
+def _of_another_run(path: Path) -> str | None:
+    saved = _checkpoints(path)
+    if not saved:
+        return None
+    return (
+        f'work-dir {path} has {len(saved)} checkpoints of another run, such as {saved[-1].name}: go on from there with '
+        '--resume, give another --work-dir, or remove them with --overwrite'
+    )
 
 
 @HOOKS.register_module()
 class WorkDirHook(Hook):
-    """Holds the work-dir for one training at a time, and warns where there is no room for its checkpoints."""
+    """Holds the work-dir for one training at a time, and warns where there is no room for its checkpoints.
+
+    Args:
+        overwrite: remove the checkpoints that another run has left there, among which this one could not be resumed;
+            without it they are a reason not to begin.
+    """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self) -> None:
+    def __init__(self, overwrite: bool = False) -> None:
+        self.overwrite = overwrite
         self._lock: FileLock | None = None
 
     def before_run(self, runner: Runner) -> None:
-        if runner._train_loop is None:
+        # a test of the same config has the settings of one
+        if not isinstance(runner._train_loop, BaseLoop):
             return
-        problem = [self._take(Path(runner.work_dir, LOCK)) if is_main_process() else None]
+        problem = [self._take(Path(runner.work_dir, LOCK), runner._resume) if is_main_process() else None]
         broadcast_object_list(problem)
         if problem[0]:
             raise UserError(problem[0])
 
-    def _take(self, path: Path) -> str | None:
-        """Take the lock; or say who has it."""
+    def _take(self, path: Path, goes_on: bool) -> str | None:
+        """Take the folder; or say who has it."""
         noted = path.with_suffix('.txt')
         # of the kernel: it is free when all processes of a run have ended, in whatever way
         self._lock = FileLock(path)
@@ -79,7 +96,10 @@ class WorkDirHook(Hook):
             who = f' ({noted.read_text().strip()})' if noted.exists() else ''
             return f'another training runs in {path.parent}{who}: end it, or give another --work-dir'
         noted.write_text(f'process {os.getpid()} on {socket.gethostname()}\n')
-        return None
+        if self.overwrite and not goes_on:
+            for old in _checkpoints(path.parent, 'best_*.pth', 'last_checkpoint'):
+                old.unlink()
+        return None if goes_on else _of_another_run(path.parent)
 
     def before_train(self, runner: Runner) -> None:
         if not is_main_process():

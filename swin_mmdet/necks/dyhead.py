@@ -1,6 +1,7 @@
 """mmdet's DyHead (arXiv 2106.08322), all levels of a pyramid at once."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -51,9 +52,7 @@ class DyHead(MMDetDyHead):
         if has_global_hooks() or any(is_touched(module) for module in self.dyhead_blocks.modules()):
             return 'its modules have hooks or a forward of their own'
         sizes = [tuple(x.shape[2:]) for x in maps]
-        if not len(maps[0]):
-            return 'there are no images'
-        for finer, coarser in zip(sizes, sizes[1:]):
+        for finer, coarser in pairwise(sizes):
             if coarser != tuple((side + 1) // 2 for side in finer):
                 return f'a map of {list(coarser)} follows one of {list(finer)}'
         return None

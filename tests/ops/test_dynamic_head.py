@@ -59,14 +59,17 @@ def test_convolutions(levels, dtype):
 @OF_TYPES
 @pytest.mark.parametrize('segments', [(1, 70, 3), (64,), (65, 2)], ids=str)
 def test_moments(segments, dtype):
-    """Of numbers that spread by 1: sums are float32 in either dtype, and the gradient has that of the rows."""
+    """Sums are float32 in either dtype, and the gradient has that of the rows.
+
+    The numbers spread by 1, squares about a segment's first row reach 10.
+    """
     (rows,) = leaves((sum(segments), 70), dtype=dtype)
     exact = rows.detach().double().requires_grad_()
     truth = gradients(segment_moments(exact, segments, backend='reference'), [exact])
     found = gradients(segment_moments(rows, segments, backend='triton'), [rows])
     assert [x.dtype for x in found] == [torch.float32, torch.float32, dtype]
     for one, true in zip(found, truth, strict=True):
-        torch.testing.assert_close(one.double(), true, rtol=torch.finfo(one.dtype).eps, atol=3e-6)
+        torch.testing.assert_close(one.double(), true, rtol=torch.finfo(one.dtype).eps, atol=1e-5)
 
 
 def test_moments_far_from_zero():

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from mmdet.structures.mask import BitmapMasks
 
-from swin_mmdet.datasets import LazyMasks, PackedMasks
-from swin_mmdet.detectors.encoded_masks import EncodedMasks
-from tests.datasets.annotations import compressed, uncompressed
+from swin_mmdet.structures import EncodedMasks, LazyMasks, PackedMasks
 from tests.laws import law
+from tests.structures.annotations import compressed, uncompressed
 
 sides = st.integers(1, 19)
 bitmaps = st.tuples(st.integers(1, 4), sides, sides).flatmap(
@@ -66,7 +65,7 @@ def test_a_choice_and_its_rest_are_the_whole(masks, data):
 @st.composite
 def steps(draw, height, width):
     """Name and arguments of a method of masks in an image of that size."""
-    x1, y1 = draw(st.integers(-2, width)), draw(st.integers(-2, height))
+    x1, y1 = draw(st.integers(-2, width - 1)), draw(st.integers(-2, height - 1))
     return draw(st.sampled_from([
         ('flip', draw(st.sampled_from(['horizontal', 'vertical', 'diagonal']))),
         ('resize', (draw(sides), draw(sides))),

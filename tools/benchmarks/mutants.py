@@ -31,18 +31,9 @@ from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 EQUIVALENT = ROOT / 'tests/mutants/EQUIVALENT.md'
-# room -> its tests, and those of others that are its tests in all but the place
-TESTS = {
-    'ops': ['tests/ops'],
-    'checkpoint': ['tests/checkpoint'],
-    'datasets': ['tests/datasets'],
-    'structures': ['tests/structures'],
-    'detectors': ['tests/detectors'],
-    'engine': ['tests/engine', 'tests/tools/test_accumulation.py', 'tests/tools/test_last_checkpoint.py'],
-    'evaluation': ['tests/evaluation'],
-}
-# kernels run in triton's interpreter, far too slowly for this
-SLOW = ['--ignore-glob=*/test_triton*', '--ignore-glob=*/test_residual_branch.py', '-m', 'not slow', '-k', 'not triton']
+ROOMS = ('ops', 'checkpoint', 'datasets', 'structures', 'detectors', 'engine', 'evaluation')
+# options of pytest: triton's interpreter runs kernels far too slowly for this
+FAST = ['--ignore-glob=*/test_triton*', '--ignore-glob=*/test_residual_branch.py', '-m', 'not slow', '-k', 'not triton']
 KILLED = ('killed', 'timeout', 'segfault', 'suspicious')
 SETTINGS = """
 [tool.mutmut]
@@ -81,7 +72,7 @@ def main() -> None:
     args = parse_args()
     folder = args.folder or Path(tempfile.mkdtemp(prefix=f'mutants-{args.room}-'))
     copy_checkout(folder)
-    (folder / 'pyproject.toml').write_text(SETTINGS.format(room=args.room, tests=json.dumps(TESTS[args.room] + SLOW)))
+    (folder / 'pyproject.toml').write_text(SETTINGS.format(room=args.room, tests=json.dumps([f'tests/{args.room}', *FAST])))
     os.chdir(folder)  # whose settings mutmut reads
     population = write_sample(args.room, args.sample, args.seed)
     run(folder)
@@ -115,7 +106,7 @@ def absolute(path: str) -> Path:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('room', choices=TESTS)
+    parser.add_argument('room', choices=ROOMS)
     parser.add_argument('--sample', type=int, default=80, help='how many mutants, of all that there are')
     parser.add_argument('--seed', type=int, default=0, help='of the sample')
     parser.add_argument('--out', type=absolute, help='CSV file to which the row is added')

@@ -72,7 +72,8 @@ def main() -> None:
     args = parse_args()
     folder = args.folder or Path(tempfile.mkdtemp(prefix=f'mutants-{args.room}-'))
     copy_checkout(folder)
-    (folder / 'pyproject.toml').write_text(SETTINGS.format(room=args.room, tests=json.dumps([f'tests/{args.room}', *FAST])))
+    tests = json.dumps([f'tests/{args.room}', *FAST])
+    (folder / 'pyproject.toml').write_text(SETTINGS.format(room=args.room, tests=tests))
     os.chdir(folder)  # whose settings mutmut reads
     population = write_sample(args.room, args.sample, args.seed)
     run(folder)

@@ -20,18 +20,29 @@ from swin_mmdet.commands import make_shapes_dataset, train
 from swin_mmdet.commands.run import run_cli
 
 QUICKSTART = Path(__file__).resolve().parents[2] / 'configs/quickstart/mask-rcnn_swin-micro_shapes.py'
+STEPS, INTERVAL = 16, 4
 CONFIG = """
 _base_ = {base!r}
 
 model = dict(
     backbone=dict(embed_dims=16, depths=(1, 2, 1, 1), num_heads=(1, 2, 4, 8), drop_path_rate=0.3),
     neck=dict(in_channels=[16, 32, 64, 128]),
-    test_cfg=dict(rcnn=dict(score_thr=0.0, max_per_img=5)),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=100, max_per_img=50), rcnn=dict(sampler=dict(num=32))),
+    test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=50), rcnn=dict(score_thr=0.0, max_per_img=5)),
 )
-train_dataloader = dict(batch_size=2, num_workers=2)
-train_cfg = dict(max_iters=30, val_interval=1000)
+pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='RandomChoiceResize', scales=[(64, 64), (80, 80), (96, 96)], keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+train_dataloader = dict(batch_size=2, num_workers=2, dataset=dict(pipeline=pipeline))
+train_cfg = dict(max_iters={steps}, val_interval=1000)
 param_scheduler = []
-default_hooks = dict(checkpoint=dict(interval=5, save_best=None, max_keep_ckpts=3), logger=dict(interval=1))
+default_hooks = dict(
+    checkpoint=dict(interval={interval}, save_best=None, max_keep_ckpts=3), logger=dict(interval=1)
+)
 custom_hooks = [
     dict(type='swin_mmdet.LostProcessHook', timeout=15, beat=1),
     dict(type='swin_mmdet.BrokenImagesHook', most=0.2),
@@ -48,7 +59,7 @@ class Lab:
         folder.mkdir(parents=True, exist_ok=True)
         self.data = self.make_data('shapes')
         self.config = folder / 'small.py'
-        self.config.write_text(CONFIG.format(base=str(QUICKSTART)))
+        self.config.write_text(CONFIG.format(base=str(QUICKSTART), steps=STEPS, interval=INTERVAL))
 
     def make_data(self, name: str) -> Path:
         """A new set of 32 drawn images."""

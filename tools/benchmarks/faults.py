@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from fault_lab import Lab, finish, losses, said, wait_for_step
+from fault_lab import INTERVAL, STEPS, Lab, finish, losses, said, wait_for_step
 from harness import conditions, write_rows
 from mmengine.runner import Runner
 
@@ -41,7 +41,7 @@ def fault(function: Callable) -> Callable:
 def straight(lab: Lab) -> Path:
     """An uninterrupted run, made once."""
     work_dir = lab.folder / 'straight'
-    if not (work_dir / 'iter_30.pth').exists():
+    if not (work_dir / f'iter_{STEPS}.pth').exists():
         code, text = lab.run(work_dir)
         assert code == 0, text[-2000:]
     return work_dir
@@ -77,7 +77,7 @@ def killed_while_saving(lab: Lab, args: argparse.Namespace) -> tuple[str, bool]:
             last_checkpoint(work_dir)
         except UserError:
             lost += 1
-        if list(work_dir.glob('iter_2?.pth')):
+        if list(work_dir.glob(f'iter_{STEPS - 1}.pth')):
             work_dir = lab.new('kill')
     left = len(list(work_dir.glob('*.part')))
     problem = lab.run(work_dir, '--resume', *options)[0]
@@ -91,7 +91,7 @@ def killed_while_saving(lab: Lab, args: argparse.Namespace) -> tuple[str, bool]:
 def _signalled(lab: Lab, number: signal.Signals, processes: int = 1) -> tuple[str, bool]:
     work_dir = lab.new(number.name)
     ids = lab.start(work_dir, processes=processes)
-    wait_for_step(work_dir, 7)
+    wait_for_step(work_dir, 5)
     os.kill(ids[-1], number)
     code, text = finish(ids), said(work_dir)
     line = next((line for line in text.splitlines() if 'stopped after iteration' in line), 'nothing was saved')
@@ -128,7 +128,7 @@ def a_weight_becomes_nan(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
         real = IterBasedTrainLoop.run_iter
 
         def run_iter(loop: IterBasedTrainLoop, batch: dict) -> None:
-            if loop.iter == 12:
+            if loop.iter == 9:
                 loop.runner.model.neck.lateral_convs[0].conv.weight.data[0, 0] = float('nan')
             real(loop, batch)
 
@@ -138,7 +138,7 @@ def a_weight_becomes_nan(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
     code, text = lab.run(work_dir, prepare=poison)
     line = next((line for line in text.splitlines() if line.startswith('error: training ended')), 'it trained on')
     saved = sorted(path.name for path in work_dir.glob('iter_*.pth'))
-    good = 'neck.lateral_convs.0.conv.weight' in line and saved == ['iter_10.pth', 'iter_5.pth']
+    good = 'neck.lateral_convs.0.conv.weight' in line and saved == ['iter_4.pth', 'iter_8.pth']
     return f'exit {code}; {line[:150]}; {saved}', good and code == 2
 
 
@@ -177,15 +177,16 @@ def _zeros(path: Path) -> None:
 def damaged_checkpoints(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
     """The last one, or what names it."""
     source, right, ways = straight(lab), [], 0
+    older, last = (f'iter_{STEPS - count * INTERVAL}.pth' for count in (2, 0))
     breaks = {
-        'cut': lambda folder: os.truncate(folder / 'iter_30.pth', 5000),
-        '0 bytes': lambda folder: os.truncate(folder / 'iter_30.pth', 0),
-        'bit in a tensor': lambda folder: _flip(folder / 'iter_30.pth', '/data/'),
-        'bit in data.pkl': lambda folder: _flip(folder / 'iter_30.pth', 'data.pkl'),
-        'zeros in the middle': lambda folder: _zeros(folder / 'iter_30.pth'),
-        'gone': lambda folder: (folder / 'iter_30.pth').unlink(),
+        'cut': lambda folder: os.truncate(folder / last, 5000),
+        '0 bytes': lambda folder: os.truncate(folder / last, 0),
+        'bit in a tensor': lambda folder: _flip(folder / last, '/data/'),
+        'bit in data.pkl': lambda folder: _flip(folder / last, 'data.pkl'),
+        'zeros in the middle': lambda folder: _zeros(folder / last),
+        'gone': lambda folder: (folder / last).unlink(),
         'pointer of NUL': lambda folder: (folder / 'last_checkpoint').write_bytes(bytes(60)),
-        'pointer to an older one': lambda folder: (folder / 'last_checkpoint').write_text('iter_20.pth'),
+        'pointer to an older one': lambda folder: (folder / 'last_checkpoint').write_text(older),
     }
     for name, make in breaks.items():
         folder = lab.new('damage')
@@ -194,8 +195,8 @@ def damaged_checkpoints(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
             (folder / path.name).write_bytes(path.read_bytes())
         make(folder)
         found, lines = last_checkpoint(folder)
-        expected = 'iter_30.pth' if name.startswith('pointer') else 'iter_25.pth'
-        told = any('iter_30.pth is passed over' in line for line in lines) or name == 'gone' or 'pointer' in name
+        expected = last if name.startswith('pointer') else f'iter_{STEPS - INTERVAL}.pth'
+        told = any(f'{last} is passed over' in line for line in lines) or name == 'gone' or 'pointer' in name
         ways += 1
         right += [name] if found.name == expected and told else []
     return f'{len(right)} of {ways} right: {", ".join(right)}', len(right) == ways
@@ -224,7 +225,7 @@ def files_too_large(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
     failed = text.count('could not be written')
     left = len(list(work_dir.glob('*.pt*')))
     return f'exit {code}; {len(losses(work_dir))} steps, {failed} saves failed and told, {left} files left', (
-        not code and failed == 6 and len(losses(work_dir)) == 30 and not left
+        not code and failed == STEPS // INTERVAL and len(losses(work_dir)) == STEPS and not left
     )
 
 
@@ -241,7 +242,7 @@ def an_unwritable_folder(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
 def _lost(lab: Lab, number: signal.Signals) -> tuple[str, bool]:
     work_dir = lab.new('lost')
     ids = lab.start(work_dir, processes=2)
-    wait_for_step(work_dir, 7)
+    wait_for_step(work_dir, 5)
     begin = time.monotonic()
     os.kill(ids[1], number)
     code = finish(ids[:1])
@@ -271,14 +272,14 @@ def one_of_two_processes_killed_under_torchrun(lab: Lab, _: argparse.Namespace) 
     environment = os.environ | {'MAX_RESTARTS': '1', 'PORT': '29655', 'OMP_NUM_THREADS': '1'}
     with subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True) as run:  # fmt: skip
-        wait_for_step(work_dir, 8, 600)
+        wait_for_step(work_dir, 5, 600)
         (child,) = Path(f'/proc/{run.pid}/task/{run.pid}/children').read_text().split()
         workers = Path(f'/proc/{child}/task/{child}/children').read_text().split()
         os.kill(int(workers[1]), signal.SIGKILL)
         text = run.communicate(timeout=600)[0]
     resumed = [line.split(' - ')[-1] for line in text.splitlines() if 'resumed epoch' in line]
     return f'exit {run.returncode}; {", ".join(resumed)}; {max(losses(work_dir))} steps', (
-        run.returncode == 0 and len(resumed) == 2 and max(losses(work_dir)) == 30
+        run.returncode == 0 and len(resumed) == 2 and max(losses(work_dir)) == STEPS
     )
 
 

@@ -83,6 +83,7 @@ class WorkDirHook(Hook):
         problem = [self._take(Path(runner.work_dir, LOCK), runner._resume) if is_main_process() else None]
         broadcast_object_list(problem)
         if problem[0]:
+            self.close()
             raise UserError(problem[0])
 
     def _take(self, path: Path, goes_on: bool) -> str | None:

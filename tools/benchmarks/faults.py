@@ -317,6 +317,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, help='CSV')
     args = parser.parse_args(argv)
     lab, rows = Lab(args.folder.resolve()), []
+    here = conditions(device='cuda' if torch.cuda.is_available() else 'cpu')
     for name in args.only:
         try:
             seen, right = FAULTS[name](lab, args)
@@ -324,9 +325,9 @@ def main(argv: list[str] | None = None) -> int:
             seen, right = f'{type(error).__name__}: {error}'[:200], False
         rows.append({'fault': name.replace('_', ' '), 'seen': seen.replace(str(lab.folder), 'FOLDER'), 'right': right})
         print(f'{"ok " if right else "NOT"} {rows[-1]["fault"]}: {rows[-1]["seen"]}', flush=True)
-    if args.out:
-        here = conditions(device='cuda' if torch.cuda.is_available() else 'cpu')
-        write_rows(args.out, [row | here for row in rows])
+        if args.out:
+            # after each: all of them take long
+            write_rows(args.out, [row | here for row in rows])
     return int(not all(row['right'] for row in rows))
 
 

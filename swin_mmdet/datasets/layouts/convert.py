@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from swin_mmdet.datasets.discover import CocoFolder, data_sets_near, discover
-from swin_mmdet.datasets.layouts.errors import LayoutError, UnknownLayoutError
+from swin_mmdet.datasets.layouts.errors import LayoutError, UnknownLayoutError, number
 from swin_mmdet.datasets.layouts.folder import DataFolder
 from swin_mmdet.datasets.layouts.splits import split_in_two
 from swin_mmdet.datasets.layouts.table import find_layout
@@ -27,6 +27,11 @@ class Split:
 
     share: float
     seed: int = 0
+
+    @classmethod
+    def read(cls, share: str, seed: int = 0) -> 'Split':
+        """Of the words of a command line."""
+        return cls(number(share, '--split', 'the share of the images for training'), seed)
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:

@@ -63,6 +63,7 @@ setup(
     long_description_content_type='text/markdown',
     python_requires='>=3.10',
     packages=find_packages(include=['swin_mmdet', 'swin_mmdet.*']),
+    entry_points={'console_scripts': ['swin-mmdet = swin_mmdet.commands.program:main']},
     cmdclass={'build_py': BuildWithStartup, 'develop': DevelopAsWheel},
     package_data={'swin_mmdet': ['.mim/**/*']},
     exclude_package_data={'swin_mmdet': ['.mim/tools/benchmarks/results/*']},

@@ -14,11 +14,11 @@ MMLAB = {'mmdet', 'mmengine', 'mmcv'}
 # room -> rooms and packages it may import besides itself and the standard library
 MAY_IMPORT = {
     '__init__': set(),
+    '__main__': {'commands'},
     'errors': set(),
-    'command_line': {'config', 'mmengine'},
     # the programs: they call every room
     'commands': {
-        *('errors', 'command_line', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
+        *('__init__', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
         *('engine', 'evaluation', 'analysis', 'visualization', 'torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},

@@ -4,7 +4,8 @@ Datumaro, or COCO in any arrangement, recognised by content. Nothing in it is ch
 import argparse
 from pathlib import Path
 
-from swin_mmdet.command_line import ArgumentParser
+from swin_mmdet.commands.arguments import ArgumentParser
+from swin_mmdet.config.files import existing
 from swin_mmdet.errors import UserError
 
 
@@ -26,6 +27,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    existing(str(args.folder), 'data folder')
     from swin_mmdet.datasets.layouts import DataFolder, Split, check_new, convert, write_folder
     from swin_mmdet.datasets.layouts.table import WORDS
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,14 +103,26 @@ def find_data(
                 f'{data.root} ({converted.layout}) has no images for validation. To measure the AP, some must be kept '
                 'from training: add --split 0.8 to keep a fifth, or put them into a folder or file named val'
             )
+        about = {'notes': [f'{data.root} is read as {converted.layout}', *converted.notes]}
         for name in ('train', 'val'):
-            write_json(target / ANNOTATIONS.format(split=name), converted.contents[name])
-        write_json(target / ABOUT, [f'{data.root} is read as {converted.layout}', *converted.notes])
-    for note in json.loads((target / ABOUT).read_text()):
+            about[name], content = _from_common_folder(converted.contents[name])
+            write_json(target / ANNOTATIONS.format(split=name), content)
+        write_json(target / ABOUT, about)
+    about = json.loads((target / ABOUT).read_text())
+    for note in about['notes']:
         print_log(f'data: {note}', logger='current')
-    files = [target / ANNOTATIONS.format(split=name) for name in ('train', 'val')]
-    return discover(target, train_ann=files[0].absolute(), val_ann=files[1].absolute(), train_images=data.root,
-                    val_images=data.root)  # fmt: skip
+    train, val = (target.absolute() / ANNOTATIONS.format(split=name) for name in ('train', 'val'))
+    images = {f'{name}_images': data.root / about[name] for name in ('train', 'val')}
+    return discover(target, train_ann=train, val_ann=val, **images)
+
+
+def _from_common_folder(content: dict) -> tuple[str, dict]:
+    """The deepest folder that has all images, and the content with names relative to it."""
+    common = posixpath.commonpath([posixpath.dirname(image['file_name']) for image in content['images']])
+    images = [
+        image | {'file_name': posixpath.relpath(image['file_name'], common or '.')} for image in content['images']
+    ]
+    return common, content | {'images': images}
 
 
 def _named(folder: DataFolder, contents: dict[str, dict]) -> dict[str, dict]:

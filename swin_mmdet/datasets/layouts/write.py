@@ -55,6 +55,8 @@ def write_folder(folder: DataFolder, contents: dict[str, dict], out: Path, *, co
 def _place(folder: DataFolder, name: str, target: Path, copy: bool) -> None:
     source = folder.path(name)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        return  # listed twice, which the checks will say
     if copy:
         shutil.copyfile(source, target)
         return

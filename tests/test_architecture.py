@@ -25,7 +25,7 @@ MAY_IMPORT = {
     'variants': set(),
     'registry': {'compat', 'run_log', 'mmengine'},
     'run_log': {'ops', 'mmengine'},
-    'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'registry', 'mmdet'},
+    'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'necks', 'registry', 'mmdet'},
     'drop_in_backbone': {'compat', 'models', 'registry', 'mmdet', 'mmengine'},
     # what its patches name, each when somebody else has imported it
     'compat': {'ops', 'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet'},
@@ -41,7 +41,7 @@ MAY_IMPORT = {
     'analysis': {'compat', 'config', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
     'structures': MMLAB | {'compat', 'ops', 'numpy', 'torch', 'pycocotools', 'cv2'},
     'detectors': MMLAB | {'errors', 'config', 'models', 'ops', 'structures', 'registry', 'numpy', 'scipy', 'torch'},
-    'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
+    'necks': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
     | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'},

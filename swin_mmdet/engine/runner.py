@@ -102,10 +102,13 @@ class TrainingRunner(LoadingRunner):
         guard(guarded)
         return super().from_cfg(guarded)
 
+    def register_hooks(self, *hooks: Any, **more: Any) -> None:
+        super().register_hooks(*hooks, **more)
+        self.register_hook(SettingsHook())
+
     def train(self) -> nn.Module:
         if self._frozen:
             self.register_hook(FreezeHook(self._frozen))
-        self.register_hook(SettingsHook())
         try:
             with lost_process_named(self):
                 return super().train()

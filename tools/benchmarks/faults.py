@@ -191,8 +191,9 @@ def damaged_checkpoints(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
     for name, make in breaks.items():
         folder = lab.new('damage')
         folder.mkdir()
-        for path in (*source.glob('iter_*.pth'), source / 'last_checkpoint'):
+        for path in source.glob('iter_*.pth'):
             (folder / path.name).write_bytes(path.read_bytes())
+        (folder / 'last_checkpoint').write_text(str(folder / last))
         make(folder)
         found, lines = last_checkpoint(folder)
         expected = last if name.startswith('pointer') else f'iter_{STEPS - INTERVAL}.pth'

@@ -1,4 +1,4 @@
-"""swin_mmdet.LoadImageFromFile: images of 16 bits, transparent or turned, against the pixels of which they were made."""
+"""swin_mmdet.LoadImageFromFile: images of 16 bits, transparent or turned, against the pixels they were made of."""
 
 import json
 

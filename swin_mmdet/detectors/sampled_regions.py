@@ -15,7 +15,7 @@ from swin_mmdet.detectors.batch import BatchedProposals, Objects
 from swin_mmdet.detectors.matching import rule_of, sampling_of
 from swin_mmdet.ops.box_assignment import assign_boxes
 from swin_mmdet.ops.box_sampling import close_ranks, sample_boxes
-from swin_mmdet.ops.to_device import OnTheWay, to_device
+from swin_mmdet.ops.to_device import AsyncHostCopy, to_device
 
 
 class SampledRegions(NamedTuple):
@@ -25,7 +25,7 @@ class SampledRegions(NamedTuple):
     assigned: Tensor  # [B, K]: the object plus one, 0 for background, -1 for unused
     is_object: Tensor  # [B, K] bool: the box is one of the ground truth
     labels: Tensor  # [B, K]: of its object, the number of classes for others
-    most_positive: int  # those of objects are among the first so many
+    max_positive: int  # those of objects are among the first so many
 
     def rois(self) -> Tensor:
         """[B * K, 5] float32: image, x1, y1, x2, y2."""
@@ -63,7 +63,7 @@ def sample_regions(
     places, assigned = close_ranks(*sample_boxes(assigned, **sampling), sampling['number'])
     boxes = boxes.gather(1, places[..., None].expand(-1, -1, 4)).masked_fill((assigned < 0)[..., None], 0)
     labels = objects.labels.gather(1, (assigned - 1).clamp(min=0)).masked_fill(assigned <= 0, classes)
-    return SampledRegions(boxes, assigned, (places < added) & (assigned > 0), labels, sampling['most_positive'])
+    return SampledRegions(boxes, assigned, (places < added) & (assigned > 0), labels, sampling['max_positive'])
 
 
 def classify_used(
@@ -86,7 +86,7 @@ class CountsOnTheWay:
     """How many regions of each image have objects: on the way to the host while the GPU has other work."""
 
     def __init__(self, regions: SampledRegions) -> None:
-        self._counts = OnTheWay((regions.assigned > 0).sum(1))
+        self._counts = AsyncHostCopy((regions.assigned > 0).sum(1))
 
     def wait(self) -> list[int]:
         """Of every image."""

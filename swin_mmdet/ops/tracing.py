@@ -32,15 +32,15 @@ def is_traced() -> bool:
     )
 
 
-def remembered(most: int) -> Callable[[Callable], Callable]:
-    """A decorator of functions that make tensors from sizes, dtypes and devices: the last `most` results are kept.
+def remembered(max_results: int) -> Callable[[Callable], Callable]:
+    """A decorator of functions that make tensors from sizes, dtypes and devices: the last `max_results` are kept.
 
     They are shared, so not to be written into. A trace neither fills nor reads this: what is made inside one means
     nothing outside, and what was made outside would be one of the traced program's weights.
     """
 
     def decorate(make: Callable) -> Callable:
-        @lru_cache(maxsize=most)
+        @lru_cache(maxsize=max_results)
         def keep(*arguments: Hashable) -> object:
             # an inference tensor would make a training step after an evaluation fail in backward
             with torch.inference_mode(False), torch.no_grad():

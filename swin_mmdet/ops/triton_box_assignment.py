@@ -26,7 +26,7 @@ def _load_boxes(boxes, valid, image, box, boxes_apart, count_boxes):
 
 @triton.jit
 def _overlap(x1, y1, x2, y2, at):
-    """Intersection over union of boxes [BLOCK] with the object at a place."""
+    """Intersection over union of boxes [BLOCK] with the object at a pointer."""
     left, top, right, bottom = tl.load(at), tl.load(at + 1), tl.load(at + 2), tl.load(at + 3)
     wide = tl.maximum(tl.minimum(right, x2) - tl.maximum(left, x1), 0.0)
     high = tl.maximum(tl.minimum(bottom, y2) - tl.maximum(top, y1), 0.0)
@@ -53,10 +53,10 @@ def best_overlap_kernel(
 
 
 @fast_launch
-@triton.jit(do_not_specialize=DYNAMIC + ['positive', 'negative', 'lowest', 'least'])
+@triton.jit(do_not_specialize=DYNAMIC + ['positive', 'negative', 'lowest', 'min_best'])
 def assign_kernel(
     boxes, valid, objects, counts, best, assigned, boxes_apart, count_boxes, count_objects, positive, negative, lowest,
-    least, WITH_BEST: tl.constexpr, BLOCK: tl.constexpr,
+    min_best, WITH_BEST: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """best [B, G] -> assigned [B, N] int64."""
     image = tl.program_id(1).to(tl.int64)
@@ -74,12 +74,12 @@ def assign_kernel(
         if WITH_BEST:
             of_object = tl.load(best + at)
             # no overlap is 2
-            last = tl.where(overlap == tl.where(of_object >= least, of_object, 2.0), i + 1, last)
+            last = tl.where(overlap == tl.where(of_object >= min_best, of_object, 2.0), i + 1, last)
     highest = tl.maximum(highest, 0.0)
-    found = tl.where((highest >= lowest) & (highest < negative) | (count == 0), 0, -1)
-    found = tl.where((highest >= positive) & (count > 0), which, found)
-    found = tl.where(last > 0, last, found)
-    tl.store(assigned + image * count_boxes + box, tl.where(exists, found, -1).to(tl.int64), mask=box < count_boxes)
+    result = tl.where((highest >= lowest) & (highest < negative) | (count == 0), 0, -1)
+    result = tl.where((highest >= positive) & (count > 0), which, result)
+    result = tl.where(last > 0, last, result)
+    tl.store(assigned + image * count_boxes + box, tl.where(exists, result, -1).to(tl.int64), mask=box < count_boxes)
 
 
 def triton_assign_boxes(boxes: Tensor, valid: Tensor, objects: Tensor, counts: Tensor, rule: AssignmentRule) -> Tensor:

@@ -35,8 +35,8 @@ def normalize_kernel(
         if HAS_MEAN:
             # not `/`, which is rounded less exactly on a GPU
             value = tl.div_rn(value - tl.load(mean + channel), tl.zeros_like(value) + tl.load(std + channel))
-        place = channel * padded_channel + y * padded_y + x * padded_x
-        tl.store(padded + place, tl.where(inside, value, pad_value), mask=x < padded_width)
+        offset = channel * padded_channel + y * padded_y + x * padded_x
+        tl.store(padded + offset, tl.where(inside, value, pad_value), mask=x < padded_width)
 
 
 def triton_normalize_images(

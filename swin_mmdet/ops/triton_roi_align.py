@@ -31,14 +31,14 @@ def _bin_start(boxes, axis, index, scale, SIZE: tl.constexpr, SAMPLES: tl.conste
 
 
 @triton.jit
-def _neighbours(place, size):
+def _neighbours(location, size):
     """Two pixels around a coordinate, the share of the second, and whether it is on the map, or within one of it."""
     # whole numbers, for the interpreter cannot combine conditions on single floats
-    inside = tl.where(place < -1.0, 0, 1) * tl.where(place > size, 0, 1)
-    place = tl.maximum(place, 0.0)
-    low = tl.minimum(place.to(tl.int32), size - 1)
+    inside = tl.where(location < -1.0, 0, 1) * tl.where(location > size, 0, 1)
+    location = tl.maximum(location, 0.0)
+    low = tl.minimum(location.to(tl.int32), size - 1)
     high = tl.minimum(low + 1, size - 1)
-    return low, high, tl.where(low == high, 0.0, place - low), inside
+    return low, high, tl.where(low == high, 0.0, location - low), inside
 
 
 @fast_launch
@@ -48,14 +48,14 @@ def roi_align_kernel(
     SIZE: tl.constexpr, SAMPLES: tl.constexpr, BACKWARD: tl.constexpr,
 ):  # fmt: skip
     """pixels [B, H, W, C] -> out [N, SIZE, SIZE, C]; BACKWARD: gradients of out are added to those of pixels."""
-    region, place = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    region, cell = tl.program_id(0).to(tl.int64), tl.program_id(1)
     if tl.load(levels + region) == level:
         box = boxes + region * 4
-        y0, bin_height, rows = _bin_start(box, 1, place // SIZE, scale, SIZE, SAMPLES)
-        x0, bin_width, columns = _bin_start(box, 0, place % SIZE, scale, SIZE, SAMPLES)
+        y0, bin_height, rows = _bin_start(box, 1, cell // SIZE, scale, SIZE, SAMPLES)
+        x0, bin_width, columns = _bin_start(box, 0, cell % SIZE, scale, SIZE, SAMPLES)
         count = tl.maximum(rows * columns, 1)
         pixels += tl.load(images + region) * height * width * CHANNELS
-        out += (region * SIZE * SIZE + place) * CHANNELS
+        out += (region * SIZE * SIZE + cell) * CHANNELS
         for first in range(0, CHANNELS, BLOCK):
             channel = first + tl.arange(0, BLOCK)
             mask = channel < CHANNELS

@@ -16,15 +16,15 @@ def _softmax_terms(scores, rows, here, COUNT: tl.constexpr, PADDED: tl.constexpr
         scores + rows[:, None] * COUNT + column, mask=here[:, None] & (column < COUNT), other=float('-inf')
     ).to(tl.float32)
     # rows that are not there would be -inf minus -inf
-    most = tl.where(here, tl.max(logits, 1), 0.0)
-    return most, tl.where(here, tl.sum(tl.exp(logits - most[:, None]), 1), 1.0)
+    highest = tl.where(here, tl.max(logits, 1), 0.0)
+    return highest, tl.where(here, tl.sum(tl.exp(logits - highest[:, None]), 1), 1.0)
 
 
 @triton.jit
-def _place(places, reference, rows, points, here, width, height, POINTS: tl.constexpr, REFERENCE: tl.constexpr):
-    """Of a point: x and y in pixels, from the middle of the first pixel on, and d (x, y) / d place."""
-    x = tl.load(places + points * 2, mask=here, other=0.0).to(tl.float32)
-    y = tl.load(places + points * 2 + 1, mask=here, other=0.0).to(tl.float32)
+def _location(coords, reference, rows, points, here, width, height, POINTS: tl.constexpr, REFERENCE: tl.constexpr):
+    """Of a point: x and y in pixels, from the middle of the first pixel on, and d (x, y) / d coords."""
+    x = tl.load(coords + points * 2, mask=here, other=0.0).to(tl.float32)
+    y = tl.load(coords + points * 2 + 1, mask=here, other=0.0).to(tl.float32)
     if REFERENCE == 0:
         scale_x, scale_y = width + 0 * x, height + 0 * y
         return x * width - 0.5, y * height - 0.5, scale_x, scale_y
@@ -40,7 +40,7 @@ def _place(places, reference, rows, points, here, width, height, POINTS: tl.cons
 
 @triton.jit
 def _corner(x, y, x0, y0, height, width, first, inside, RIGHT: tl.constexpr, BELOW: tl.constexpr):
-    """One of four pixels round a place: whether it exists, which it is, and its bilinear share on each axis."""
+    """One of four pixels round a location: whether it exists, which it is, and its bilinear share on each axis."""
     column, row = x0 + RIGHT, y0 + BELOW
     exists = inside & (column >= 0) & (column < width) & (row >= 0) & (row < height)
     pixel = (first + row * width + column).to(tl.int64)
@@ -52,13 +52,13 @@ def _corner(x, y, x0, y0, height, width, first, inside, RIGHT: tl.constexpr, BEL
 @fast_launch
 @triton.jit(do_not_specialize=DYNAMIC)
 def forward_kernel(
-    value, shapes, starts, places, scores, reference, out, queries, pixels, HEADS: tl.constexpr, DIM: tl.constexpr,
+    value, shapes, starts, coords, scores, reference, out, queries, pixels, HEADS: tl.constexpr, DIM: tl.constexpr,
     DIM_BLOCK: tl.constexpr, LEVELS: tl.constexpr, POINTS: tl.constexpr, COUNT_BLOCK: tl.constexpr,
     REFERENCE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """out = sum over points of weight * bilinear(value, place), in float32.
+    """out = sum over points of weight * bilinear(value, location), in float32.
 
-    value [B, S, h, d], places [B, Q, h, L, P, 2], scores [B, Q, h, L * P], reference [B, Q, L, REFERENCE] or none.
+    value [B, S, h, d], coords [B, Q, h, L, P, 2], scores [B, Q, h, L * P], reference [B, Q, L, REFERENCE] or none.
     """
     head, image = tl.program_id(1) % HEADS, (tl.program_id(1) // HEADS).to(tl.int64)
     query = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -68,19 +68,19 @@ def forward_kernel(
     channel = tl.arange(0, DIM_BLOCK)
     value += (image * pixels * HEADS + head) * DIM + channel
     if REFERENCE > 0:
-        most, total = _softmax_terms(scores, head_row, here, LEVELS * POINTS, COUNT_BLOCK)
+        highest, total = _softmax_terms(scores, head_row, here, LEVELS * POINTS, COUNT_BLOCK)
     sums = tl.zeros((BLOCK, DIM_BLOCK), dtype=tl.float32)
     for level in range(LEVELS):
         height, width = tl.load(shapes + level * 2).to(tl.int32), tl.load(shapes + level * 2 + 1).to(tl.int32)
         first = tl.load(starts + level).to(tl.int32)
         for point in range(POINTS):
             sample = head_row * (LEVELS * POINTS) + level * POINTS + point
-            x, y, _, _ = _place(
-                places, reference, row * LEVELS + level, sample, here, width, height, POINTS, REFERENCE
+            x, y, _, _ = _location(
+                coords, reference, row * LEVELS + level, sample, here, width, height, POINTS, REFERENCE
             )
             weight = tl.load(scores + sample, mask=here, other=0.0).to(tl.float32)
             if REFERENCE > 0:
-                weight = tl.exp(weight - most) / total
+                weight = tl.exp(weight - highest) / total
             # also false for what is no number
             inside = here & (x > -1) & (y > -1) & (x < width) & (y < height)
             x, y = tl.where(inside, x, 0.0), tl.where(inside, y, 0.0)
@@ -101,14 +101,14 @@ def forward_kernel(
 @fast_launch
 @triton.jit(do_not_specialize=DYNAMIC)
 def backward_kernel(
-    value, shapes, starts, places, scores, reference, out, dout, dvalue, dplaces, dscores, queries, pixels,
+    value, shapes, starts, coords, scores, reference, out, dout, dvalue, dcoords, dscores, queries, pixels,
     HEADS: tl.constexpr, DIM: tl.constexpr, DIM_BLOCK: tl.constexpr, LEVELS: tl.constexpr, POINTS: tl.constexpr,
     COUNT_BLOCK: tl.constexpr, REFERENCE: tl.constexpr, LOCATIONS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """dvalue += weight * share * dout by atomics, in no order; with g of a corner = <dout, value>, and D = <dout, out>:
 
     d weight = sum of share * g; d logit = weight * (d weight - D); d x = weight * sum of share_y * (g right - g left).
-    LOCATIONS: dplaces is of the locations in 0..1, not of offsets.
+    LOCATIONS: dcoords is of the locations in 0..1, not of offsets.
     """
     head, image = tl.program_id(1) % HEADS, (tl.program_id(1) // HEADS).to(tl.int64)
     query = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -121,7 +121,7 @@ def backward_kernel(
     dvalue += (image * pixels * HEADS + head) * DIM + channel
     given = tl.load(dout + head_row[:, None] * DIM + channel, mask=exist, other=0.0).to(tl.float32)
     if REFERENCE > 0:
-        most, total = _softmax_terms(scores, head_row, here, LEVELS * POINTS, COUNT_BLOCK)
+        highest, total = _softmax_terms(scores, head_row, here, LEVELS * POINTS, COUNT_BLOCK)
         made = tl.load(out + head_row[:, None] * DIM + channel, mask=exist, other=0.0).to(tl.float32)
         mean = tl.sum(given * made, 1)
     for level in range(LEVELS):
@@ -129,12 +129,12 @@ def backward_kernel(
         first = tl.load(starts + level).to(tl.int32)
         for point in range(POINTS):
             sample = head_row * (LEVELS * POINTS) + level * POINTS + point
-            x, y, scale_x, scale_y = _place(
-                places, reference, row * LEVELS + level, sample, here, width, height, POINTS, REFERENCE
+            x, y, scale_x, scale_y = _location(
+                coords, reference, row * LEVELS + level, sample, here, width, height, POINTS, REFERENCE
             )
             weight = tl.load(scores + sample, mask=here, other=0.0).to(tl.float32)
             if REFERENCE > 0:
-                weight = tl.exp(weight - most) / total
+                weight = tl.exp(weight - highest) / total
             inside = here & (x > -1) & (y > -1) & (x < width) & (y < height)
             x, y = tl.where(inside, x, 0.0), tl.where(inside, y, 0.0)
             x0, y0 = tl.floor(x).to(tl.int32), tl.floor(y).to(tl.int32)
@@ -160,5 +160,5 @@ def backward_kernel(
             dx = tl.where(inside, dx * weight * scale_x, 0.0)
             dy = tl.where(inside, dy * weight * scale_y, 0.0)
             tl.store(dscores + sample, dweight.to(dscores.dtype.element_ty), mask=here)
-            tl.store(dplaces + sample * 2, dx.to(dplaces.dtype.element_ty), mask=here)
-            tl.store(dplaces + sample * 2 + 1, dy.to(dplaces.dtype.element_ty), mask=here)
+            tl.store(dcoords + sample * 2, dx.to(dcoords.dtype.element_ty), mask=here)
+            tl.store(dcoords + sample * 2 + 1, dy.to(dcoords.dtype.element_ty), mask=here)

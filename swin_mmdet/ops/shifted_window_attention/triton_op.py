@@ -76,8 +76,8 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward
 
-    found = launch_backward(dout, qkv, table, pad, cosine_scale, window_size, shift_size, scale)
-    dqkv, dtable, dpad, dcosine_scale, _ = found
+    gradients = launch_backward(dout, qkv, table, pad, cosine_scale, window_size, shift_size, scale)
+    dqkv, dtable, dpad, dcosine_scale, _ = gradients
     # an operator returns tensors only
     return dqkv, dtable, dpad, qkv.new_empty(0, dtype=torch.float32) if dcosine_scale is None else dcosine_scale
 

@@ -12,13 +12,13 @@ from swin_mmdet.ops.triton_fast_launch import fast_launch
 
 
 @triton.jit
-def _sum_of_rows(base, stride, rows, places, inside, ROWS: tl.constexpr, PLACES: tl.constexpr):
-    """Sum over the rows of a matrix, of the columns at `places` that are `inside`: [PLACES]."""
-    total = tl.zeros((ROWS, PLACES), dtype=tl.float32)
+def _sum_of_rows(base, stride, rows, columns, inside, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Sum over the rows of a matrix, of those `columns` that are `inside`: [COLUMNS]."""
+    total = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
     for first in range(0, rows, ROWS):
         row = first + tl.arange(0, ROWS)
-        here = base + row.to(tl.int64)[:, None] * stride + places[None, :]
-        total += tl.load(here, mask=inside[None, :] & (row < rows)[:, None], other=0.0)
+        pointers = base + row.to(tl.int64)[:, None] * stride + columns[None, :]
+        total += tl.load(pointers, mask=inside[None, :] & (row < rows)[:, None], other=0.0)
     return tl.sum(total, axis=0)
 
 
@@ -38,8 +38,8 @@ def _sum_pairs(
         pair = (y * WINDOW + x) * N + (y - dy) * WINDOW + x - dx
         total += _sum_of_rows(pair_sums + head * N * N, heads * N * N, rows, pair, inside, ROWS, X * DX)
     offset = tl.arange(0, DX)
-    places = dtable + ((dy + WINDOW - 1) * (2 * WINDOW - 1) + offset) * heads + head
-    tl.store(places, tl.sum(tl.reshape(total, (X, DX)), axis=0), mask=offset < 2 * WINDOW - 1)
+    pointers = dtable + ((dy + WINDOW - 1) * (2 * WINDOW - 1) + offset) * heads + head
+    tl.store(pointers, tl.sum(tl.reshape(total, (X, DX)), axis=0), mask=offset < 2 * WINDOW - 1)
 
 
 @triton.jit
@@ -56,9 +56,9 @@ def _sum_tokens(
             total = _sum_of_rows(token_sums, stride, rows, channel, channel >= 0, ROWS, HEAD_DIM)
         tl.store(dpad + channel, total)
     if COSINE:
-        place = head + tl.arange(0, 1)
-        in_row = 3 * channels + place
-        tl.store(dcosine_scale + place, _sum_of_rows(token_sums, stride, rows, in_row, in_row >= 0, ROWS, 1))
+        own = head + tl.arange(0, 1)
+        in_row = 3 * channels + own
+        tl.store(dcosine_scale + own, _sum_of_rows(token_sums, stride, rows, in_row, in_row >= 0, ROWS, 1))
 
 
 @fast_launch

@@ -19,7 +19,7 @@ def row_and_column(token, WINDOW: tl.constexpr):
 
 
 @triton.jit
-def token_places(window, token, height, width, rows, columns, shift, WINDOW: tl.constexpr):
+def token_indices(window, token, height, width, rows, columns, shift, WINDOW: tl.constexpr):
     """Of the window's tokens [BLOCK]: their index in the map int64, whether they are one, are on it, and their region.
 
     Token t of window (y, x) is at row (y * WINDOW + t // WINDOW + shift) mod Hp of the map, and a column likewise.
@@ -47,8 +47,8 @@ def token_places(window, token, height, width, rows, columns, shift, WINDOW: tl.
 def load_tokens(base, pad, index, on_map, stride, HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr):
     """The head's channels of the tokens [BLOCK, HEAD_DIM]; tokens that are not on the map hold the padding value."""
     channel = tl.arange(0, HEAD_DIM)
-    places = base + index[:, None] * stride + channel[None, :]
-    values = tl.load(places, mask=on_map[:, None], other=0.0)
+    pointers = base + index[:, None] * stride + channel[None, :]
+    values = tl.load(pointers, mask=on_map[:, None], other=0.0)
     if HAS_PAD:
         padding = tl.load(pad + channel).to(base.dtype.element_ty)
         values = tl.where(on_map[:, None], values, padding[None, :])
@@ -57,17 +57,17 @@ def load_tokens(base, pad, index, on_map, stride, HEAD_DIM: tl.constexpr, HAS_PA
 
 @triton.jit
 def store_tokens(base, index, on_map, stride, values, HEAD_DIM: tl.constexpr):
-    """Write the head's channels of the tokens [BLOCK, HEAD_DIM]; padding tokens have no place."""
+    """Write the head's channels of the tokens [BLOCK, HEAD_DIM]; padding tokens have none."""
     channel = tl.arange(0, HEAD_DIM)
-    places = base + index[:, None] * stride + channel[None, :]
-    tl.store(places, values.to(base.dtype.element_ty), mask=on_map[:, None])
+    pointers = base + index[:, None] * stride + channel[None, :]
+    tl.store(pointers, values.to(base.dtype.element_ty), mask=on_map[:, None])
 
 
 @triton.jit
 def load_bias(table, stride, query, key, WINDOW: tl.constexpr):
     """The bias of every pair of tokens, from a head's column of the table: [QUERIES, KEYS] float32.
 
-    From the column read backwards, with queries and keys in each other's place, it is the transpose.
+    From the column read backwards, with queries and keys exchanged, it is the transpose.
     """
     query_y, query_x = row_and_column(tl.minimum(query, WINDOW * WINDOW - 1), WINDOW)
     key_y, key_x = row_and_column(tl.minimum(key, WINDOW * WINDOW - 1), WINDOW)

@@ -22,7 +22,7 @@ from swin_mmdet.ops.shifted_window_attention.triton_window import (
     scale_of,
     store_tokens,
     through_length,
-    token_places,
+    token_indices,
 )
 from swin_mmdet.ops.triton_fast_launch import fast_launch
 
@@ -40,7 +40,7 @@ def _attend(
     out = tl.zeros((OWN, HEAD_DIM), dtype=tl.float32)
     for first in range(0, WINDOW * WINDOW, OTHER):
         key = first + tl.arange(0, OTHER)
-        index, exists, on_map, region = token_places(window, key, height, width, rows, columns, shift, WINDOW)
+        index, exists, on_map, region = token_indices(window, key, height, width, rows, columns, shift, WINDOW)
         stride = 3 * channels
         k = load_tokens(qkv + channels, pad + channels, index, on_map, stride, HEAD_DIM, HAS_PAD)
         v = load_tokens(qkv + 2 * channels, pad + 2 * channels, index, on_map, stride, HEAD_DIM, HAS_PAD)
@@ -63,7 +63,7 @@ def _attend(
 
 @fast_launch
 @triton.jit(do_not_specialize=DYNAMIC)
-def tiled_forward_kernel(
+def large_forward_kernel(
     qkv, table, pad, cosine_scale, out, height, width, rows, columns, windows, windows_per_program, shift, channels,
     scale, WINDOW: tl.constexpr, OWN: tl.constexpr, OTHER: tl.constexpr, HEAD_DIM: tl.constexpr,
     HAS_PAD: tl.constexpr, COSINE: tl.constexpr, PRECISION: tl.constexpr,
@@ -77,7 +77,7 @@ def tiled_forward_kernel(
     scale = scale_of(cosine_scale, scale, head, COSINE)
     query = tile * OWN + tl.arange(0, OWN)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
-        index, _, on_map, region = token_places(window, query, height, width, rows, columns, shift, WINDOW)
+        index, _, on_map, region = token_indices(window, query, height, width, rows, columns, shift, WINDOW)
         q = load_tokens(qkv, pad, index, on_map, 3 * channels, HEAD_DIM, HAS_PAD)
         result, _, _, _ = _attend(
             q, q, query, region, window, qkv, pad, table, scale, height, width, rows, columns, shift, channels, WINDOW,
@@ -90,22 +90,22 @@ def tiled_forward_kernel(
 def _store_statistics(statistics, window, windows, head, query, highest, inverse, along, N: tl.constexpr):
     """Of every query: max(s), 1 / sum(exp(s - max(s))) and sum(p * dp)."""
     heads = tl.num_programs(1)
-    places = statistics + (heads.to(tl.int64) * window + head) * N + query
+    pointers = statistics + (heads.to(tl.int64) * window + head) * N + query
     size = heads.to(tl.int64) * windows * N
-    tl.store(places, highest, mask=query < N)
-    tl.store(places + size, inverse, mask=query < N)
-    tl.store(places + 2 * size, along, mask=query < N)
+    tl.store(pointers, highest, mask=query < N)
+    tl.store(pointers + size, inverse, mask=query < N)
+    tl.store(pointers + 2 * size, along, mask=query < N)
 
 
 @triton.jit
 def _load_statistics(statistics, window, windows, head, query, N: tl.constexpr):
     """What `_store_statistics` stored, such that p is 0 beyond the window."""
     heads = tl.num_programs(1)
-    places = statistics + (heads.to(tl.int64) * window + head) * N + query
+    pointers = statistics + (heads.to(tl.int64) * window + head) * N + query
     size = heads.to(tl.int64) * windows * N
-    highest = tl.load(places, mask=query < N, other=float('inf'))
-    inverse = tl.load(places + size, mask=query < N, other=0.0)
-    along = tl.load(places + 2 * size, mask=query < N, other=0.0)
+    highest = tl.load(pointers, mask=query < N, other=float('inf'))
+    inverse = tl.load(pointers + size, mask=query < N, other=0.0)
+    along = tl.load(pointers + 2 * size, mask=query < N, other=0.0)
     return highest, inverse, along
 
 
@@ -134,7 +134,7 @@ def queries_kernel(
     q_sum = tl.zeros((HEAD_DIM,), dtype=tl.float32)
     scale_sum = tl.zeros((OWN,), dtype=tl.float32)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
-        index, _, query_on_map, region = token_places(window, query, height, width, rows, columns, shift, WINDOW)
+        index, _, query_on_map, region = token_indices(window, query, height, width, rows, columns, shift, WINDOW)
         q = load_tokens(qkv, pad, index, query_on_map, stride, HEAD_DIM, HAS_PAD)
         grad = load_tokens(dout, dout, index, query_on_map, channels, HEAD_DIM, False)
         # sum(p * dp) as such and not as dout . out: where p is 1, the terms of ds then cancel to the last bit
@@ -149,9 +149,11 @@ def queries_kernel(
         dq = tl.zeros((OWN, HEAD_DIM), dtype=tl.float32)
         for first_key in range(0, N, OTHER):
             key = first_key + tl.arange(0, OTHER)
-            places, exists, on_map, key_region = token_places(window, key, height, width, rows, columns, shift, WINDOW)
-            k = load_tokens(qkv + channels, pad + channels, places, on_map, stride, HEAD_DIM, HAS_PAD)
-            v = load_tokens(qkv + 2 * channels, pad + 2 * channels, places, on_map, stride, HEAD_DIM, HAS_PAD)
+            indices, exists, on_map, key_region = token_indices(
+                window, key, height, width, rows, columns, shift, WINDOW
+            )
+            k = load_tokens(qkv + channels, pad + channels, indices, on_map, stride, HEAD_DIM, HAS_PAD)
+            v = load_tokens(qkv + 2 * channels, pad + 2 * channels, indices, on_map, stride, HEAD_DIM, HAS_PAD)
             bias = load_bias(table, 1, query, key, WINDOW)
             s = logits_of(q, k, bias, region, tl.where(exists, key_region, -1), scale, COSINE, False, PRECISION)
             p = exp(s - highest[:, None]) * inverse[:, None]
@@ -196,7 +198,7 @@ def keys_kernel(
     k_sum = tl.zeros((HEAD_DIM,), dtype=tl.float32)
     v_sum = tl.zeros((HEAD_DIM,), dtype=tl.float32)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
-        index, key_exists, key_on_map, key_region = token_places(
+        index, key_exists, key_on_map, key_region = token_indices(
             window, key, height, width, rows, columns, shift, WINDOW
         )
         key_region = tl.where(key_exists, key_region, -1)
@@ -206,9 +208,9 @@ def keys_kernel(
         dv = tl.zeros((OWN, HEAD_DIM), dtype=tl.float32)
         for first_query in range(0, N, OTHER):
             query = first_query + tl.arange(0, OTHER)
-            places, _, on_map, region = token_places(window, query, height, width, rows, columns, shift, WINDOW)
-            q = load_tokens(qkv, pad, places, on_map, stride, HEAD_DIM, HAS_PAD)
-            grad = load_tokens(dout, dout, places, on_map, channels, HEAD_DIM, False)
+            indices, _, on_map, region = token_indices(window, query, height, width, rows, columns, shift, WINDOW)
+            q = load_tokens(qkv, pad, indices, on_map, stride, HEAD_DIM, HAS_PAD)
+            grad = load_tokens(dout, dout, indices, on_map, channels, HEAD_DIM, False)
             highest, inverse, along = _load_statistics(statistics, window, windows, head, query, N)
             # all of it transposed, for p^T and ds^T are the left sides of products
             bias = load_bias(table + last, -1, key, query, WINDOW)
@@ -233,9 +235,9 @@ def keys_kernel(
             k_sum += tl.sum(tl.where(padding, dk, 0.0), axis=0)
             v_sum += tl.sum(tl.where(padding, dv, 0.0), axis=0)
     if SUMS != 'none':
-        places = token_sums + program.to(tl.int64) * (3 * channels + heads) + own + tl.arange(0, HEAD_DIM)
-        tl.store(places + channels, k_sum)
-        tl.store(places + 2 * channels, v_sum)
+        pointers = token_sums + program.to(tl.int64) * (3 * channels + heads) + own + tl.arange(0, HEAD_DIM)
+        tl.store(pointers + channels, k_sum)
+        tl.store(pointers + 2 * channels, v_sum)
 
 
 @fast_launch
@@ -262,15 +264,15 @@ def pairs_kernel(
     stride = 3 * channels
     total = tl.zeros((OWN, OTHER), dtype=tl.float32)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
-        places, _, on_map, region = token_places(window, query, height, width, rows, columns, shift, WINDOW)
-        q = load_tokens(qkv, pad, places, on_map, stride, HEAD_DIM, HAS_PAD)
-        grad = load_tokens(dout, dout, places, on_map, channels, HEAD_DIM, False)
+        indices, _, on_map, region = token_indices(window, query, height, width, rows, columns, shift, WINDOW)
+        q = load_tokens(qkv, pad, indices, on_map, stride, HEAD_DIM, HAS_PAD)
+        grad = load_tokens(dout, dout, indices, on_map, channels, HEAD_DIM, False)
         highest, inverse, along = _load_statistics(statistics, window, windows, head, query, N)
-        places, exists, on_map, key_region = token_places(window, key, height, width, rows, columns, shift, WINDOW)
-        k = load_tokens(qkv + channels, pad + channels, places, on_map, stride, HEAD_DIM, HAS_PAD)
-        v = load_tokens(qkv + 2 * channels, pad + 2 * channels, places, on_map, stride, HEAD_DIM, HAS_PAD)
+        indices, exists, on_map, key_region = token_indices(window, key, height, width, rows, columns, shift, WINDOW)
+        k = load_tokens(qkv + channels, pad + channels, indices, on_map, stride, HEAD_DIM, HAS_PAD)
+        v = load_tokens(qkv + 2 * channels, pad + 2 * channels, indices, on_map, stride, HEAD_DIM, HAS_PAD)
         s = logits_of(q, k, bias, region, tl.where(exists, key_region, -1), scale, COSINE, False, PRECISION)
         p = exp(s - highest[:, None]) * inverse[:, None]
         total += p * (tl.dot(grad, tl.trans(v), input_precision=PRECISION) - along[:, None])
-    places = pair_sums + (program.to(tl.int64) * heads + head) * N * N + query[:, None] * N + key[None, :]
-    tl.store(places, total, mask=(query < N)[:, None] & (key < N)[None, :])
+    pointers = pair_sums + (program.to(tl.int64) * heads + head) * N * N + query[:, None] * N + key[None, :]
+    tl.store(pointers, total, mask=(query < N)[:, None] & (key < N)[None, :])

@@ -35,7 +35,7 @@ def triton_attention(
     tensors = (value, spatial_shapes, level_start_index, coords, scores)
     # an operator takes PyTorch longer to call than a small kernel takes to run: only who traces needs one
     traced = torch.compiler.is_compiling() or type(value) is not Tensor or is_in_torch_dispatch_mode()
-    run = _forward if traced else _Attention.apply
+    run = _forward if traced else _DeformableAttention.apply
     return run(*(x.contiguous() for x in tensors), reference)
 
 
@@ -110,7 +110,7 @@ def _through_reference(dlocations: Tensor, shapes: Tensor, offsets: Tensor, refe
 _forward.register_autograd(lambda ctx, dout: _gradients(ctx, dout, _backward), setup_context=_save)
 
 
-class _Attention(torch.autograd.Function):
+class _DeformableAttention(torch.autograd.Function):
     """The operator's forward and backward, without the operator."""
 
     @staticmethod

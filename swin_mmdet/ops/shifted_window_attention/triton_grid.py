@@ -25,8 +25,8 @@ LARGE_STAGES = 1
 class Call(NamedTuple):
     """The arguments of the op, as both directions take them: contiguous, on one device.
 
-    qkv [B, H, W, 3C], table [(2*window_size-1)**2, h], pad [3C] or None, cosine_scale [h] or None; no scale with the
-    latter. Only qkv need be of a type that the kernels multiply in.
+    qkv [B, H, W, 3C], table [(2*window_size-1)**2, h], pad [3C] or None, cosine_scale [h] or None, in whose place
+    scale is not read. Only qkv need be of a type that the kernels multiply in.
     """
 
     qkv: Tensor
@@ -35,7 +35,7 @@ class Call(NamedTuple):
     cosine_scale: Tensor | None
     window_size: int
     shift_size: int
-    scale: float | None
+    scale: float
 
     @property
     def heads(self) -> int:
@@ -93,7 +93,7 @@ class Call(NamedTuple):
         rows, columns = -(-height // self.window_size), -(-width // self.window_size)
         sizes = height, width, rows, columns, windows, per_program, self.shift_size, self.channels
         grid = -(-windows // per_program) * tiles, self.heads
-        return grid, (*sizes, 1.0 if self.scale is None else self.scale), options
+        return grid, (*sizes, self.scale), options
 
     def _own_tile(self, kind: str) -> int:
         """Tokens of a program's own tile."""

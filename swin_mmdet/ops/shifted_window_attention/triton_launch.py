@@ -28,12 +28,12 @@ def launch_forward(
     cosine_scale: Tensor | None,
     window_size: int,
     shift_size: int,
-    scale: float | None,
+    scale: float,
 ) -> Tensor:
     """[B, H, W, C], of arguments as `Call` has them."""
     call = Call(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
-    batch, height, width, _ = qkv.shape
-    out = qkv.new_empty(batch, height, width, call.channels)
+    *size, channels = qkv.shape
+    out = qkv.new_empty(*size, channels // 3)
     if out.numel():
         kind, kernel = ('large_forward', large_forward_kernel) if call.is_large else ('forward', forward_kernel)
         grid, sizes, options = call.plan(kind)
@@ -50,22 +50,17 @@ def launch_backward(
     cosine_scale: Tensor | None,
     window_size: int,
     shift_size: int,
-    scale: float | None,
+    scale: float,
     *,
     sum_all: bool = False,
     with_out: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
-    """The gradients of qkv, and in float32 of the table, of pad [3C] and of cosine_scale [h] or None; out or None.
-
-    `sum_all`: the third is the sum of the first over every token, those of the map and of the padding: the gradient of
-    the qkv layer's bias, where pad is that bias. Else only over padding tokens, as is the gradient of a pad of its own.
-    `with_out`: the last is the forward's output, made again; else None.
-    """
+    """As `attention_backward` has it."""
     call = Call(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
     dqkv = torch.empty_like(qkv)
     out = torch.empty_like(dout) if with_out else None
     dtable = _floats(qkv, *table.shape)
-    dpad = _floats(qkv, 3 * call.channels)
+    dpad = _floats(qkv, qkv.shape[3])
     dcosine_scale = None if cosine_scale is None else _floats(qkv, call.heads)
     if qkv.numel():
         sums = 'all' if sum_all else 'padding' if call.has_pad else 'none'

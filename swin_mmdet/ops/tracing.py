@@ -27,8 +27,9 @@ def is_traced() -> bool:
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or is_in_torch_dispatch_mode()
-        or is_transformed()
-        or torch.get_default_device().type == 'meta'
+        or _innermost_transformation() is not None
+        # a default device is a mode of functions; to ask which takes seven times as long as all of the above
+        or (torch._C._len_torch_function_stack() and torch.get_default_device().type == 'meta')
     )
 
 

@@ -9,7 +9,26 @@ Backward, with t = weight * dy and n = (x - mean) * rstd:
 Mean and rstd are made again from x, which is all that backward needs. Rows of x are tokens of one image at a time, so
 that a tile has one scale; with MERGE a row is a 2x2 neighbourhood, zero outside the map. Y is [B, rows, C], or
 [B, C, rows] with CHANNELS_FIRST. Sums over tokens are kept in registers, over many tiles, before one write for each
-program to a row of its own, so that they have one order.
+program to a row of its own, so that they have one order. Arguments of the kernels, in their order:
+
+    x               [B, H, W, C]   the map, or with MERGE [B, H, W, C / 4]; in backward the sum with its branch
+    branch          as x           not read unless HAS_BRANCH
+    branch_bias     [C]            likewise
+    scale           [B] float32    likewise, and unless HAS_SCALE
+    weight, bias    [C]            of the norm
+    x_out           as x           x with its branch; may be x; not written unless HAS_BRANCH
+    y, dy           [B, rows, C]   or [B, C, rows]; in backward y is not written unless WITH_Y
+    dx_out          as x           not read unless HAS_DX_OUT
+    dx, dbranch     as x           the latter not written unless HAS_BRANCH
+    sums            [programs, 3, C] float32: dweight, dbias, dbranch_bias
+    rows            of y in an image
+    height, width   H, W
+    tiles_per_image, tiles         of ROWS rows; tiles in the whole batch
+    eps             of the norm
+
+    C, COLUMNS      columns of a row, and a power of two that holds them
+    ROWS            of a tile
+    MERGE, CHANNELS_FIRST, HAS_BRANCH, HAS_SCALE, HAS_DX_OUT, WITH_Y   as above
 """
 
 import triton
@@ -106,7 +125,7 @@ def norm_backward_kernel(
     C: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, MERGE: tl.constexpr, CHANNELS_FIRST: tl.constexpr,
     HAS_DX_OUT: tl.constexpr, HAS_BRANCH: tl.constexpr, HAS_SCALE: tl.constexpr, WITH_Y: tl.constexpr,
 ):  # fmt: skip
-    """`sums` as in `store_sums`; `y` is the forward's, made again."""
+    """dy, dx_out -> dx, dbranch, sums, and forward's y again."""
     program, programs = tl.program_id(0), tl.num_programs(0)
     column = tl.arange(0, COLUMNS)
     gamma = tl.load(weight + column, mask=column < C, other=0.0).to(tl.float32)[None, :]

@@ -10,7 +10,7 @@ and with COSINE, where u and w are the directions of q and k, and c is the head'
 Padding, roll, partition, mask, reverse and crop are in the index arithmetic; p is made again in backward. A program
 serves one head in several windows: it reads the bias once, and sums the gradients of the bias, of the padding token and
 of the cosine scale over its windows before it writes them, each program to a row of its own, so that sums have one
-order (`triton_sums.py` finishes them).
+order (`triton_sums.py` finishes them). Arguments are explained in `triton_window.py`.
 """
 
 import triton
@@ -56,7 +56,7 @@ def forward_kernel(
     scale, WINDOW: tl.constexpr, BLOCK: tl.constexpr, HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr,
     COSINE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """qkv [B, H, W, 3C], table [(2 * WINDOW - 1)**2, h], pad [3C], cosine_scale [h] -> out [B, H, W, C]."""
+    """qkv -> out."""
     head, heads = tl.program_id(1), tl.num_programs(1)
     first = tl.program_id(0) * windows_per_program
     own = head * HEAD_DIM
@@ -78,7 +78,7 @@ def backward_kernel(
     windows_per_program, shift, channels, scale, WINDOW: tl.constexpr, BLOCK: tl.constexpr, HEAD_DIM: tl.constexpr,
     HAS_PAD: tl.constexpr, COSINE: tl.constexpr, SUMS: tl.constexpr, WITH_OUT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dout [B, H, W, C] -> dqkv [B, H, W, 3C], and of each program of axis 0 a row of pair_sums and token_sums.
+    """dout -> dqkv, and of each program of axis 0 a row of pair_sums and token_sums.
 
     A padding token as a query has no output, so that its q has no gradient.
     """

@@ -5,8 +5,9 @@ the keys. Backward takes three kernels, for what is summed differs: `queries_ker
 forward does, then for dq; `keys_kernel` goes over the queries for dk and dv; `pairs_kernel` goes over windows for the
 gradient of the bias. The first leaves for the others, of every query: max(s), 1 / sum(exp(s - max(s))), sum(p * dp).
 
-The table is [h, (2 * WINDOW - 1)**2] here: neighbours in a tile have neighbours in it. Programs of axis 0 number the
-tiles of a window first, so that those which read the same tokens run together.
+Arguments are explained in `triton_window.py`. The table is [h, (2 * WINDOW - 1)**2] here: neighbours in a tile have
+neighbours in it. Programs of axis 0 number the tiles of a window first, so that those which read the same tokens run
+together.
 """
 
 import triton
@@ -68,7 +69,7 @@ def large_forward_kernel(
     scale, WINDOW: tl.constexpr, OWN: tl.constexpr, OTHER: tl.constexpr, HEAD_DIM: tl.constexpr,
     HAS_PAD: tl.constexpr, COSINE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """qkv [B, H, W, 3C], table [h, (2 * WINDOW - 1)**2], pad [3C], cosine_scale [h] -> out [B, H, W, C]."""
+    """qkv -> out."""
     TILES: tl.constexpr = (WINDOW * WINDOW + OWN - 1) // OWN
     tile, head = tl.program_id(0) % TILES, tl.program_id(1)
     first = tl.program_id(0) // TILES * windows_per_program
@@ -117,7 +118,7 @@ def queries_kernel(
     HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr, COSINE: tl.constexpr, SUMS: tl.constexpr, WITH_OUT: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dout [B, H, W, C] -> dq of dqkv [B, H, W, 3C], statistics [3, windows, h, N], and their part of token_sums.
+    """dout -> dq of dqkv, statistics, and their part of token_sums.
 
     A padding token as a query has no output, so that its q has no gradient.
     """
@@ -183,7 +184,7 @@ def keys_kernel(
     windows_per_program, shift, channels, scale, WINDOW: tl.constexpr, OWN: tl.constexpr, OTHER: tl.constexpr,
     HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr, COSINE: tl.constexpr, SUMS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dout [B, H, W, C] -> dk and dv of dqkv [B, H, W, 3C], and their part of token_sums."""
+    """dout, statistics -> dk and dv of dqkv, and their part of token_sums."""
     N: tl.constexpr = WINDOW * WINDOW
     TILES: tl.constexpr = (N + OWN - 1) // OWN
     program, head, heads = tl.program_id(0), tl.program_id(1), tl.num_programs(1)
@@ -212,7 +213,7 @@ def keys_kernel(
             q = load_tokens(qkv, pad, indices, on_map, stride, HEAD_DIM, HAS_PAD)
             grad = load_tokens(dout, dout, indices, on_map, channels, HEAD_DIM, False)
             highest, inverse, along = _load_statistics(statistics, window, windows, head, query, N)
-            # all of it transposed, for p^T and ds^T are the left sides of products
+            # all of it transposed, for p^T and ds^T are the left sides of products; `load_bias` says why backwards
             bias = load_bias(table + last, -1, key, query, WINDOW)
             s = logits_of(q, k, bias, region, key_region, scale, COSINE, True, PRECISION)
             p = exp(s - highest[None, :]) * inverse[None, :]
@@ -247,7 +248,7 @@ def pairs_kernel(
     windows_per_program, shift, channels, scale, WINDOW: tl.constexpr, OWN: tl.constexpr, OTHER: tl.constexpr,
     HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr, COSINE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dout [B, H, W, C] -> pair_sums [programs, h, N, N]: sums of ds over the windows of a program."""
+    """dout, statistics -> pair_sums."""
     N: tl.constexpr = WINDOW * WINDOW
     QUERY_TILES: tl.constexpr = (N + OWN - 1) // OWN
     KEY_TILES: tl.constexpr = (N + OTHER - 1) // OTHER

@@ -2,7 +2,17 @@
 
 A row of `pair_sums` [h, N, N] is what some windows give to every pair of tokens, a row of `token_sums` [3C + h] what
 some tokens give to a token's channels and to the cosine scale. No atomics: the order of every sum is fixed, and so are
-its bits.
+its bits. Arguments of the kernel:
+
+    pair_sums, token_sums   [pair_rows, h, N, N], [token_rows, 3C + h]
+    dtable                  [(2 * WINDOW - 1)**2, h]
+    dpad                    [3C]; zeros where SUMS is 'none'
+    dcosine_scale           [h]; not written unless COSINE
+    channels                C
+
+    WINDOW, HEAD_DIM, SUMS, COSINE   as in `triton_window.py`
+    X, DX                            powers of two that hold a window's columns, and their offsets
+    ROWS                             of the sums that are read at once
 """
 
 import triton
@@ -68,7 +78,7 @@ def sums_kernel(
     X: tl.constexpr, DX: tl.constexpr, HEAD_DIM: tl.constexpr, SUMS: tl.constexpr, COSINE: tl.constexpr,
     ROWS: tl.constexpr,
 ):  # fmt: skip
-    """-> dtable [(2 * WINDOW - 1)**2, h], dpad [3C], dcosine_scale [h]; X and DX: powers of two with room for theirs.
+    """pair_sums, token_sums -> dtable, dpad, dcosine_scale.
 
     Program (i, head) writes the table's rows of the offset dy = i - (WINDOW - 1), the last i the other sums.
     """

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from swin_mmdet.config import type_name
 
 # counted in iterations where a scheduler is not `by_epoch`
-SCHEDULER_COUNTS = ('begin', 'end', 'milestones', 'step_size', 'T_max', 'periods', 'total_iters', 'total_steps')
+SCHEDULER_COUNTS = ('begin', 'end', 'milestones', 'step_size', 'T_max', 'periods', 'total_steps')
 # and where a loop or a hook counts iterations
 LOOP_COUNTS = ('max_iters', 'val_interval', 'val_begin')
 

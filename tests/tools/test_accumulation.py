@@ -1,6 +1,8 @@
 """The recipe's batch from small ones: what changes in a config, and that learning rates keep their steps."""
 
 import importlib
+import re
+import typing
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.runner import IterBasedTrainLoop
 
 
 @pytest.fixture
@@ -58,19 +61,45 @@ def test_processes_count(accumulate, monkeypatch: pytest.MonkeyPatch):
 
 def test_a_loop_of_iterations_is_stretched_in_every_count(accumulate):
     cfg = make_config(
-        train_cfg=dict(type='IterBasedTrainLoop', max_iters=400, val_interval=100,
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=400, val_interval=100, val_begin=200,
                        dynamic_intervals=[(300, 10)]),
         param_scheduler=[dict(type='MultiStepLR', by_epoch=False, milestones=[200, 300], gamma=0.1)],
-        default_hooks=dict(checkpoint=dict(by_epoch=False, interval=50), logger=dict(interval=50)),
+        default_hooks=dict(checkpoint=dict(by_epoch=False, interval=50, save_begin=20), logger=dict(interval=50)),
         custom_hooks=[dict(type='EMAHook', momentum=0.1)],
     )  # fmt: skip
     accumulate(cfg, '3')
-    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (1200, 300)
+    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval, cfg.train_cfg.val_begin) == (1200, 300, 600)
     assert cfg.train_cfg.dynamic_intervals == [(900, 30)]
     assert cfg.param_scheduler[0].milestones == [600, 900]
-    assert cfg.default_hooks.checkpoint.interval == 150
+    assert (cfg.default_hooks.checkpoint.interval, cfg.default_hooks.checkpoint.save_begin) == (150, 60)
     assert cfg.default_hooks.logger.interval == 50
     assert cfg.custom_hooks[0].type == 'swin_mmdet.EMAHook'
+
+
+# no iterations: the place where a run goes on, and evaluations without a better score
+NO_ITERATIONS = {'last_step', 'patience', 'cooldown'}
+
+
+def counting_arguments(*classes):
+    """Names of the arguments of mmengine's classes and of their bases that are integers, or lists of them."""
+    hints = [
+        typing.get_type_hints(base.__init__) for cls in classes for base in cls.__mro__ if '__init__' in vars(base)
+    ]
+    return {name for one in hints for name, kind in one.items() if re.search(r'\bint\b', str(kind))}
+
+
+def test_every_count_of_mmengines_schedulers_and_loop_is_stretched(accumulate):
+    counts = counting_arguments(*PARAM_SCHEDULERS.module_dict.values()) - NO_ITERATIONS
+    of_the_loop = counting_arguments(IterBasedTrainLoop) - {'dynamic_intervals'}
+    assert {'begin', 'milestones', 'T_max'} < counts
+    assert 'max_iters' in of_the_loop
+    cfg = make_config(
+        train_cfg=dict(type='IterBasedTrainLoop', **dict.fromkeys(of_the_loop, 20)),
+        param_scheduler=[dict(type='AnyLR', by_epoch=False, **{name: [5, 6] for name in counts})],
+    )
+    accumulate(cfg, '3')
+    assert {name: cfg.train_cfg[name] for name in of_the_loop} == dict.fromkeys(of_the_loop, 60)
+    assert {name: cfg.param_scheduler[0][name] for name in counts} == {name: [15, 18] for name in counts}
 
 
 @pytest.mark.parametrize(('images', 'near'), [(3, 5), (5, 3), (32, 1)])

@@ -1,6 +1,7 @@
 """Lazy masks equal mmdet's bitmaps after the same steps, to the bit."""
 
 import copy
+import itertools
 
 import numpy as np
 import pycocotools.mask as rle_codec
@@ -9,10 +10,10 @@ import torch
 from mmdet.datasets.transforms import LoadAnnotations as MMDetLoadAnnotations
 from mmdet.structures.mask import BitmapMasks
 
-from swin_mmdet.datasets import LazyMasks, PackedMasks
-from swin_mmdet.datasets.lazy_masks import nearest
 from swin_mmdet.datasets.transforms import LoadAnnotations
-from tests.datasets.annotations import compressed, polygon, sample
+from swin_mmdet.structures import LazyMasks, PackedMasks
+from swin_mmdet.structures.lazy_masks import nearest
+from tests.structures.annotations import compressed, polygon, sample
 
 SIZES = [(48, 64), (37, 53), (1, 40), (33, 1), (8, 8)]
 sizes = pytest.mark.parametrize('size', SIZES, ids=str)
@@ -80,6 +81,18 @@ def test_polygons_within_and_beyond_the_image_are_pycocotools(digits):
         ]
         expected = rle_codec.decode(rle_codec.merge(rle_codec.frPyObjects(parts, height, width)))
         np.testing.assert_array_equal(LazyMasks([parts], height, width).to_ndarray()[0], expected)
+
+
+def test_a_polygon_is_cut_behind_the_pixel_of_its_last_corner(monkeypatch):
+    """Last corners at every twentieth of a pixel: nothing is lost, and pycocotools gets nothing to do beyond."""
+    asked, encode = [], rle_codec.frPyObjects
+    monkeypatch.setattr(rle_codec, 'frPyObjects', lambda parts, *size: asked.append(size) or encode(parts, *size))
+    corner = np.arange(20) / 20
+    for x, y in itertools.product(3 + corner, 5 + corner):
+        part = [0.0, 0.0, x, 0.3, x, y, 0.3, y]
+        expected = rle_codec.decode(encode([part], 9, 8)[0])
+        np.testing.assert_array_equal(LazyMasks([[part]], 9, 8).to_ndarray()[0], expected)
+        assert asked.pop() == (6, 4)
 
 
 @pytest.mark.parametrize('old', [1, 7, 427, 640])

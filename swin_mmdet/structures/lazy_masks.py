@@ -11,15 +11,13 @@ from mmcv import rescale_size
 from mmdet.structures.bbox import BaseBoxes
 from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
 
-from swin_mmdet.datasets.compact_masks import CompactMasks
-from swin_mmdet.datasets.packed_masks import NOTHING, Box, PackedMasks, pack_bitmap
-from swin_mmdet.datasets.segmentation import MaskError, readable_mask
+from swin_mmdet.structures.compact_masks import CompactMasks
+from swin_mmdet.structures.packed_masks import NOTHING, Box, PackedMasks, pack_bitmap
+from swin_mmdet.structures.segmentation import MaskError, readable_mask
 
 FLIPS = {'horizontal': (1, -1), 'vertical': (-1, 1), 'diagonal': (-1, -1)}
 # a pixel that is none of the original
 OUTSIDE = np.array([-1])
-# pixels beyond the last corner of a polygon: one is what its edge is rounded to, one more is where its last run ends
-MARGIN = 3
 
 
 class LazyMasks(CompactMasks):
@@ -146,10 +144,11 @@ class LazyMasks(CompactMasks):
         if isinstance(annotation, np.ndarray):
             return rle_codec.encode(np.asfortranarray(annotation != 0, np.uint8))
         if isinstance(annotation, list):
-            # pycocotools decodes whole images; a polygon's pixels do not depend on how far the image goes on beyond it
+            # pycocotools decodes whole images; nothing lies beyond the pixel of the last corner: corners are rounded to
+            # fifths of a pixel, and a pixel counts when its centre is inside
             right, bottom = np.concatenate(annotation).reshape(-1, 2).max(axis=0).clip(0).astype(int).tolist()
             height, width = self.original_shape
-            rles = rle_codec.frPyObjects(annotation, min(height, bottom + MARGIN), min(width, right + MARGIN))
+            rles = rle_codec.frPyObjects(annotation, min(height, bottom + 1), min(width, right + 1))
             return rles[0] if len(rles) == 1 else rle_codec.merge(rles)
         if isinstance(annotation['counts'], list):
             return rle_codec.frPyObjects(annotation, *self.original_shape)

@@ -1,4 +1,19 @@
-"""Box assignment in two kernels that go over the objects: overlaps are made twice, and never stored."""
+"""Box assignment in two kernels that go over the objects: overlaps are made twice, and never stored.
+
+Arguments of the kernels, in their order:
+
+    boxes            [B, N, 4] or [1, N, 4]   x1, y1, x2, y2, float32
+    valid            [B, N] bool
+    objects          [B, G, 4] float32
+    counts           [B] int64                objects that there are
+    best             [B, G]                   the largest overlap of each object, of zeros at first
+    assigned         [B, N] int64             as `assign_boxes` returns it
+    boxes_apart      numbers from an image's boxes to the next's: 0 where they share them
+    count_boxes, count_objects                N, G
+    positive, negative, lowest, min_best      the overlaps of `AssignmentRule`
+    WITH_BEST        there is a min_best
+    BLOCK            boxes of a program
+"""
 
 import torch
 import triton
@@ -41,7 +56,7 @@ def _overlap(x1, y1, x2, y2, at):
 def best_overlap_kernel(
     boxes, valid, objects, counts, best, boxes_apart, count_boxes, count_objects, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """best [B, G], of zeros -> the largest overlap of every object: the bits of a float32, which order as it does."""
+    """-> best, as the bits of a float32, which order as it does."""
     image = tl.program_id(1).to(tl.int64)
     box = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     x1, y1, x2, y2, exists = _load_boxes(boxes, valid, image, box, boxes_apart, count_boxes)
@@ -58,7 +73,7 @@ def assign_kernel(
     boxes, valid, objects, counts, best, assigned, boxes_apart, count_boxes, count_objects, positive, negative, lowest,
     min_best, WITH_BEST: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """best [B, G] -> assigned [B, N] int64."""
+    """best -> assigned."""
     image = tl.program_id(1).to(tl.int64)
     box = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     x1, y1, x2, y2, exists = _load_boxes(boxes, valid, image, box, boxes_apart, count_boxes)

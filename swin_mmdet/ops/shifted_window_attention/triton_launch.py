@@ -21,47 +21,28 @@ SUMS_WARPS = 8
 MAX_HEAD_DIM = 64
 
 
-def launch_forward(
-    qkv: Tensor,
-    table: Tensor,
-    pad: Tensor | None,
-    cosine_scale: Tensor | None,
-    window_size: int,
-    shift_size: int,
-    scale: float,
-) -> Tensor:
-    """[B, H, W, C], of arguments as `Call` has them."""
-    call = Call(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
-    *size, channels = qkv.shape
-    out = qkv.new_empty(*size, channels // 3)
+def launch_forward(call: Call) -> Tensor:
+    """[B, H, W, C]."""
+    *size, channels = call.qkv.shape
+    out = call.qkv.new_empty(*size, channels // 3)
     if out.numel():
         kind, kernel = ('large_forward', large_forward_kernel) if call.is_large else ('forward', forward_kernel)
         grid, sizes, options = call.plan(kind)
-        with on_device_of(qkv):
+        with on_device_of(out):
             kernel[grid](*call.tensors(), out, *sizes, **options)
     return out
 
 
 def launch_backward(
-    dout: Tensor,
-    qkv: Tensor,
-    table: Tensor,
-    pad: Tensor | None,
-    cosine_scale: Tensor | None,
-    window_size: int,
-    shift_size: int,
-    scale: float,
-    *,
-    sum_all: bool = False,
-    with_out: bool = False,
+    dout: Tensor, call: Call, *, sum_all: bool, with_out: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
     """As `attention_backward` has it."""
-    call = Call(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
+    qkv = call.qkv
     dqkv = torch.empty_like(qkv)
     out = torch.empty_like(dout) if with_out else None
-    dtable = _floats(qkv, *table.shape)
+    dtable = _floats(qkv, *call.table.shape)
     dpad = _floats(qkv, qkv.shape[3])
-    dcosine_scale = None if cosine_scale is None else _floats(qkv, call.heads)
+    dcosine_scale = None if call.cosine_scale is None else _floats(qkv, call.heads)
     if qkv.numel():
         sums = 'all' if sum_all else 'padding' if call.has_pad else 'none'
         run = _backward_large if call.is_large else _backward

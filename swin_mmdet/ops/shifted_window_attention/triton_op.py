@@ -61,9 +61,9 @@ def attention_forward(
 
     Contiguous tensors that `why_not_triton` accepts; arguments as of `shifted_window_attention`.
     """
-    from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_forward
+    from swin_mmdet.ops.shifted_window_attention.triton_launch import Call, launch_forward
 
-    return launch_forward(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
+    return launch_forward(Call(qkv, table, pad, cosine_scale, window_size, shift_size, scale))
 
 
 def attention_backward(
@@ -85,11 +85,10 @@ def attention_backward(
     the qkv layer's bias, where pad is that bias. Else only over padding tokens, as is the gradient of a pad of its own.
     `with_out`: the last is what `attention_forward` returned, made again; else None.
     """
-    from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward
+    from swin_mmdet.ops.shifted_window_attention.triton_launch import Call, launch_backward
 
-    return launch_backward(
-        dout, qkv, table, pad, cosine_scale, window_size, shift_size, scale, sum_all=sum_all, with_out=with_out
-    )
+    call = Call(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
+    return launch_backward(dout, call, sum_all=sum_all, with_out=with_out)
 
 
 _forward = torch.library.custom_op(

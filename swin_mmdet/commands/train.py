@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> None:
         say(*resume(cfg, args.resume))
     if is_main_process():
         check_work_dir(cfg.work_dir, goes_on=bool(args.resume), overwrite=args.overwrite)
-    guards = [dict(type='swin_mmdet.StopHook', exit_code='signal')] if args.exit_with_signal else []
+    guards: list[dict] = [dict(type='swin_mmdet.StopHook', exit_code='signal')] if args.exit_with_signal else []
     guards += [dict(type='swin_mmdet.WorkDirHook', overwrite=True)] if args.overwrite else []
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *guards]
     if cfg.get('load_from'):

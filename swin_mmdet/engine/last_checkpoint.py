@@ -99,14 +99,14 @@ def _saved(folder: Path) -> Iterator[Path]:
 
 
 def _newest_first(paths: set[Path]) -> list[Path]:
-    kinds = {NAME.fullmatch(path.name)[1] for path in paths}
+    kinds = {path.name.partition('_')[0] for path in paths}
     # epochs and iterations compare by what is in the files
     progress = _number if len(kinds) < 2 else _iterations
     return sorted(paths, key=lambda path: (progress(path), _number(path)), reverse=True)
 
 
 def _number(path: Path) -> int:
-    return int(NAME.fullmatch(path.name)[2])
+    return int(path.stem.partition('_')[2])
 
 
 def _iterations(path: Path) -> float:

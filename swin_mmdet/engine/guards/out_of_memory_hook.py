@@ -34,7 +34,7 @@ class OutOfMemoryHook(Hook):
         model, step = runner.model, runner.model.train_step
 
         def careful_step(data: dict, optim_wrapper: OptimWrapper) -> dict:
-            states, count = generator_states() if self.retry else None, optim_wrapper.inner_count
+            states, count = generator_states() if self.retry else {}, optim_wrapper.inner_count
             try:
                 return step(data, optim_wrapper=optim_wrapper)
             except torch.OutOfMemoryError as error:

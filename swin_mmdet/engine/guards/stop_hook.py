@@ -60,9 +60,10 @@ class StopHook(Hook):
         # a test of the same config has the settings of one
         if not isinstance(runner._train_loop, BaseLoop):
             return
-        self._saver = checkpoint_hook(runner)
-        if self._saver is None:
+        saver = checkpoint_hook(runner)
+        if saver is None:
             raise ValueError('StopHook needs default_hooks.checkpoint.type=swin_mmdet.CheckpointHook')
+        self._saver = saver
         self._process = os.getpid()
         # Python allows it there only
         if threading.current_thread() is threading.main_thread():

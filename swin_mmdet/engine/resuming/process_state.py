@@ -13,10 +13,11 @@ from torch import nn
 
 def generator_states() -> dict:
     """Of Python, numpy, PyTorch and this process's GPU, in types that PyTorch's restricted loading allows."""
-    kind, keys, *rest = np.random.get_state()
+    of_numpy = np.random.get_state(legacy=False)
+    keys = torch.from_numpy(of_numpy['state']['key'].astype(np.int64))
     states = dict(
         python=random.getstate(),
-        numpy=(kind, torch.from_numpy(keys.astype(np.int64)), *rest),
+        numpy=dict(of_numpy, state=dict(of_numpy['state'], key=keys)),
         torch=torch.get_rng_state(),
     )
     if torch.cuda.is_initialized():
@@ -26,8 +27,9 @@ def generator_states() -> dict:
 
 def set_generator_states(states: dict) -> None:
     random.setstate(states['python'])
-    kind, keys, *rest = states['numpy']
-    np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
+    inner = states['numpy']['state']
+    keys = inner['key'].cpu().numpy().astype(np.uint32)
+    np.random.set_state(dict(states['numpy'], state=dict(inner, key=keys)))
     torch.set_rng_state(states['torch'].cpu())
     if 'cuda' in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states['cuda'].cpu())

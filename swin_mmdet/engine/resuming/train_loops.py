@@ -5,9 +5,9 @@ mmengine's own read again all that was trained on, or begin the epoch anew.
 
 from mmengine.dist import get_rank
 from mmengine.hooks import EMAHook
+from mmengine.runner import BaseLoop, Runner
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
-from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -20,7 +20,7 @@ class EvaluationStopped(Exception):
     """Raised by a hook inside an evaluation that shall end at once."""
 
 
-class ResumableLoop:
+class ResumableLoop(BaseLoop):
     """What both loops share; a mixin before one of mmengine's loops."""
 
     endless: bool
@@ -69,6 +69,7 @@ class EpochBasedTrainLoop(ResumableLoop, MMEngineEpochBasedTrainLoop):
     """mmengine's loop, of the same arguments; one that goes on within an epoch trains on the rest of it."""
 
     endless = False
+    _epoch: int
 
     def run(self) -> nn.Module:
         self._take_seed()

@@ -37,7 +37,8 @@ MAY_IMPORT = {
     'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
     'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
-    | {'errors', 'config', 'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},
+    | {'errors', 'config', 'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'tqdm'}
+    | {'simplejpeg'},
     'evaluation': {'registry', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
 }
 # runs before anybody could pass it an argument: its switch is a variable

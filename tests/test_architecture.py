@@ -32,14 +32,15 @@ MAY_IMPORT = {
     'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
     'engine': {'errors', 'config', 'checkpoint', 'models', 'registry', 'run_log', 'mmengine', 'torch', 'transformers'},
     'analysis': {'compat', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
-    'detectors': MMLAB
-    | {'models', 'ops', 'registry', 'compat', 'datasets', 'numpy', 'scipy', 'torch', 'torchvision', 'pycocotools'},
+    'structures': MMLAB | {'compat', 'ops', 'numpy', 'torch', 'pycocotools', 'cv2'},
+    'detectors': MMLAB | {'models', 'ops', 'structures', 'registry', 'numpy', 'scipy', 'torch'},
     'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
     'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
-    | {'errors', 'config', 'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'tqdm'}
-    | {'simplejpeg'},
-    'evaluation': {'registry', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
+    | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'}
+    | {'tqdm', 'simplejpeg'},
+    'evaluation': MMLAB
+    | {'registry', 'structures', 'datasets', 'numpy', 'torch', 'pycocotools', 'faster_coco_eval'},
 }
 # runs before anybody could pass it an argument: its switch is a variable
 READS_THE_ENVIRONMENT = PACKAGE / 'startup.py'

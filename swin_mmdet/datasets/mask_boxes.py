@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 import pycocotools.mask as rle_codec
 
-from swin_mmdet.datasets.segmentation import MaskError, readable_mask
+from swin_mmdet.structures.segmentation import MaskError, readable_mask
 
 Corners = tuple[float, float, float, float]
 # square pixels: a polygon of less may have no pixel at all, which only drawing it tells

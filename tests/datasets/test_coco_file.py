@@ -12,7 +12,7 @@ from mmdet.datasets import CocoDataset
 from swin_mmdet.datasets import coco_file, describe, faults, mask_boxes, read_coco
 from swin_mmdet.datasets.checks.annotations import MASKS, RULES
 from swin_mmdet.datasets.coco_file import CocoFileError
-from swin_mmdet.datasets.segmentation import EXPLAINED
+from swin_mmdet.structures.segmentation import EXPLAINED
 
 
 def test_counts_of_a_small_file(coco, write):

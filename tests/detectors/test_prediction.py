@@ -11,10 +11,8 @@ from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 
 from swin_mmdet import detectors
 from swin_mmdet.detectors import prediction
-from swin_mmdet.detectors.batch import BatchedProposals
-from swin_mmdet.detectors.encoded_masks import EncodedMasks
 from swin_mmdet.detectors.prediction import BatchedCascadePrediction, BatchedPrediction
-from swin_mmdet.detectors.sampled_regions import boxes_of
+from swin_mmdet.structures import BatchedProposals, EncodedMasks, boxes_of
 from tests.detectors.two_stage import build, features, proposals, roi_head_config, samples
 
 # of mmdet's own cascade

@@ -38,7 +38,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
 from torch import nn
 
-from swin_mmdet.datasets import PackedMasks
+from swin_mmdet.structures import PackedMasks
 from swin_mmdet.variants import VARIANTS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'

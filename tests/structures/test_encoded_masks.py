@@ -21,8 +21,8 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
 from pycocotools import mask as mask_utils
 
-from swin_mmdet.detectors.encoded_masks import EncodedMasks
 from swin_mmdet.evaluation import CocoMetric
+from swin_mmdet.structures import EncodedMasks
 
 HEIGHT, WIDTH, COUNT = 23, 31, 5
 

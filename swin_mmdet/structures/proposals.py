@@ -1,38 +1,15 @@
-"""What a batch's boxes are to parts that take all images at once: padded to one number, and counted."""
+"""The proposals of a batch's images, all at once or as mmdet hands them on."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
+from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from swin_mmdet.ops.to_device import to_device
-
-
-class Objects(NamedTuple):
-    """The ground truth of B images, at most G objects each; G is one at least."""
-
-    boxes: Tensor  # [B, G, 4] float32
-    labels: Tensor  # [B, G] int64
-    counts: Tensor  # [B] int64
-
-
-def gather_objects(instances: Sequence[InstanceData]) -> Objects:
-    """Of images' `gt_instances`."""
-    boxes = pad_sequence([image.bboxes.float().reshape(-1, 4) for image in instances], batch_first=True)
-    labels = pad_sequence([image.labels for image in instances], batch_first=True)
-    if not boxes.shape[1]:
-        boxes, labels = F.pad(boxes, (0, 0, 0, 1)), F.pad(labels, (0, 1))
-    return Objects(boxes, labels, to_device([len(image.bboxes) for image in instances], boxes, torch.int64))
-
-
-def image_sizes(metas: Sequence[dict], like: Tensor) -> Tensor:
-    """Width, height, width, height of each image as the model sees it, without padding: [B, 4] float32."""
-    return to_device([meta['img_shape'][1::-1] * 2 for meta in metas], like, torch.float32)
 
 
 class BatchedProposals(Sequence):
@@ -60,3 +37,12 @@ class BatchedProposals(Sequence):
 
     def __iter__(self) -> Iterator[InstanceData]:
         return iter(self._images)
+
+
+def boxes_of(proposals: Sequence[InstanceData] | BatchedProposals) -> tuple[Tensor, Tensor]:
+    """The proposals' boxes [B, P, 4] float32, and which of them there are [B, P]."""
+    if isinstance(proposals, BatchedProposals):
+        return proposals.boxes, proposals.valid
+    boxes = pad_sequence([get_box_tensor(image.bboxes).float() for image in proposals], batch_first=True)
+    counts = to_device([len(image.bboxes) for image in proposals], boxes, torch.int64)
+    return boxes, torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]

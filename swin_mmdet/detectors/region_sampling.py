@@ -1,50 +1,17 @@
-"""The regions of a batch that an R-CNN's heads train on."""
+"""Which regions of a batch an R-CNN's heads train on."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 from mmdet.models.task_modules import MaxIoUAssigner, RandomSampler
-from mmdet.structures.bbox import get_box_tensor
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.rnn import pad_sequence
 
-from swin_mmdet.detectors.batch import BatchedProposals, Objects
 from swin_mmdet.detectors.matching import rule_of, sampling_of
 from swin_mmdet.ops.box_assignment import assign_boxes
 from swin_mmdet.ops.box_sampling import close_ranks, sample_boxes
-from swin_mmdet.ops.to_device import OnTheWay, to_device
-
-
-class SampledRegions(NamedTuple):
-    """K regions of each of B images, those of objects first; the last may be unused, with boxes of no size."""
-
-    boxes: Tensor  # [B, K, 4] float32
-    assigned: Tensor  # [B, K]: the object plus one, 0 for background, -1 for unused
-    is_object: Tensor  # [B, K] bool: the box is one of the ground truth
-    labels: Tensor  # [B, K]: of its object, the number of classes for others
-    most_positive: int  # those of objects are among the first so many
-
-    def rois(self) -> Tensor:
-        """[B * K, 5] float32: image, x1, y1, x2, y2."""
-        return rois_of(self.boxes)
-
-
-def rois_of(boxes: Tensor) -> Tensor:
-    """Boxes [B, K, 4] with the numbers of their images before: [B * K, 5]."""
-    number = torch.arange(len(boxes), dtype=boxes.dtype, device=boxes.device)
-    return torch.cat([number[:, None, None].expand(-1, boxes.shape[1], 1), boxes], 2).flatten(0, 1)
-
-
-def boxes_of(proposals: Sequence[InstanceData] | BatchedProposals) -> tuple[Tensor, Tensor]:
-    """The proposals' boxes [B, P, 4] float32, and which of them there are [B, P]."""
-    if isinstance(proposals, BatchedProposals):
-        return proposals.boxes, proposals.valid
-    boxes = pad_sequence([get_box_tensor(image.bboxes).float() for image in proposals], batch_first=True)
-    counts = to_device([len(image.bboxes) for image in proposals], boxes, torch.int64)
-    return boxes, torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]
+from swin_mmdet.ops.to_device import OnTheWay
+from swin_mmdet.structures import Objects, SampledRegions
 
 
 def sample_regions(

@@ -57,16 +57,6 @@ def readable_mask(mask: object, height: float, width: float) -> list | dict | No
     return kept or None
 
 
-def mask_fault(mask: object, height: float, width: float) -> str | None:
-    """The key of `EXPLAINED` for a mask that is not loaded."""
-    if not mask:
-        return 'mask_missing'
-    try:
-        return None if readable_mask(mask, height, width) is not None else 'mask_unreadable'
-    except MaskError as error:
-        return error.kind
-
-
 def _check_outline(polygon: Sequence | np.ndarray) -> None:
     if isinstance(polygon, np.ndarray) and polygon.ndim != 1:
         raise MaskError('mask_points')

@@ -10,10 +10,10 @@ import torch
 from mmdet.datasets.transforms import LoadAnnotations as MMDetLoadAnnotations
 from mmdet.structures.mask import BitmapMasks
 
-from swin_mmdet.datasets import LazyMasks, PackedMasks
-from swin_mmdet.datasets.lazy_masks import nearest
 from swin_mmdet.datasets.transforms import LoadAnnotations
-from tests.datasets.annotations import compressed, polygon, sample
+from swin_mmdet.structures import LazyMasks, PackedMasks
+from swin_mmdet.structures.lazy_masks import nearest
+from tests.structures.annotations import compressed, polygon, sample
 
 SIZES = [(48, 64), (37, 53), (1, 40), (33, 1), (8, 8)]
 sizes = pytest.mark.parametrize('size', SIZES, ids=str)

@@ -11,9 +11,9 @@ from mmcv import rescale_size
 from mmdet.structures.bbox import BaseBoxes
 from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
 
-from swin_mmdet.datasets.compact_masks import CompactMasks
-from swin_mmdet.datasets.packed_masks import NOTHING, Box, PackedMasks, pack_bitmap
-from swin_mmdet.datasets.segmentation import MaskError, readable_mask
+from swin_mmdet.structures.compact_masks import CompactMasks
+from swin_mmdet.structures.packed_masks import NOTHING, Box, PackedMasks, pack_bitmap
+from swin_mmdet.structures.segmentation import MaskError, readable_mask
 
 FLIPS = {'horizontal': (1, -1), 'vertical': (-1, 1), 'diagonal': (-1, -1)}
 # a pixel that is none of the original

@@ -8,8 +8,8 @@ from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes, get_box_type
 from mmdet.structures.mask import BitmapMasks
 from torch import Tensor
 
-from swin_mmdet.datasets.compact_masks import CompactMasks
 from swin_mmdet.ops.mask_targets import unpack_masks
+from swin_mmdet.structures.compact_masks import CompactMasks
 
 Box = tuple[int, int, int, int]
 NOTHING = (0, 0, 0, 0), np.empty((0, 0), np.uint8)

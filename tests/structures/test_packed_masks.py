@@ -12,7 +12,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
-from swin_mmdet.datasets import LazyMasks, PackedMasks
+from swin_mmdet.structures import LazyMasks, PackedMasks
 
 
 def bitmaps(height=30, width=41):

@@ -16,8 +16,8 @@ from swin_mmdet.datasets.checks.images import image_problems
 from swin_mmdet.datasets.checks.options import CheckOptions
 from swin_mmdet.datasets.headers import read_header
 from swin_mmdet.datasets.read_image import ImageReader, as_picture
-from tests.datasets.annotations import uncompressed
 from tests.datasets.image_files import FILES, pixels, tiff
+from tests.structures.annotations import uncompressed
 
 
 @pytest.mark.parametrize('content', [b'', b'<html>404</html>', b'\xff\xd8\xff'], ids=['empty', 'html', 'cut off'])

@@ -1,5 +1,7 @@
 """Where classes of a config have another order than categories of a file, labels are numbered by name."""
 
+from collections.abc import Sequence
+
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 
@@ -12,23 +14,24 @@ OURS = {
 }  # fmt: skip
 
 
-def label_by_name(cfg) -> list[str]:
-    """Put our CocoDataset and CocoMetric into the place of mmdet's, in place, if a config's order of classes needs it.
+def label_by_name(cfg, splits: Sequence[str] = SPLITS) -> list[str]:
+    """Let our CocoDataset and CocoMetric take the place of mmdet's in splits whose order of classes needs it.
 
     Returns:
-        the keys of what was changed: all or nothing, for splits have to number labels alike.
+        a sentence for the user, if there was any.
     """
-    if not any(_differs(source) for source in coco_sources(cfg, quiet=True)):
-        return []
     changed = []
-    for split in SPLITS:
+    sources = [source for source in coco_sources(cfg, quiet=True) if source.split in splits]
+    for split in sorted({source.split for source in sources if _differs(source)}):
         for part in (f'{split}_dataloader', f'{split}_evaluator'):
             for key, node in keyed_nodes(cfg.get(part), part):
                 for theirs, ours in OURS.items():
                     if node.get('type') in (theirs, theirs.__name__, f'mmdet.{theirs.__name__}'):
                         node['type'] = ours
                         changed.append(key)
-    return changed
+    if not changed:
+        return []
+    return [f'annotation files have the classes in another order: labels are numbered by name ({", ".join(changed)})']
 
 
 def _differs(source: CocoSource) -> bool:

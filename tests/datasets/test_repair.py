@@ -95,7 +95,10 @@ def fixed(write, tmp_path):
         files['train'].write_text(json.dumps(train))
         change(files['train'])
         before = {path: path.read_bytes() for path in sorted(tmp_path.rglob('*')) if path.is_file()}
-        parts = [ToRepair(name, path, tmp_path / f'{name}2017', ImageReader()) for name, path in files.items()]
+        parts = [
+            ToRepair(f'instances_{name}2017.json', f'{name}2017', path, tmp_path / f'{name}2017', ImageReader())
+            for name, path in files.items()
+        ]
         out = tmp_path / 'fixed'
         changes = write_repaired(parts, out, CheckOptions())
         assert all(path.read_bytes() == content for path, content in before.items())

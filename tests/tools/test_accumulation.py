@@ -1,6 +1,5 @@
 """The recipe's batch from small ones: what changes in a config, and that learning rates keep their steps."""
 
-import importlib
 import re
 import typing
 
@@ -15,10 +14,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import IterBasedTrainLoop
 
-
-@pytest.fixture
-def accumulate():
-    return importlib.import_module('accumulation').accumulate
+from swin_mmdet.commands.launcher import world_size
+from swin_mmdet.engine.accumulation import accumulate
 
 
 def make_config(**changes):
@@ -40,26 +37,26 @@ def make_config(**changes):
     return cfg
 
 
-def test_auto_makes_the_recipes_batch_and_stretches_the_warm_up(accumulate, capsys: pytest.CaptureFixture):
+def test_auto_makes_the_recipes_batch_and_stretches_the_warm_up():
     cfg = make_config()
-    accumulate(cfg, 'auto')
+    (line,) = accumulate(cfg, 'auto')
     assert cfg.optim_wrapper.accumulative_counts == 8
     warm_up, steps = cfg.param_scheduler
     assert (warm_up.begin, warm_up.end) == (0, 4000)
     # epochs are epochs
     assert (steps.milestones, steps.end, cfg.train_cfg.max_epochs) == ([8, 11], 12, 12)
     assert cfg.default_hooks.checkpoint.interval == 1
-    assert '8 iterations make one step' in capsys.readouterr().out
+    assert '8 iterations make one step' in line
 
 
-def test_processes_count(accumulate, monkeypatch: pytest.MonkeyPatch):
+def test_processes_count(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv('WORLD_SIZE', '4')
     cfg = make_config(launcher='pytorch')
-    accumulate(cfg, 'auto')
+    accumulate(cfg, 'auto', world_size('pytorch'))
     assert cfg.optim_wrapper.accumulative_counts == 2
 
 
-def test_a_loop_of_iterations_is_stretched_in_every_count(accumulate):
+def test_a_loop_of_iterations_is_stretched_in_every_count():
     cfg = make_config(
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=400, val_interval=100, val_begin=200,
                        dynamic_intervals=[(300, 10)]),
@@ -88,7 +85,7 @@ def counting_arguments(*classes):
     return {name for one in hints for name, kind in one.items() if re.search(r'\bint\b', str(kind))}
 
 
-def test_every_count_of_mmengines_schedulers_and_loop_is_stretched(accumulate):
+def test_every_count_of_mmengines_schedulers_and_loop_is_stretched():
     counts = counting_arguments(*PARAM_SCHEDULERS.module_dict.values()) - NO_ITERATIONS
     of_the_loop = counting_arguments(IterBasedTrainLoop) - {'dynamic_intervals'}
     assert {'begin', 'milestones', 'T_max'} < counts
@@ -103,26 +100,26 @@ def test_every_count_of_mmengines_schedulers_and_loop_is_stretched(accumulate):
 
 
 @pytest.mark.parametrize(('images', 'near'), [(3, 5), (5, 3), (32, 1)])
-def test_a_batch_that_does_not_divide_names_the_remedies(accumulate, user_error: type[Exception], images, near):
+def test_a_batch_that_does_not_divide_names_the_remedies(user_error: type[Exception], images, near):
     cfg = make_config(train_dataloader=dict(batch_size=images))
     with pytest.raises(user_error, match=rf'batch of 16 is no multiple of {images} .*`--accumulate {near} --auto-sca'):
         accumulate(cfg, 'auto')
 
 
 @pytest.mark.parametrize('wanted', ['0', '-2', 'all', '1.5'])
-def test_another_word_than_auto_or_a_number_is_refused(accumulate, user_error: type[Exception], wanted: str):
+def test_another_word_than_auto_or_a_number_is_refused(user_error: type[Exception], wanted: str):
     with pytest.raises(user_error, match='`auto` or a number'):
         accumulate(make_config(), wanted)
 
 
-def test_a_config_that_accumulates_is_not_stretched_twice(accumulate, user_error: type[Exception]):
+def test_a_config_that_accumulates_is_not_stretched_twice(user_error: type[Exception]):
     cfg = make_config()
     accumulate(cfg, 'auto')
     with pytest.raises(user_error, match='accumulates already'):
         accumulate(cfg, 'auto')
 
 
-def test_auto_needs_the_recipes_batch(accumulate, user_error: type[Exception]):
+def test_auto_needs_the_recipes_batch(user_error: type[Exception]):
     with pytest.raises(user_error, match='base_batch_size'):
         accumulate(make_config(auto_scale_lr={}), 'auto')
 
@@ -145,7 +142,7 @@ def learning_rates(cfg, steps):
 
 
 @pytest.mark.parametrize('count', [2, 5])
-def test_every_step_of_the_optimizer_keeps_its_learning_rate(accumulate, count: int):
+def test_every_step_of_the_optimizer_keeps_its_learning_rate(count: int):
     """It lies within the rise of one step of the recipe's, and after the warm-up and the milestones it is the same."""
     schedule = [
         dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=50),

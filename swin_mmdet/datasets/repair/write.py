@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from swin_mmdet.datasets.check import check_file
 from swin_mmdet.datasets.checks.options import CheckOptions
-from swin_mmdet.datasets.coco_file import summarise
+from swin_mmdet.datasets.coco_file import read_coco, summarise
 from swin_mmdet.datasets.faults import is_id, is_number, spelt
 from swin_mmdet.datasets.json_file import UTF_8_MARK, UTF_16, read_json
+from swin_mmdet.datasets.problems import Problem
 from swin_mmdet.datasets.read_image import ImageReader
 from swin_mmdet.datasets.repair.annotations import Around, repair_annotations
 from swin_mmdet.datasets.repair.categories import add_categories, repair_categories
@@ -24,16 +26,17 @@ CHANGES = 'changes.csv'
 
 @dataclass(frozen=True)
 class ToRepair:
-    """name: of the split, such as 'train'; its annotation file and images."""
+    """An annotation file and its images; the names of the copy and of the link to the images."""
 
     name: str
+    link: str
     ann_file: Path
     images: Path
     reader: ImageReader
 
 
 def write_repaired(parts: Sequence[ToRepair], out: Path, options: CheckOptions) -> list[Change]:
-    """Write `annotations/instances_NAME2017.json` and `NAME2017`, a link to its images, of each part into a folder.
+    """Write repaired annotations and links to the folders of images in COCO's layout.
 
     Nothing is changed in place; `changes.csv` lists what was changed.
 
@@ -51,11 +54,11 @@ def write_repaired(parts: Sequence[ToRepair], out: Path, options: CheckOptions) 
     (out / 'annotations').mkdir(parents=True)
     for part in parts:
         text = json.dumps(files[part.name], ensure_ascii=False)
-        (out / f'annotations/instances_{part.name}2017.json').write_text(text, encoding='utf-8')
-        os.symlink(part.images.resolve(), out / f'{part.name}2017', target_is_directory=True)
+        (out / 'annotations' / part.name).write_text(text, encoding='utf-8')
+        os.symlink(part.images.resolve(), out / part.link, target_is_directory=True)
     with open(out / CHANGES, 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
-        writer.writerow(('split', 'kind', 'item', 'change'))
+        writer.writerow(('file', 'kind', 'item', 'change'))
         for name, changes in notes.items():
             writer.writerows((name, change.kind, change.item, change.what) for change in changes)
     return [change for changes in notes.values() for change in changes]
@@ -67,6 +70,15 @@ def summary(changes: Sequence[Change]) -> str:
     counts = Counter(change.kind for change in changes)
     lines = [f'{number} x {first[kind].item}: {first[kind].what}' for kind, number in counts.most_common()]
     return '\n'.join(lines) or 'nothing was changed'
+
+
+def what_is_left(parts: Sequence[ToRepair], out: Path, options: CheckOptions) -> list[Problem]:
+    """Problems of a repaired copy."""
+    return [
+        problem
+        for part in parts
+        for problem in check_file(read_coco(out / 'annotations' / part.name), out / part.link, options)
+    ]
 
 
 def repaired(part: ToRepair, options: CheckOptions, note: Changes) -> dict:

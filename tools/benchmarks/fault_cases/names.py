@@ -163,7 +163,7 @@ SPLITS = [
         image.update(id=image['id'] - 100) for image in data.val['images']]),
 ]  # fmt: skip
 HEALTHY = [
-    accepted('healthy', 'as it is', lambda data: None),
+    accepted('healthy', 'as it is', lambda _: None),
     accepted('healthy', 'classes in another order than the file',
              lambda data: setattr(data, 'classes', ('dog', 'cat'))),
     accepted('healthy', 'categories of both files in another order',

@@ -1,9 +1,9 @@
-"""`--tta`: a config's test at several scales, mirrored and not."""
+"""Test-time augmentation in a config: its test at several scales, mirrored and not."""
 
-from launch import UserError, nodes
 from mmengine.config import Config, ConfigDict
 
-from swin_mmdet.config import type_name
+from swin_mmdet.config import nodes, type_name
+from swin_mmdet.errors import UserError
 
 SCALES = (0.75, 1.0, 1.25)
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')

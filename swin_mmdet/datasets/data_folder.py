@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from launch import UserError, nodes
 from mmengine.config import Config
 
-from swin_mmdet.config import type_name
+from swin_mmdet.config import nodes, type_name
 from swin_mmdet.datasets.discover import discover
 from swin_mmdet.datasets.heads import class_weights, head_classes
+from swin_mmdet.errors import UserError
 
 
 def use_folder(cfg: Config, folder: str) -> None:
@@ -30,14 +30,14 @@ def use_folder(cfg: Config, folder: str) -> None:
         for node in nodes(cfg.get(f'{split}_dataloader')):
             if 'ann_file' in node:
                 node.data_root = ''
-                node.ann_file = absolute(annotations)
-                node.data_prefix = dict(img=absolute(images) + '/')
+                node.ann_file = _absolute(annotations)
+                node.data_prefix = dict(img=_absolute(images) + '/')
                 node.metainfo = dict(classes=classes)
                 # positions of images in another data set
                 node.pop('indices', None)
         for node in nodes(cfg.get(f'{split}_evaluator')):
             if 'ann_file' in node:
-                node.ann_file = absolute(annotations)
+                node.ann_file = _absolute(annotations)
     cfg.merge_from_dict({head.key: len(classes) for head in head_classes(cfg.model)})
     for weights in class_weights(cfg.model):
         if fitted := weights.fitted(len(classes)):
@@ -73,5 +73,5 @@ def move_data(cfg: Config, new_root: str) -> None:
     cfg.data_root = new
 
 
-def absolute(path: str | Path) -> str:
+def _absolute(path: str | Path) -> str:
     return str(Path(path).resolve())

@@ -1,11 +1,9 @@
 """The recipe's batch on fewer GPUs: gradients of several iterations make one step of the optimizer."""
 
-import os
-
-from launch import UserError, nodes, say
 from mmengine.config import Config
 
-from swin_mmdet.config import type_name
+from swin_mmdet.config import nodes, type_name
+from swin_mmdet.errors import UserError
 
 # counted in iterations where a scheduler is not `by_epoch`
 SCHEDULER_COUNTS = ('begin', 'end', 'milestones', 'step_size', 'T_max', 'periods', 'total_steps')
@@ -13,8 +11,15 @@ SCHEDULER_COUNTS = ('begin', 'end', 'milestones', 'step_size', 'T_max', 'periods
 LOOP_COUNTS = ('max_iters', 'val_interval', 'val_begin')
 
 
-def accumulate(cfg: Config, wanted: str) -> None:
-    """Set the accumulation ('auto' for the recipe's batch, or a number); counts of iterations become as many steps.
+def accumulate(cfg: Config, wanted: str, processes: int = 1) -> list[str]:
+    """Sum gradients over several iterations for one step of the optimizer; counts of iterations become as many steps.
+
+    Args:
+        wanted: 'auto' for the recipe's batch, or a number.
+        processes: that train together.
+
+    Returns:
+        What to tell the user.
 
     Raises:
         UserError: not a number, a config that accumulates already, or no number of iterations makes the recipe's batch.
@@ -22,10 +27,10 @@ def accumulate(cfg: Config, wanted: str) -> None:
     before = cfg.optim_wrapper.get('accumulative_counts', 1)
     if before != 1:
         raise UserError(f'--accumulate: the config accumulates already, optim_wrapper.accumulative_counts={before}')
-    count = _fitting_count(cfg) if wanted == 'auto' else _checked_count(wanted)
+    count = _fitting_count(cfg, processes) if wanted == 'auto' else _checked_count(wanted)
     cfg.optim_wrapper.accumulative_counts = count
     if count == 1:
-        return
+        return []
     schedulers = [node for node in nodes(cfg.get('param_scheduler')) if node.get('by_epoch') is False]
     for scheduler in schedulers:
         _stretch(scheduler, SCHEDULER_COUNTS, count)
@@ -40,21 +45,17 @@ def accumulate(cfg: Config, wanted: str) -> None:
         if type_name(hook) == 'EMAHook':
             # mmengine's would average after every iteration
             hook.type = 'swin_mmdet.EMAHook'
-    say(f'--accumulate: {count} iterations make one step of the optimizer; counts of iterations (warm-up, schedules, '
-        f'length, intervals) are times {count}, counts of epochs stay')  # fmt: skip
+    return [
+        f'--accumulate: {count} iterations make one step of the optimizer; counts of iterations (warm-up, schedules, '
+        f'length, intervals) are times {count}, counts of epochs stay'
+    ]
 
 
-def world_size(cfg: Config) -> int:
-    """How many processes the launcher started."""
-    names = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
-    return int(os.environ.get(names.get(cfg.launcher, ''), 1))
-
-
-def _fitting_count(cfg: Config) -> int:
+def _fitting_count(cfg: Config, processes: int) -> int:
     base = cfg.get('auto_scale_lr', {}).get('base_batch_size')
     if base is None:
         raise UserError('--accumulate auto needs auto_scale_lr.base_batch_size in the config: the batch of its recipe')
-    processes, images = world_size(cfg), cfg.train_dataloader.batch_size
+    images = cfg.train_dataloader.batch_size
     step = processes * images
     if base % step:
         near = max(1, round(base / step))

@@ -1,28 +1,75 @@
-"""The runner of train.py: frozen parts, rates of another batch, a schedule that ends, what resuming keeps."""
+"""Runners whose console is for people and whose weights are of any known format: to load, to test, to train."""
 
 import copy
+from typing import Any
 
-from launch import UserError
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import EMAHook
+from mmengine.logging import MMLogger
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
-from weights import LoadingRunner
+from torch.utils.data import DataLoader
 
-from swin_mmdet.engine import FreezeHook, freeze
-from swin_mmdet.engine.console import describe_groups
+from swin_mmdet.engine.console import describe_groups, open_log, prints_in_file
+from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
+from swin_mmdet.engine.load_weights import load_weights
 from swin_mmdet.engine.run_length import interval_problems
 from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.engine.schedules import described, scale_rates
 from swin_mmdet.engine.warm_up import bound_warm_up
+from swin_mmdet.errors import UserError
 
 # of the optimizer; a run with fewer is too short for large batches
 FEW_STEPS = 1000
 SCALES = {'linear': lambda ratio: ratio, 'sqrt': lambda ratio: ratio**0.5}
 
 
+class LoadingRunner(Runner):
+    """A runner that takes `load_from` through `load_weights` (resuming stays mmengine's), with a console for people."""
+
+    strict = False
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        open_log(logger, self.seed, self.world_size)
+        return logger
+
+    @staticmethod
+    def build_dataloader(*args: Any, **kwargs: Any) -> DataLoader:
+        with prints_in_file(MMLogger.get_current_instance()):
+            return Runner.build_dataloader(*args, **kwargs)
+
+    def build_evaluator(self, evaluator: Any) -> Evaluator:
+        with prints_in_file(self.logger):
+            return super().build_evaluator(evaluator)
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:
+        if self._resume:
+            return super().load_checkpoint(filename, *args, **kwargs)
+        model = self.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
+        load_weights(model, filename, self.strict)
+        checkpoint = {'state_dict': model.state_dict()}
+        # for the EMA hook, which keeps a copy of its own
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        self._has_loaded = True
+        return checkpoint
+
+
+class StrictRunner(LoadingRunner):
+    """For testing: refuses a checkpoint of another model instead of testing random weights."""
+
+    strict = True
+
+
 class TrainingRunner(LoadingRunner):
-    """A runner that takes `frozen_parts=[...]` and `auto_scale_lr=dict(rule='linear' | 'sqrt')` from its config."""
+    """For training: takes `frozen_parts=[...]` and `auto_scale_lr=dict(rule='linear' | 'sqrt')` from its config.
+
+    Its schedule ends with the run, its rates are those of the batch, and resuming refuses what would not go on.
+    """
 
     _batch, _rate, _rate_factor, _schedule = None, None, 1.0, 'constant'
 

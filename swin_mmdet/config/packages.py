@@ -1,11 +1,13 @@
 """Packages that only some configs need, found missing before anything slow starts."""
 
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from launch import UserError, nodes
-from mmengine.config import Config
+from swin_mmdet.config.nodes import nodes, type_name
+from swin_mmdet.errors import UserError
 
-from swin_mmdet.config import type_name
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 PANOPTIC = 'panopticapi', 'git+https://github.com/cocodataset/panopticapi.git'
 # type -> the package, and what pip installs it from
@@ -16,7 +18,7 @@ NEEDED = {
 }
 
 
-def check_packages(cfg: Config) -> None:
+def check_packages(cfg: 'Config') -> None:
     """Every package that the config needs must be there.
 
     Raises:

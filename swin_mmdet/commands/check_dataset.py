@@ -91,9 +91,8 @@ def fix(args: argparse.Namespace) -> None:
         changes = write_repaired(parts, args.fix, options)
     except (FileNotFoundError, ValueError) as error:
         raise UserError(f'--fix: {error}') from error
-    print(
-        f'\n{args.fix}: a repaired copy, {count(len(changes), "change")} ({CHANGES} has them all)\n{summary(changes)}'
-    )
+    print(f'\n{args.fix}: a repaired copy, {count(len(changes), "change")} ({CHANGES} has them all)')
+    print(summary(changes))
     left = [problem for problem in what_is_left(parts, args.fix, options) if problem.level == ERROR]
     if left:
         print(f'\n{count(len(left), "problem")} that a repair would have to guess at:\n{listing(left)}')

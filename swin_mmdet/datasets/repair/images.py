@@ -45,7 +45,7 @@ def repair_images(data: dict, folder: Folder, note: Changes) -> None:
         if is_id(ann.get('image_id')):
             by_image.setdefault(ann['image_id'], []).append(ann)
     data['images'] = [
-        image for image, found in zip(images, seen) if _size(image, found, by_image.get(image['id'], []), folder, note)
+        image for image, found in zip(images, seen) if _size(image, found, by_image.get(image['id'], []), note)
     ]
 
 

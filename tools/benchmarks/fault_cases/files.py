@@ -128,7 +128,7 @@ PATHS = [
     refused('paths', 'an address within a name', named('my%20dog.jpg'), r'my%20dog\.jpg'),
     refused('paths', 'the folder before the name', named('train2017/0002.jpg'), 'train2017'),
     refused('paths', 'no name', named(''), "'file_name'"),
-    refused('paths', 'a name that is a number', named(lambda _2), "'file_name'"),
+    refused('paths', 'a name that is a number', named(lambda *_: 2), "'file_name'"),
     accepted('paths', 'a folder within', named(in_folder), sees=renamed_in(partial(second, 'sub/0002.jpg'))),
     accepted('paths', 'a parent that leads back', named('sub/../0002.jpg'), sees=None),
     accepted('paths', 'a dot', named('./0002.jpg'), sees=None),

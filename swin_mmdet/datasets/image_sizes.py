@@ -56,7 +56,7 @@ class Seen:
         """Whether the header can be believed."""
         if self.header is None:
             return False
-        return self.header.ends if self.pixels is None else not self.pixels.damage or self.pixels.harmless
+        return self.header.ends if self.pixels is None else not self.pixels.damage
 
 
 def image_sizes(

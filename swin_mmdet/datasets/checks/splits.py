@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ def _same_content(ours: Iterable[Path], theirs: Sequence[Path]) -> list[Path]:
 def _size(path: Path) -> int:
     """In bytes, 0 where there is no file."""
     try:
-        return path.stat().st_size
+        status = path.stat()
     except (OSError, ValueError):
         return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swin_mmdet.command_line import ArgumentParser, Settings
+from swin_mmdet.commands.arguments import ArgumentParser, Settings
 from swin_mmdet.commands.prepare import add_check_arguments, apply_options, check_options
 from swin_mmdet.config.files import existing, read_config
 from swin_mmdet.errors import UserError

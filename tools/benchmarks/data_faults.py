@@ -34,19 +34,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def made(case, folder: Path):
-    """The data of a case, on disk."""
-    from fault_cases.data import Data
-
-    data = Data(folder)
-    case.spoil(data)
-    data.save()
-    if data.settings.get('folder_for_file'):
-        data.ann_file('train').unlink()
-        data.ann_file('train').mkdir()
-    return data
-
-
 def judged(case, door: str, data) -> tuple[str, str]:
     """The outcome, and what is wrong with it."""
     from fault_cases.doors import answer, verdict
@@ -72,11 +59,10 @@ def run_program(case, data) -> tuple[str, str]:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     warnings.filterwarnings('ignore')
-    from fault_cases import files, masks, names, numbers, pixels
     from fault_cases.doors import DOORS
+    from fault_cases.every import CASES, made
 
-    cases = [case for module in (pixels, masks, numbers, names, files) for case in module.CASES]
-    cases = [case for case in cases if re.search(args.only, f'{case.kind}: {case.name}')]
+    cases = [case for case in CASES if re.search(args.only, f'{case.kind}: {case.name}')]
     every = max(len(cases) // args.subprocesses, 1) if args.subprocesses else 0
     rows, start = [], time.monotonic()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(open(os.devnull, 'w')):

@@ -232,7 +232,8 @@ def mask_problems(coco: CocoFile, where: str, needed_by: str, *, measured: bool 
             what = f'{number} {what} (ids {some(fault.examples)}) in {coco.path}'
             if kind == 'mask_missing':
                 what += f', but {needed_by}'
-            ignored = kind == 'mask_unreadable' and not measured
+            some_only = fault.count <= WRONG_SHARE * coco.num_annotations
+            ignored = kind == 'mask_unreadable' and not measured and some_only
             few = kind == 'mask_empty' and fault.count <= FEW_EMPTY * coco.num_annotations
             found.append(Problem(where, what + '; mmdet ignores their objects' * ignored, remedy,
                                  WARNING if ignored or few else ERROR, kind))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -119,9 +120,14 @@ def _other_data(data: Data) -> Config:
     from swin_mmdet.datasets.data_folder import use_folder
 
     kind = 'mask' if data.settings.get('masks', True) else 'faster'
-    cfg = Config.fromfile(str(CONFIGS / f'swin/{kind}-rcnn_swin-t-p4-w7_fpn_1x_coco.py'))
+    cfg = copy.deepcopy(_project_config(f'swin/{kind}-rcnn_swin-t-p4-w7_fpn_1x_coco.py'))
     use_folder(cfg, str(data.folder))
     return cfg
+
+
+@lru_cache
+def _project_config(name: str) -> Config:
+    return Config.fromfile(str(CONFIGS / name))
 
 
 def seen(cfg: Config) -> Seen:
@@ -136,6 +142,7 @@ def seen(cfg: Config) -> Seen:
         dict(type='PackDetInputs', meta_keys=('img_path', 'ori_shape')),
     ]
     config.filter_cfg = None
+    config.serialize_data = False
     dataset = DATASETS.build(config)
     folder = str(config.data_prefix.img)
     found: Seen = {}

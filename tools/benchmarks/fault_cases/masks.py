@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .case import accepted, refused
+from .case import accepted, refused, warned
 from .data import HEIGHT, WIDTH, Data, Seen, rle, runs
 
 POLYGON, RLE = 0, 1  # annotations of those kinds
@@ -87,7 +87,7 @@ CASES = [
     refused('masks', 'rle of bytes as text', counts(lambda text: f"b'{text}'"), 'bytes object.*ids 3'),
     refused('masks', 'rle of bytes in double quotes', counts(lambda text: f'b"{text}"'), 'bytes object.*ids 3'),
     refused('masks', 'rle of a number', counts(lambda _: 7), 'ids 3'),
-    refused('masks', 'rle of null', counts(lambda _: None), 'ids 3'),
+    warned('masks', 'rle of null', counts(lambda _: None), 'ids 3.*ignores', sees=None),
     refused('masks', 'runs of a wrong sum', counts(lambda _: [100, 20, 30]), 'fill the image.*ids 3'),
     refused('masks', 'runs with a negative', counts(lambda _: [HEIGHT * WIDTH + 5, -5]), 'ids 3'),
     refused('masks', 'runs with a fraction', counts(lambda _: [10.5, HEIGHT * WIDTH - 10.5]), 'ids 3'),
@@ -95,7 +95,7 @@ CASES = [
     refused('masks', 'rle of another size', mask({'size': [40, 48], 'counts': [1920]}), "another 'size'"),
     refused('masks', 'rle of width x height', mask({'size': [WIDTH, HEIGHT], 'counts': [WIDTH * HEIGHT]}), "'size'"),
     refused('masks', 'rle with size as text', mask({'size': ['80', '96'], 'counts': [WIDTH * HEIGHT]}), "'size'"),
-    refused('masks', 'rle without size', mask({'counts': [WIDTH * HEIGHT]}), 'ids 2'),
+    warned('masks', 'rle without size', mask({'counts': [WIDTH * HEIGHT]}), 'ids 2.*ignores', sees=None),
     refused('masks', 'nan', mask(lambda ann: [[float('nan'), *flat(ann)[1:]]]), 'NaN.*ids 2'),
     refused('masks', 'infinity', mask(lambda ann: [[float('inf'), *flat(ann)[1:]]]), 'NaN.*ids 2'),
     refused('masks', 'null in a polygon', mask(lambda ann: [[None, *flat(ann)[1:]]]), 'null.*ids 2'),

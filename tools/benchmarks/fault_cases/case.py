@@ -20,7 +20,8 @@ class Case:
     spoil: changes the data, on disk or before it is written.
     sees: what the model should see of the training images, from the truth, where the data is not refused; None where
         that is not compared.
-    folder: what is right for a folder without a config, where that is something else.
+    folder, data_option: what is right for a folder without a config, and for `--data FOLDER`, where that is something
+        else: a folder's layout is found, and a config names files.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Case:
     says: str = ''
     sees: Callable[[Seen], Seen] | None = as_it_was
     folder: str = ''
+    data_option: str = ''
 
 
 def refused(kind: str, name: str, spoil: Callable[[Data], object], says: str, **options: object) -> Case:

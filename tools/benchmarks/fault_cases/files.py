@@ -130,7 +130,7 @@ PATHS = [
     refused('paths', 'no name', named(''), "'file_name'"),
     refused('paths', 'a name that is a number', named(lambda *_: 2), "'file_name'"),
     accepted('paths', 'a folder within', named(in_folder), sees=renamed_in(partial(second, 'sub/0002.jpg'))),
-    accepted('paths', 'a parent that leads back', named('sub/../0002.jpg'), sees=None),
+    refused('paths', 'a parent of a folder that is not there', named('sub/../0002.jpg'), 'images are not in'),
     accepted('paths', 'a dot', named('./0002.jpg'), sees=None),
     accepted('paths', 'an absolute path within', named(lambda data, name: str(data.image('train', name).resolve())),
              sees=None),

@@ -94,7 +94,7 @@ def many_objects(data: Data) -> None:
 
 
 def without_annotations(seen: Seen) -> Seen:
-    return seen | {'0001.jpg': seen['0001.jpg'][1:]}
+    return seen | {'0001.jpg': seen['0001.jpg'][:1]}
 
 
 IDS = [
@@ -149,9 +149,11 @@ IDS = [
 SPLITS = [
     refused('splits', "val's annotations for the images of train", val_for_train, 'annotations of another split'),
     refused('splits', "train's annotations for the images of val",
-            lambda data: setattr(data, 'val', data.train | {'info': 'again'}), 'annotations of another split'),
-    refused('splits', 'one annotation file for two folders', same_file, 'annotations of'),
-    warned('splits', 'one annotation file and folder for both', same_everything, 'annotations of', folder='refused'),
+            lambda data: setattr(data, 'val', data.train | {'info': 'again'}),
+            'annotations of another split|6 of its 6', folder='warned', data_option='warned'),
+    refused('splits', 'one annotation file for two folders', same_file, 'annotations of', folder='warned',
+            data_option='warned'),
+    warned('splits', 'one annotation file and folder for both', same_everything, 'annotations of'),
     warned('splits', 'two images in both, by name and content', same_images, '2 of its 6 images', sees=None),
     warned('splits', 'two images in both, by content', same_content, '2 of its 6 images.*same bytes'),
     warned('splits', 'more objects than detections', many_objects, '1 images? .*more objects', folder='accepted'),

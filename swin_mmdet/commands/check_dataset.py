@@ -12,7 +12,10 @@ from swin_mmdet.errors import UserError
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from swin_mmdet.datasets import CocoFile, Problem
+    from swin_mmdet.datasets import CocoFile, CocoFolder, Problem
+
+# where COCO files are written for folders that have none
+CONVERTED = Path('work_dirs/check_dataset')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -23,8 +26,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'target',
         type=Path,
-        help='a config (.py): its data, classes, heads and evaluators are checked against each other; a folder in a '
-        'common COCO layout; or an annotation file (.json)',
+        help='a config (.py): its data, classes, heads and evaluators are checked against each other; a folder, '
+        'of COCO or any other layout that train reads; or an annotation file (.json) of COCO',
+    )
+    parser.add_argument(
+        '--split', metavar='SHARE', help='as for train: with a folder that has no images for validation, such as 0.8'
     )
     parser.add_argument(
         '--images',
@@ -46,13 +52,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def examine(args: argparse.Namespace) -> 'tuple[list[Problem], list[CocoFile]]':
     """Problems of the target and the annotation files it reads."""
-    from swin_mmdet.datasets import check_folder, discover, find_problems, label_by_name, read_coco
+    from swin_mmdet.datasets import check_folder, find_problems, label_by_name, read_coco
     from swin_mmdet.datasets.check import check_file
     from swin_mmdet.datasets.missing_data import check_folders
 
     options = check_options(args)
     if args.target.is_dir():
-        found = discover(args.target)
+        found = located(args)
         print(f'train: {found.train_ann}, images in {found.train_images}')
         print(f'val:   {found.val_ann}, images in {found.val_images}')
         print(f'metainfo=dict(classes={found.classes!r})\n')
@@ -67,10 +73,17 @@ def examine(args: argparse.Namespace) -> 'tuple[list[Problem], list[CocoFile]]':
     return find_problems(config, options=options)
 
 
+def located(args: argparse.Namespace) -> 'CocoFolder':
+    """The data of a folder of any layout."""
+    from swin_mmdet.datasets.layouts import Split, find_data
+
+    return find_data(args.target, CONVERTED, Split.read(args.split) if args.split else None)
+
+
 def configured(args: argparse.Namespace) -> 'Config':
     """The config with its options."""
     config = read_config(str(args.target))
-    apply_options(config, None, args.cfg_options or {})
+    apply_options(config, args.cfg_options or {})
     return config
 
 
@@ -83,7 +96,7 @@ def fix(args: argparse.Namespace) -> None:
     options = check_options(args)
     try:
         if args.target.is_dir():
-            parts = parts_of_folder(args.target)
+            parts = parts_of_folder(args.target, lambda: located(args))
         elif args.target.suffix == '.json':
             parts = parts_of_file(args.target, args.images)
         else:

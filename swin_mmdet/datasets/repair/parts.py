@@ -1,28 +1,32 @@
 """Which annotation files and folders of images a repair starts from, also where they cannot be read as they are."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from swin_mmdet.datasets.coco_file import CocoFile, summarise
-from swin_mmdet.datasets.discover import find_annotations, find_images, images_beside
+from swin_mmdet.datasets.discover import CocoFolder, find_annotations, find_images, images_beside
 from swin_mmdet.datasets.json_file import read_json
 from swin_mmdet.datasets.read_image import ImageReader
 from swin_mmdet.datasets.repair.write import ToRepair
 from swin_mmdet.datasets.sources import coco_sources
 
+SPLITS = 'train', 'val'
 
-def parts_of_folder(folder: Path) -> list[ToRepair]:
-    """Its train and val.
+
+def parts_of_folder(folder: Path, find: Callable[[], CocoFolder]) -> list[ToRepair]:
+    """Its train and val: as they are found in any layout or, where a file cannot be read so, in COCO's places.
 
     Raises:
         FileNotFoundError: there are none.
         CocoFileError: an annotation file cannot be read at all.
     """
-    parts = []
-    for split in ('train', 'val'):
-        ann_file = find_annotations(folder, split)
-        images = find_images(folder, split, ann_file, _readable(ann_file))
-        parts.append(_named(split, ann_file, images, ImageReader()))
-    return parts
+    try:
+        found = find()
+        places = [(found.train_ann, found.train_images), (found.val_ann, found.val_images)]
+    except (FileNotFoundError, ValueError):
+        files = [find_annotations(folder, split) for split in SPLITS]
+        places = [(file, find_images(folder, split, file, _readable(file))) for split, file in zip(SPLITS, files)]
+    return [_named(split, *place, ImageReader()) for split, place in zip(SPLITS, places)]
 
 
 def parts_of_file(ann_file: Path, images: Path | None) -> list[ToRepair]:

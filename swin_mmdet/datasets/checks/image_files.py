@@ -64,7 +64,7 @@ def _damaged(named: Named, of_all: str, where: str) -> list[Problem]:
         what = f'{len(cut_off)} {of_all} are cut off or damaged, and decoders fill up what is missing: '
         what += some([name for name, _ in cut_off], 3) + why
         found.append(Problem(where, what, COPY, ERROR, 'image_cut'))
-    harmless = [name for name, size in named if size.pixels and size.pixels.harmless]
+    harmless = [name for name, size in named if size.size and size.pixels and size.pixels.harmless]
     if harmless:
         what = f'{len(harmless)} {of_all} lack the mark of their end; no pixel is lost: {some(harmless, 3)}'
         found.append(Problem(where, what, 'nothing to do, though other programs may refuse them', WARNING))

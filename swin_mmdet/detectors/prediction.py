@@ -10,6 +10,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from swin_mmdet.detectors.detections import to_instances
+from swin_mmdet.detectors.image_sizes import image_sizes, in_original
 from swin_mmdet.detectors.mask_logits import mask_logits
 from swin_mmdet.detectors.matching import coding_of
 from swin_mmdet.detectors.region_losses import own_deltas
@@ -24,7 +26,6 @@ from swin_mmdet.ops.multiclass_nms import (
 )
 from swin_mmdet.ops.paste_masks import paste_masks
 from swin_mmdet.ops.soft_nms import METHODS, SoftNms
-from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.ops.tracing import is_traced
 from swin_mmdet.structures import BatchedProposals, EncodedMasks, boxes_of, rois_of
 
@@ -58,7 +59,7 @@ class BatchedPrediction:
         boxes, valid = boxes_of(rpn_results_list)
         if not boxes.shape[1]:
             return _nothing(boxes)
-        bounds = to_device([[meta['img_shape'][1::-1] * 2] for meta in batch_img_metas], boxes)
+        bounds = image_sizes(batch_img_metas, boxes)[:, None]
         boxes, scores, deltas = self._classify(x, boxes, bounds, **kwargs)
         candidates = find_candidates(scores.unflatten(0, valid.shape)[..., :-1], valid, rcnn_test_cfg.score_thr)
         if candidates is None:
@@ -67,13 +68,9 @@ class BatchedPrediction:
         boxes = of_candidates(boxes[:, :, None], candidates)
         boxes = _regress(self._bbox_heads()[-1], boxes, deltas, bounds[:, None])
         if rescale:
-            factors = [[1 / factor for factor in meta['scale_factor']] * 2 for meta in batch_img_metas]
-            boxes = boxes * to_device(factors, boxes)[:, None, None]
-        found = suppress(boxes, candidates, rcnn_test_cfg)
-        return [
-            InstanceData(bboxes=boxes[:count], scores=scores[:count], labels=labels[:count])
-            for boxes, scores, labels, count in zip(*found[:3], found.counts.tolist())
-        ]
+            boxes = in_original(boxes, batch_img_metas)
+        detections = suppress(boxes, candidates, rcnn_test_cfg)
+        return to_instances(detections, detections.counts.tolist())
 
     def predict_mask(
         self, x: tuple[Tensor, ...], batch_img_metas: Metas, results_list: list[InstanceData], rescale: bool = False,

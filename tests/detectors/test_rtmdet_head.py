@@ -12,7 +12,7 @@ from mmdet.models.dense_heads import RTMDetHead as MMDetRTMDetHead
 from mmdet.models.dense_heads import RTMDetSepBNHead as MMDetRTMDetSepBNHead
 from mmdet.models.task_modules import DynamicSoftLabelAssigner
 
-from swin_mmdet.detectors import RTMDetHead, RTMDetSepBNHead, rtmdet_head
+from swin_mmdet.detectors import RTMDetHead, RTMDetSepBNHead, dense_head, rtmdet_head
 from tests.detectors.cases import COUNTS, DEVICE, images
 from tests.detectors.dense import (
     CLASSES,
@@ -56,7 +56,7 @@ def make(name='shared', train=(), test=(), **options):
 
 @pytest.fixture
 def said(monkeypatch):
-    return what_is_logged(monkeypatch, rtmdet_head)
+    return what_is_logged(monkeypatch, rtmdet_head, dense_head)
 
 
 @every_head

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou, generalized_box_iou
 
 from swin_mmdet.necks import BiFPN
-from swin_mmdet.reppoints_v2.head import Predictions, Targets
+from swin_mmdet.reppoints_v2.detection import Predictions
+from swin_mmdet.reppoints_v2.targets import Targets
 from swin_mmdet.reppoints_v2.verification import foreground_targets
 
 from .heads import CHANNELS, CLASSES, build_head, pyramid, sample

@@ -25,8 +25,8 @@ from swin_mmdet.structures import Objects
 class BatchedDenseHead(KeepsAnchors):
     """Goes before a class of mmdet's `AnchorHead` in the bases of a head: the same detections, found in one go.
 
-    The host waits for a GPU once for a batch, to learn how many detections there are. What is set otherwise than in
-    RetinaNet or ATSS runs as in mmdet; the log says so.
+    The host synchronises with a GPU once for a batch, to learn how many detections there are. What is set otherwise
+    than in RetinaNet or ATSS runs as in mmdet; the log says so.
     """
 
     @torch.no_grad()
@@ -65,12 +65,12 @@ class BatchedDenseHead(KeepsAnchors):
         rescale: bool,
     ) -> list[InstanceData] | str:
         """What `predict_by_feat` returns, or why it is left to mmdet in words."""
-        scores, places, labels = best_of_levels(cls_scores, self.cls_out_channels, cfg.nms_pre)
+        scores, indices, labels = best_of_levels(cls_scores, self.cls_out_channels, cfg.nms_pre)
         valid = scores > cfg.get('score_thr', 0)
         if score_factors is not None:
-            scores = scores * flatten_maps(score_factors, 1)[..., 0].gather(1, places).sigmoid()
-        anchors = self._anchors.boxes(sizes_of(cls_scores), scores.device)[places]
-        deltas = flatten_maps(bbox_preds, 4).gather(1, places[..., None].expand(-1, -1, 4))
+            scores = scores * flatten_maps(score_factors, 1)[..., 0].gather(1, indices).sigmoid()
+        anchors = self._anchors.boxes(sizes_of(cls_scores), scores.device)[indices]
+        deltas = flatten_maps(bbox_preds, 4).gather(1, indices[..., None].expand(-1, -1, 4))
         boxes = decode_in_images(self.bbox_coder, anchors, deltas, metas)
         if rescale:
             boxes = in_original(boxes, metas)
@@ -117,17 +117,17 @@ class BatchedDenseHead(KeepsAnchors):
         return self.loss_cls.loss_weight * loss / (count + torch.finfo(torch.float32).eps)
 
 
-def best_of_levels(cls_scores: Sequence[Tensor], classes: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of logits [B, anchors * classes, H, W] of levels the best `most` of each, at most: probability, anchor, label.
+def best_of_levels(cls_scores: Sequence[Tensor], classes: int, max_per_level: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of logits [B, anchors * classes, H, W] of levels the best of each: probability, anchor and label.
 
     All [B, P], falling within a level; anchors are numbered through all levels.
     """
-    found = []
+    best = []
     counts = [one[0].numel() // classes for one in cls_scores]
     for one, first in zip(cls_scores, accumulate(counts, initial=0), strict=False):
         area, anchors = one.shape[-2:].numel(), one.shape[1] // classes
         # of logits, which order as probabilities do, and where they lie: no copy of all
-        logits, place = one.flatten(1).topk(min(most, one[0].numel()))
-        channel, pixel = place // area, place % area
-        found.append((logits.sigmoid(), first + pixel * anchors + channel // classes, channel % classes))
-    return tuple(torch.cat(part, 1) for part in zip(*found, strict=True))
+        logits, index = one.flatten(1).topk(min(max_per_level, one[0].numel()))
+        channel, pixel = index // area, index % area
+        best.append((logits.sigmoid(), first + pixel * anchors + channel // classes, channel % classes))
+    return tuple(torch.cat(part, 1) for part in zip(*best, strict=True))

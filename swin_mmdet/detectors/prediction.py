@@ -38,7 +38,7 @@ Metas = Sequence[dict]
 class BatchedPrediction:
     """Goes before mmdet's `StandardRoIHead` in the bases of a class: the same detections and masks, found in one go.
 
-    The host waits for a GPU twice for the boxes of a batch, to learn how many candidates there are and how many
+    The host synchronises with a GPU twice for the boxes of a batch, to learn how many candidates there are and how many
     detections, and for its masks to fetch boxes and run lengths; after no candidates there is nothing left to do.
     Masks are `EncodedMasks`: bool tensors to whoever looks at them, run lengths to who writes results. What
     `why_not_boxes` and `why_not_masks` name is left to mmdet, and logged. Soft-NMS takes equal scores in another order.
@@ -91,15 +91,15 @@ class BatchedPrediction:
         for results, meta in zip(results_list, batch_img_metas):
             if not len(results):
                 results.masks = EncodedMasks([], *meta['ori_shape'][:2], results.bboxes.device)
-        found = [(image, results) for image, results in enumerate(results_list) if len(results)]
-        if not found:
+        detected = [(image, results) for image, results in enumerate(results_list) if len(results)]
+        if not detected:
             return results_list
-        counts = [len(results) for _, results in found]
-        boxes = torch.cat([results.bboxes for _, results in found])
-        labels = torch.cat([results.labels for _, results in found])
-        sizes = [_mask_size(batch_img_metas[image], rescale) for image, _ in found]
-        factors = [tuple(batch_img_metas[image]['scale_factor']) * 2 for image, _ in found]
-        known = [(image, *factor, *size) for (image, _), factor, size in zip(found, factors, sizes)]
+        counts = [len(results) for _, results in detected]
+        boxes = torch.cat([results.bboxes for _, results in detected])
+        labels = torch.cat([results.labels for _, results in detected])
+        sizes = [_mask_size(batch_img_metas[image], rescale) for image, _ in detected]
+        factors = [tuple(batch_img_metas[image]['scale_factor']) * 2 for image, _ in detected]
+        known = [(image, *factor, *size) for (image, _), factor, size in zip(detected, factors, sizes)]
         known = torch.tensor(known, dtype=boxes.dtype).repeat_interleave(torch.tensor(counts), dim=0)
         image, factor, _ = known.to(boxes.device, non_blocking=True).split((1, 4, 2), dim=1)
         rois = torch.cat((image, boxes), dim=1)
@@ -109,7 +109,7 @@ class BatchedPrediction:
         on_host = boxes.cpu()
         masks = mask_logits(self, x, rois, labels, kwargs.get('semantic_heat')).sigmoid().mean(0)
         runs = paste_masks(masks, on_host, known[:, 5:].long(), self.test_cfg.mask_thr_binary)
-        for (_, results), size, box in zip(found, sizes, boxes.split(counts)):
+        for (_, results), size, box in zip(detected, sizes, boxes.split(counts)):
             mine, runs = runs[: len(results)], runs[len(results) :]
             results.bboxes, results.masks = box, EncodedMasks.from_runs(mine, *size, device=box.device)
         return results_list
@@ -166,7 +166,7 @@ def why_not_boxes(
             return f'the box coder of {name} is another than DeltaXYWHBBoxCoder'
         if not head.bbox_coder.clip_border:
             return f'the box coder of {name} does not clip boxes to the image'
-    # of ours, to look at one would be to wait for the GPU
+    # of ours, to look at one would synchronise with the GPU
     if not isinstance(proposals, BatchedProposals) and proposals[0].bboxes.dtype != torch.float32:
         return f'proposals are {proposals[0].bboxes.dtype}'
     if test_cfg is None:
@@ -224,8 +224,8 @@ def _regress(head: BBoxHead, boxes: Tensor, deltas: Tensor, bounds: Tensor) -> T
 
 def of_candidates(every: Tensor, candidates: Candidates) -> Tensor:
     """[B, P, K or 1, 4] -> [B, K, N, 4]: of a candidate's proposal and class."""
-    place = candidates.proposals[..., None].expand(-1, -1, -1, 4)
-    return every.expand(-1, -1, place.shape[1], -1).transpose(1, 2).gather(2, place)
+    indices = candidates.proposals[..., None].expand(-1, -1, -1, 4)
+    return every.expand(-1, -1, indices.shape[1], -1).transpose(1, 2).gather(2, indices)
 
 
 def _nothing(boxes: Tensor) -> list[InstanceData]:

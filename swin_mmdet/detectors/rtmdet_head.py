@@ -1,4 +1,4 @@
-"""mmdet's heads of RTMDet (arXiv 2212.07784) for a batch at once: no loop over images, no question to the GPU."""
+"""mmdet's heads of RTMDet (arXiv 2212.07784) for a batch at once: no loop over images, no synchronisation."""
 
 from collections.abc import Sequence
 
@@ -55,8 +55,8 @@ class _WithStrides:
 class BatchedRTMDetHead(BatchedDenseHead):
     """Goes before mmdet's `RTMDetHead`, or a class of it, in the bases of a head.
 
-    Losses and detections are mmdet's, each loss one number, not one a level. The host waits for a GPU once for the
-    detections of a batch. Boxes are float32 also under autocast. What is set otherwise than in RTMDet (another
+    Losses and detections are mmdet's, each loss one number, not one a level. The host synchronises with a GPU once for
+    the detections of a batch. Boxes are float32 also under autocast. What is set otherwise than in RTMDet (another
     assigner, sampler, coder, loss or NMS) runs as in mmdet; the log says so.
     """
 
@@ -161,30 +161,30 @@ class BatchedRTMDetHead(BatchedDenseHead):
     ) -> list[InstanceData] | str:
         if score_factors is not None:
             return 'scores have factors'
-        for most in CANDIDATES:
-            detections = self._detect_among(cls_scores, bbox_preds, metas, cfg, rescale, most)
+        for max_candidates in CANDIDATES:
+            detections = self._detect_among(cls_scores, bbox_preds, metas, cfg, rescale, max_candidates)
             if detections is not None:
                 return detections
-        return f'more than {most} candidates overlap'
+        return f'more than {max_candidates} candidates overlap'
 
     def _detect_among(
         self, cls_scores: list[Tensor], bbox_preds: list[Tensor], metas: Sequence[dict], cfg: ConfigDict, rescale: bool,
-        most: int,
+        max_candidates: int,
     ) -> list[InstanceData] | None:
-        """The detections among the best `most` candidates of each image; None if there may be others.
+        """The detections among the best `max_candidates` candidates of each image; None if there may be others.
 
         A candidate falls to better ones alone: those left of the best are left of all.
         """
         maps = [one.float() for one in cls_scores]
-        scores, places, labels = best_of_levels(maps, self.cls_out_channels, min(most, cfg.nms_pre))
+        scores, indices, labels = best_of_levels(maps, self.cls_out_channels, min(max_candidates, cfg.nms_pre))
         # of equal scores the first is first, which `topk` does not promise
-        scores, order = (one[:, :most] for one in scores.sort(dim=1, descending=True, stable=True))
-        places, labels = places.gather(1, order), labels.gather(1, order)
+        scores, order = (one[:, :max_candidates] for one in scores.sort(dim=1, descending=True, stable=True))
+        indices, labels = indices.gather(1, order), labels.gather(1, order)
         valid = scores > cfg.get('score_thr', 0)
         every = scores.shape[1] == sum(min(one[0].numel(), cfg.nms_pre) for one in cls_scores)
         exhausted = torch.ones_like(valid[:, -1]) if every else ~valid[:, -1]
-        points = self._anchors.boxes(sizes_of(cls_scores), scores.device)[places]
-        boxes = _decode(points, flatten_maps(bbox_preds, 4).gather(1, places[..., None].expand(-1, -1, 4)))
+        points = self._anchors.boxes(sizes_of(cls_scores), scores.device)[indices]
+        boxes = _decode(points, flatten_maps(bbox_preds, 4).gather(1, indices[..., None].expand(-1, -1, 4)))
         if self.bbox_coder.clip_border:
             boxes = torch.minimum(boxes.clamp(min=0), image_sizes(metas, boxes)[:, None])
         if rescale:
@@ -214,8 +214,8 @@ class RTMDetSepBNHead(BatchedRTMDetHead, MMDetRTMDetSepBNHead):
 def _decode(points: Tensor, distances: Tensor) -> Tensor:
     """Distances to the left, top, right and bottom [..., 4] of points [..., 4] -> boxes [..., 4] float32."""
     distances = distances.to(torch.promote_types(distances.dtype, torch.float32))
-    place = points[..., :2]
-    return torch.cat([place - distances[..., :2], place + distances[..., 2:]], -1)
+    location = points[..., :2]
+    return torch.cat([location - distances[..., :2], location + distances[..., 2:]], -1)
 
 
 def _precise(conv: nn.Conv2d) -> PreciseConv2d:

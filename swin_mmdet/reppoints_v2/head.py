@@ -86,18 +86,18 @@ class RepPointsV2Head(RepPointsV2Layers):
         self, cls_scores: Maps, init_points: Maps, points: Maps, heat: Maps, offsets: Maps
     ) -> Predictions:
         """Maps of levels -> one axis of P points."""
-        places, strides = self.places(sizes_of(cls_scores), cls_scores[0].device)
+        locations, strides = self.locations(sizes_of(cls_scores), cls_scores[0].device)
 
         def boxes(levels: Maps) -> Tensor:
             corners = flatten_maps(levels, levels[0].shape[1])[..., :4].unflatten(-1, (2, 2)).flip(-1)
-            return (corners * strides[:, None, None] + places[:, None]).flatten(-2)
+            return (corners * strides[:, None, None] + locations[:, None]).flatten(-2)
 
         return Predictions(
             flatten_maps(cls_scores, self.num_classes), boxes(init_points), boxes(points), flatten_maps(heat, 2),
             flatten_maps(offsets, 4).unflatten(-1, (2, 2)),
         )
 
-    def places(self, sizes: Sizes, device: torch.device) -> tuple[Tensor, Tensor]:
+    def locations(self, sizes: Sizes, device: torch.device) -> tuple[Tensor, Tensor]:
         """Where points of maps of these sizes lie: x, y [P, 2] in the image, and their strides [P]."""
         priors = torch.cat(self.prior_generator.grid_priors(sizes, device=device, with_stride=True))
         return priors[:, :2], priors[:, 2]
@@ -107,12 +107,12 @@ class RepPointsV2Head(RepPointsV2Layers):
         self, predictions: Predictions, sizes: Sizes, instances: Sequence[InstanceData], metas: Metas
     ) -> Targets:
         """For points of maps of `sizes`, whose initial boxes say which of them are refined."""
-        places, strides = self.places(sizes, predictions.boxes.device)
+        locations, strides = self.locations(sizes, predictions.boxes.device)
         every_boxes = [image.bboxes.float() for image in instances]
         every_centers = [self.object_centers(image) for image in instances]
         fixed = [
             targets_of_image(
-                places, strides, self.prior_generator.valid_flags(sizes, meta['pad_shape'], places.device), boxes,
+                locations, strides, self.prior_generator.valid_flags(sizes, meta['pad_shape'], locations.device), boxes,
                 centers, self.point_base_scale, self.train_cfg['gaussian_iou'],
             )
             for boxes, centers, meta in zip(every_boxes, every_centers, metas, strict=True)
@@ -138,7 +138,7 @@ class RepPointsV2Head(RepPointsV2Layers):
         self, predictions: Predictions, targets: Targets, sizes: Sizes, instances: Sequence[InstanceData]
     ) -> dict[str, Tensor]:
         """Losses of classes, boxes and corners."""
-        _, strides = self.places(sizes, predictions.boxes.device)
+        _, strides = self.locations(sizes, predictions.boxes.device)
         normalizer = (self.point_base_scale * strides)[:, None]
         init = _match(predictions.init_boxes / normalizer, targets.init_owner, normalizer, instances)
         refined = _match(predictions.boxes / normalizer, targets.owner, normalizer, instances)

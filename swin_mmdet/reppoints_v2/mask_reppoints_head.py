@@ -101,27 +101,27 @@ class MaskRepPointsV2Head(RepPointsV2Head):
         metas = [sample.metainfo for sample in batch_data_samples]
         *maps, _, controls = self(x)
         results = self.detect(*maps, metas, rescale)
-        for index, (found, meta) in enumerate(zip(results, metas, strict=True)):
-            points = found.pop('points')
+        for index, (detections, meta) in enumerate(zip(results, metas, strict=True)):
+            points = detections.pop('points')
             size = meta['ori_shape'][:2] if rescale else meta['img_shape'][:2]
             if not len(points):
-                found.masks = points.new_zeros(0, *size, dtype=torch.bool)
+                detections.masks = points.new_zeros(0, *size, dtype=torch.bool)
                 continue
             (logits,) = self._masks(x, maps[1], controls, torch.full_like(points, index), points)
             height, width = meta['img_shape'][:2]
             pixels = aligned_bilinear(logits.float().sigmoid()[:, None], STRIDE)[..., :height, :width]
             pixels = F.interpolate(pixels, size=size, mode='bilinear')
-            found.masks = pixels[:, 0] > self.test_cfg['mask_thr']
+            detections.masks = pixels[:, 0] > self.test_cfg['mask_thr']
         return results
 
     def _masks(self, x: Maps, init_points: Maps, controls: Maps, image: Tensor, point: Tensor) -> list[Tensor]:
         """Logits [n, h, w] of the layers for points [n] of images [n]."""
         sizes = sizes_of(controls)
-        places, strides = self.places(sizes, point.device)
+        locations, strides = self.locations(sizes, point.device)
         moves = flatten_maps(init_points, init_points[0].shape[1])[image, point].unflatten(1, (-1, 2)).mean(1).flip(1)
         strides = strides[point][:, None]
         # half a stride from where boxes have the location: in the official code masks' coordinates are so
-        centers = moves * strides + places[point] + strides // 2
+        centers = moves * strides + locations[point] + strides // 2
         levels = torch.arange(len(sizes), device=point.device).repeat_interleave(
             torch.tensor([height * width for height, width in sizes], device=point.device)
         )

@@ -21,19 +21,19 @@ class Targets(NamedTuple):
 
 
 def targets_of_image(
-    places: Tensor, strides: Tensor, flags: Sequence[Tensor], boxes: Tensor, centers: Tensor, scale: float,
+    locations: Tensor, strides: Tensor, flags: Sequence[Tensor], boxes: Tensor, centers: Tensor, scale: float,
     gaussian_iou: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Those of one image that no prediction changes: init_owner [P], heat [P, 2], offsets [P, 2, 2] and valid [P].
 
     Args:
-        places: x, y in the image of all points [P, 2], with their strides [P]
+        locations: x, y in the image of all points [P, 2], with their strides [P]
         flags: bool, of each level, which of its points the image has
         boxes: of objects [G, 4], with the centers [G, 2] around which points are looked for
         scale, gaussian_iou: of `assign_centers` and `corner_targets`
     """
     valid = torch.cat(list(flags))
-    known = places[valid], strides[valid]
+    known = locations[valid], strides[valid]
     owner = assign_centers(*known, boxes, centers, scale)
     heat, offsets = corner_targets(*known, [int(level.sum()) for level in flags], boxes, gaussian_iou)
     return _spread(owner, valid, NONE), _spread(heat, valid, 0), _spread(offsets, valid, 0), valid

@@ -95,7 +95,7 @@ def assert_same_detections(found, expected):
         assert torch.equal(one.labels, other.labels)
 
 
-class NoQuestions(TorchDispatchMode):
+class NoSynchronisation(TorchDispatchMode):
     """Refuses what would wait for a GPU: numbers for the host, and results whose size depends on numbers."""
 
     NAMES = ('_local_scalar_dense', 'nonzero', 'masked_select', 'equal', '_unique', '_unique2', 'unique_dim')
@@ -105,15 +105,15 @@ class NoQuestions(TorchDispatchMode):
         name = func.__name__.split('.')[0]
         indices = [x for x in args[1] if x is not None] if name in ('index', 'index_put', 'index_put_') else []
         if name in self.NAMES:
-            raise AssertionError(f'{func} asks the GPU')
+            raise AssertionError(f'{func} synchronises')
         if any(x.dtype in (torch.bool, torch.uint8) for x in indices):
-            raise AssertionError(f'{func} with a mask asks the GPU')
+            raise AssertionError(f'{func} with a mask synchronises')
         return func(*args, **(kwargs or {}))
 
 
-def assert_no_questions(head, instances, metas, size):
+def assert_no_synchronisation(head, instances, metas, size):
     """In losses and their gradients, when the sizes have come before."""
     losses_and_gradients(head, instances, metas, size)
     outs = head([x.requires_grad_() for x in features(head, size)])
-    with NoQuestions():
+    with NoSynchronisation():
         sum(head.loss_by_feat(*outs, instances, metas).values()).backward()

@@ -19,7 +19,7 @@ from tests.detectors.dense import (
     EQUAL,
     TEST,
     assert_close,
-    assert_no_questions,
+    assert_no_synchronisation,
     assert_same_detections,
     build_pair,
     detections,
@@ -103,10 +103,10 @@ def test_detections_are_those_of_mmdet(test, rescale, shapes, said):
 
 
 @pytest.mark.parametrize('kind', ['none and one', 'odd'])
-def test_training_asks_the_gpu_nothing(kind):
+def test_training_does_not_synchronise(kind):
     ours, _ = make()
     instances, metas, size = images(kind, DIFFERENT, CLASSES)
-    assert_no_questions(ours, instances, metas, size)
+    assert_no_synchronisation(ours, instances, metas, size)
 
 
 def test_the_layout_of_maps_is_no_matter():

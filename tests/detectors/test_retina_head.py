@@ -18,9 +18,9 @@ from tests.detectors.dense import (
     DIFFERENT,
     EQUAL,
     TEST,
-    NoQuestions,
+    NoSynchronisation,
     assert_close,
-    assert_no_questions,
+    assert_no_synchronisation,
     assert_same_detections,
     build_pair,
     detections,
@@ -115,18 +115,18 @@ def test_nothing_above_the_threshold():
 
 
 @pytest.mark.parametrize('kind', ['none and one', 'odd'])
-def test_training_asks_the_gpu_nothing(kind):
+def test_training_does_not_synchronise(kind):
     ours, _ = make()
     instances, metas, size = images(kind, DIFFERENT, CLASSES)
-    assert_no_questions(ours, instances, metas, size)
+    assert_no_synchronisation(ours, instances, metas, size)
 
 
-def test_mmdet_s_head_asks():
+def test_mmdet_s_head_synchronises():
     """As a check of the check."""
     _, theirs = make()
     instances, metas, size = images('some', EQUAL, CLASSES)
     outs = theirs(features(theirs, size))
-    with NoQuestions(), pytest.raises(AssertionError, match='asks the GPU'):
+    with NoSynchronisation(), pytest.raises(AssertionError, match='synchronises'):
         theirs.loss_by_feat(*outs, instances, metas)
 
 

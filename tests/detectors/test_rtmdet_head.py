@@ -20,7 +20,7 @@ from tests.detectors.dense import (
     EQUAL,
     TEST,
     assert_close,
-    assert_no_questions,
+    assert_no_synchronisation,
     assert_same_detections,
     build_pair,
     detections,
@@ -92,8 +92,8 @@ def test_settings(options, said):
 
 @every_head
 @pytest.mark.parametrize('kind', ['none', 'some'])
-def test_training_asks_the_gpu_nothing(name, kind):
-    assert_no_questions(make(name)[0], *images(kind, DIFFERENT, CLASSES))
+def test_training_does_not_synchronise(name, kind):
+    assert_no_synchronisation(make(name)[0], *images(kind, DIFFERENT, CLASSES))
 
 
 @every_head

@@ -108,7 +108,7 @@ def size_problems(
     sizes = image_sizes([folder / name for name in coco.file_names], reader)
     named = list(zip(coco.file_names, sizes))
     of_all = f'of {len(sizes)} images in {folder}'
-    found = []
+    problems = []
     unreadable = [(name, size) for name, size in named if size.size is None]
     if unreadable:
         what = f'{len(unreadable)} {of_all} cannot be read: ' + some([name for name, _ in unreadable], 3)
@@ -119,12 +119,12 @@ def size_problems(
             'needs another imdecode_backend or color_type of LoadImageFromFile'
         )
         # a step of the user's own may need what is not known here
-        found.append(Problem(where, what, remedy, WARNING if ignored or not reader.is_usual else ERROR))
+        problems.append(Problem(where, what, remedy, WARNING if ignored or not reader.is_usual else ERROR))
     cut_off = [name for name, size in named if size.is_cut_off]
     if cut_off:
         what = f'{len(cut_off)} {of_all} are cut off, the pipeline fills up what is missing: {some(cut_off, 3)}'
-        found.append(Problem(where, what, 'copy or download these files again', WARNING))
-    return found + _differences(coco, named, where, with_masks)
+        problems.append(Problem(where, what, 'copy or download these files again', WARNING))
+    return problems + _differences(coco, named, where, with_masks)
 
 
 def _differences(

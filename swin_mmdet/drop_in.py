@@ -15,11 +15,13 @@ from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 # inherit mmdet's classes, which are thus registered before
 import swin_mmdet.detectors as detectors
 from swin_mmdet.datasets.transforms import Albu, LoadAnnotations, PackDetInputs, RandomFlip
+from swin_mmdet.necks import DyHead
 from swin_mmdet.registry import take_the_place
 
+MODELS = (*(getattr(detectors, name) for name in detectors.__all__), DyHead)
 TRANSFORMS = (Albu, LoadAnnotations, PackDetInputs, RandomFlip)
 
-for name in detectors.__all__:
-    take_the_place(MMDET_MODELS, getattr(detectors, name))
+for part in MODELS:
+    take_the_place(MMDET_MODELS, part)
 for part in TRANSFORMS:
     take_the_place(MMDET_TRANSFORMS, part)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swin_mmdet.command_line import Settings
+from swin_mmdet.commands.arguments import Settings
 from swin_mmdet.commands.launcher import LAUNCHERS, is_main_process, local_rank, set_local_rank
 from swin_mmdet.commands.say import say
 from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config

@@ -1,23 +1,29 @@
-"""Other data put into a config: a COCO-format folder, or the same files in another place."""
+"""Other data put into a config: a folder of any layout, or the same files in another place."""
 
 from pathlib import Path
 
 from mmengine.config import Config
 
 from swin_mmdet.config import nodes, type_name
-from swin_mmdet.datasets.discover import discover
 from swin_mmdet.datasets.heads import class_weights, head_classes
+from swin_mmdet.datasets.layouts import Split, find_data
 from swin_mmdet.errors import UserError
 
 
-def use_folder(cfg: Config, folder: str) -> None:
+def use_folder(
+    cfg: Config, folder: str, cache: str | Path = 'work_dirs/data', split: Split | None = None
+) -> None:
     """Train and evaluate on this folder: paths, class names and the number of classes of every head.
 
+    Args:
+        cache: where COCO files are written for a folder that has none
+        split: the images for validation to choose where none are
+
     Raises:
-        UserError: no COCO-format data set is recognised in the folder.
+        UserError: no data set is recognised in the folder, or it cannot be read.
     """
     try:
-        found = discover(folder)
+        found = find_data(folder, cache, split)
     except (FileNotFoundError, ValueError) as error:
         raise UserError(f'--data {folder}: {error}') from error
     classes = tuple(found.classes)

@@ -117,3 +117,34 @@ def assert_no_synchronisation(head, instances, metas, size):
     outs = head([x.requires_grad_() for x in features(head, size)])
     with NoSynchronisation():
         sum(head.loss_by_feat(*outs, instances, metas).values()).backward()
+
+
+def assert_any_layout(head):
+    """Losses and detections are the same whatever the strides of the maps."""
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    with torch.no_grad():
+        maps = head(features(head, size))
+        other = [[x.contiguous(memory_format=torch.channels_last) for x in kind] for kind in maps]
+        assert_same_detections(*(head.predict_by_feat(*each, batch_img_metas=metas) for each in (other, maps)))
+        assert_close(*(head.loss_by_feat(*each, instances, metas) for each in (other, maps)))
+
+
+def assert_trained_as_mmdet(head, theirs, reason, monkeypatch, said):
+    """By `loss_by_feat` of mmdet's class, and the one line of the log says why."""
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    called = []
+    monkeypatch.setattr(theirs, 'loss_by_feat', lambda *args: called.append(args) or {})
+    head.loss_by_feat(*head(features(head, size)), instances, metas)
+    assert len(called) == len(said) == 1
+    assert reason in said[0]
+
+
+def assert_ignores_as_mmdet(heads, said):
+    """Ours, the first, leaves regions to ignore to mmdet, if there are any."""
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    maps = heads[0](features(heads[0], size))
+    heads[0].loss_by_feat(*maps, instances, metas, [image[:0] for image in instances])
+    assert said == []
+    found, expected = (head.loss_by_feat(*maps, instances, metas, instances[::-1]) for head in heads)
+    assert_close({name: sum(x) for name, x in found.items()}, {name: sum(x) for name, x in expected.items()})
+    assert 'ignore' in said[0]

@@ -19,9 +19,12 @@ from tests.detectors.dense import (
     EQUAL,
     TEST,
     NoSynchronisation,
+    assert_any_layout,
     assert_close,
+    assert_ignores_as_mmdet,
     assert_no_synchronisation,
     assert_same_detections,
+    assert_trained_as_mmdet,
     build_pair,
     detections,
     features,
@@ -131,13 +134,7 @@ def test_mmdet_s_head_synchronises():
 
 
 def test_the_layout_of_maps_is_no_matter():
-    ours, _ = make()
-    instances, metas, size = images('some', EQUAL, CLASSES)
-    with torch.no_grad():
-        maps = ours(features(ours, size))
-        other = [[x.contiguous(memory_format=torch.channels_last) for x in kind] for kind in maps]
-        assert_same_detections(*(ours.predict_by_feat(*each, batch_img_metas=metas) for each in (other, maps)))
-        assert_close(*(ours.loss_by_feat(*each, instances, metas) for each in (other, maps)))
+    assert_any_layout(make()[0])
 
 
 @pytest.mark.parametrize(
@@ -152,13 +149,7 @@ def test_the_layout_of_maps_is_no_matter():
     ],
 )
 def test_what_it_cannot_train_is_mmdet_s_and_said(change, options, reason, monkeypatch, said):
-    ours, _ = make(change, **options)
-    instances, metas, size = images('some', EQUAL, CLASSES)
-    called = []
-    monkeypatch.setattr(MMDetRetinaHead, 'loss_by_feat', lambda *args: called.append(args) or {})
-    ours.loss_by_feat(*ours(features(ours, size)), instances, metas)
-    assert len(called) == len(said) == 1
-    assert reason in said[0]
+    assert_trained_as_mmdet(make(change, **options)[0], MMDetRetinaHead, reason, monkeypatch, said)
 
 
 @pytest.mark.parametrize(
@@ -189,14 +180,7 @@ def test_boxes_before_nms_are_mmdet_s(said):
 
 
 def test_regions_to_ignore_are_mmdet_s_only_where_there_are_any(said):
-    ours, theirs = make({'assigner': TRAIN['assigner'] | {'ignore_iof_thr': 0.5}})
-    instances, metas, size = images('some', EQUAL, CLASSES)
-    maps = ours(features(ours, size))
-    ours.loss_by_feat(*maps, instances, metas, [image[:0] for image in instances])
-    assert said == []
-    found, expected = (head.loss_by_feat(*maps, instances, metas, instances[::-1]) for head in (ours, theirs))
-    assert_close({name: sum(x) for name, x in found.items()}, {name: sum(x) for name, x in expected.items()})
-    assert 'ignore' in said[0]
+    assert_ignores_as_mmdet(make({'assigner': TRAIN['assigner'] | {'ignore_iof_thr': 0.5}}), said)
 
 
 def test_an_image_without_anchors_is_named():

@@ -64,7 +64,7 @@ class BuildsOurs:
         if isinstance(kind, str) and kind.count('.') > 1:
             kind = get_object_from_string(kind)
         try:
-            ours = self.ours.get(kind)
+            ours = None if kind is None else self.ours.get(kind)
         except TypeError:  # it cannot be hashed: the builder says what is wrong
             ours = None
         return cfg if ours is None else type(cfg)(cfg, type=ours)

@@ -5,6 +5,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
@@ -40,6 +41,8 @@ class CocoMetric(MMDetCocoMetric):
         ValueError: a name in `metric_items` is unknown, the backend cannot run, or (when evaluating) the data set is
             empty or does not have the classes of `dataset_meta`.
     """
+
+    _coco_api: Any  # mmdet's: of the annotation file, or of the ground truth
 
     def __init__(self, *args, eval_backend: str = 'auto', **kwargs) -> None:
         super().__init__(*args, **kwargs)

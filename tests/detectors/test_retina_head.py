@@ -9,8 +9,10 @@ import swin_mmdet.compat  # noqa: F401
 
 # isort: split
 from mmdet.models.dense_heads import RetinaHead as MMDetRetinaHead
+from mmengine.config import ConfigDict
 
 from swin_mmdet.detectors import RetinaHead, dense_head, retina_head
+from swin_mmdet.detectors.matching import without_small
 from tests.detectors.cases import COUNTS, images
 from tests.detectors.dense import (
     CLASSES,
@@ -105,6 +107,31 @@ def test_detections_of_the_config_of_a_call(said):
     assert_same_detections(found, expected)
     assert not found[0].bboxes.requires_grad
     assert said == []
+
+
+def test_a_score_of_just_the_threshold_is_not_above_it(said):
+    """A logit of 0 is half of a chance."""
+    ours, theirs = make(test={'score_thr': 0.5})
+    _, metas, size = images('some', EQUAL)
+    with torch.no_grad():
+        classes, boxes = ours(features(ours, size))
+        classes = [torch.full_like(level, -9.0) for level in classes]
+        classes[0][:, 0, 0, 0], classes[1][:, 1, 1, 1] = 0.0, 1.0
+        found, expected = (head.predict_by_feat(classes, boxes, batch_img_metas=metas) for head in (ours, theirs))
+    assert [len(image) for image in found] == [1, 1]
+    assert_same_detections(found, expected)
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ('smallest', 'kept'), [(None, [1, 1, 1, 1]), (-1, [1, 1, 1, 1]), (0, [1, 1, 1, 0]), (4, [1, 0, 0, 0])]
+)
+def test_both_sides_of_a_box_are_longer_than_the_least(smallest, kept):
+    boxes = torch.tensor([[0.0, 0, 5, 5], [1, 1, 5, 9], [1, 1, 9, 5], [2, 2, 9, 2]])
+    cfg = ConfigDict() if smallest is None else ConfigDict(min_bbox_size=smallest)
+    valid = torch.tensor([True, True, False, True])
+    found = without_small(valid, boxes, cfg)
+    assert found.tolist() == [is_valid and bool(one) for is_valid, one in zip(valid.tolist(), kept, strict=True)]
 
 
 def test_nothing_above_the_threshold():

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
     'engine': MMLAB
     | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'run_log', 'numpy', 'torch'}
-    | {'transformers'},
+    | {'transformers', 'filelock'},
     'analysis': {'compat', 'config', 'detectors', 'models', 'ops', 'mmdet', 'mmengine'}
     | {'numpy', 'torch', 'torchvision'},
     'structures': MMLAB | {'compat', 'ops', 'numpy', 'torch', 'pycocotools', 'cv2'},

@@ -44,8 +44,9 @@ MAY_IMPORT = {
     'necks': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
-    | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'},
-    'evaluation': {'errors', 'registry', 'structures', 'mmdet', 'mmengine', 'numpy', 'torch'}
+    | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'}
+    | {'tqdm', 'simplejpeg'},
+    'evaluation': {'errors', 'registry', 'structures', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch'}
     | {'pycocotools', 'faster_coco_eval'},
 }
 READS_THE_ENVIRONMENT = {

@@ -352,7 +352,7 @@ def test_what_is_kept_of_images_may_be_lost_or_garbled(config, tmp_path):
     assert len(find_problems(cfg, options=options)[0]) == 1
 
 
-def test_images_outside_of_their_folder_are_opened_only_if_the_user_allows_it(config, coco, tmp_path, monkeypatch):
+def test_images_outside_of_their_folder_are_opened_only_if_the_user_allows_it(config, coco, monkeypatch):
     coco['images'][0]['file_name'] = '../elsewhere.jpg'
     cfg = config(train=coco)
     opened = []

@@ -80,14 +80,14 @@ def resized(width: int, height: int) -> Callable[[Data], object]:
     return spoil
 
 
-def bomb(data: Data) -> None:
+def bomb() -> bytes:
     """A PNG of 60,000 x 60,000 pixels in its header."""
     size = struct.pack('>II', 60_000, 60_000) + b'\x08\x02\x00\x00\x00'
     chunks = [(b'IHDR', size), (b'IDAT', zlib.compress(b'\0' * 1000)), (b'IEND', b'')]
     parts = [
         struct.pack('>I', len(body)) + name + body + struct.pack('>I', zlib.crc32(name + body)) for name, body in chunks
     ]
-    data.image().write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(parts))
+    return b'\x89PNG\r\n\x1a\n' + b''.join(parts)
 
 
 def flat(data: Data) -> None:
@@ -141,7 +141,9 @@ CASES = [
     refused('pixels', 'pdf', put(b'%PDF-1.7 ...'), 'PDF'),
     refused('pixels', 'heic photo', put(b'\0\0\0\x18ftypheic' + bytes(100)), 'HEIC'),
     refused('pixels', 'text', put(b'no image'), JPEG_CUT),
-    refused('pixels', 'decompression bomb', bomb, r'0002\.jpg \(it has 3600000000 pixels'),
+    refused('pixels', 'decompression bomb', lambda data: data.image().write_bytes(bomb()),
+            r'0002\.jpg \(it has 3600000000 pixels'),
+    refused('pixels', 'decompression bomb in png', renamed('.png', bomb()), r'it has 3600000000 pixels'),
     warned('pixels', 'png named jpg', put(PNG), '0002.jpg is a PNG'),
     warned('pixels', 'webp named jpg', put(bytes_of(PICTURE, 'WEBP', quality=95)), '0002.jpg is a WEBP'),
     warned('pixels', 'bmp named jpg', put(bytes_of(PICTURE, 'BMP')), '0002.jpg is a BMP'),

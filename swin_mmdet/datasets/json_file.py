@@ -2,6 +2,8 @@
 
 import gc
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 MAGIC = (
@@ -18,6 +20,18 @@ LISTS = 'images', 'annotations', 'categories'
 
 class CocoFileError(ValueError):
     """The file cannot be read as COCO annotations."""
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Without looking for rubbish: objects come by the million, and none of them is any."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def read_json(path: Path, *, repair: bool = False) -> dict:
@@ -47,9 +61,6 @@ def read_json(path: Path, *, repair: bool = False) -> dict:
 
 def _parsed(path: Path, content: bytes, repair: bool) -> object:
     text = _text(path, content, repair)
-    # objects by the million, none of them rubbish
-    collects = gc.isenabled()
-    gc.disable()
     try:
         if any(text.count(f'"{key}"') > 1 for key in LISTS):
             return json.loads(text, object_pairs_hook=lambda pairs: _object(path, pairs))
@@ -63,9 +74,6 @@ def _parsed(path: Path, content: bytes, repair: bool) -> object:
         cut = (end is not None and end >= len(text.rstrip()) - 1) or 'Unterminated string' in str(error)
         hint = '; it ends in the middle, as if cut off: copy or export it again' if cut else ''
         raise CocoFileError(f'{path} is not valid JSON: {error}{hint}') from error
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _text(path: Path, content: bytes, repair: bool) -> str:

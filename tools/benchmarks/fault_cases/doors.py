@@ -65,10 +65,11 @@ def answer(door: str, data: Data) -> Answer:
 
 
 def _folder(data: Data) -> Answer:
-    from swin_mmdet.datasets import check_folder, discover
+    from swin_mmdet.datasets import check_folder
+    from swin_mmdet.datasets.layouts import find_data
     from swin_mmdet.datasets.problems import ERROR, listing
 
-    problems, _ = check_folder(discover(data.folder))
+    problems, _ = check_folder(find_data(data.folder, data.folder.parent / 'converted'))
     worst = REFUSED if any(one.level == ERROR for one in problems) else WARNED if problems else ACCEPTED
     return Answer(worst, listing(problems))
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from swin_mmdet.errors import UserError
+
 MAGIC = (
     (b'\x1f\x8b', 'it is compressed (gzip): unpack it'),
     (b'PK\x03\x04', 'it is a zip archive: unpack it'),
@@ -18,7 +20,7 @@ UTF_8_MARK = b'\xef\xbb\xbf'
 LISTS = 'images', 'annotations', 'categories'
 
 
-class CocoFileError(ValueError):
+class CocoFileError(UserError, ValueError):
     """The file cannot be read as COCO annotations."""
 
 

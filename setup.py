@@ -14,7 +14,7 @@ VERSION = re.search(r"__version__ = '([^']+)'", (ROOT / 'swin_mmdet/__init__.py'
 
 # mmengine requires opencv-python, whose windows need the libGL that servers lack; the headless files over it do not.
 # pycocotools 2.0.8 is the first with wheels for numpy 2.
-TORCH = ['torch>=2.6', 'torchvision>=0.21', 'safetensors>=0.4']
+TORCH = ['torch>=2.6', 'torchvision>=0.21', 'safetensors>=0.4', 'filelock>=3.12']
 MMDET = ['mmengine>=0.10.7', 'mmcv-lite>=2.0.1,<2.2', 'mmdet>=3.3,<4', 'pycocotools>=2.0.8', 'opencv-python-headless']
 ONEDL = ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'pycocotools>=2.0.8', 'opencv-python-headless']
 EVAL = ['faster-coco-eval>=1.6']
@@ -22,7 +22,7 @@ EVAL = ['faster-coco-eval>=1.6']
 # images of many bands, hypothesis finds examples, and setuptools builds the wheel that is tested
 TEST = [
     *('pytest>=7', 'pytest-xdist>=3', 'ruff>=0.6', 'timm>=1.0', 'transformers>=5', 'peft>=0.15', 'torchao>=0.10'),
-    *('tifffile', 'setuptools>=70.1', 'hypothesis>=6.100'),
+    *('tifffile', 'setuptools>=70.1', 'hypothesis>=6.100', 'mypy>=1.11'),
 ]
 
 
@@ -65,7 +65,7 @@ setup(
     packages=find_packages(include=['swin_mmdet', 'swin_mmdet.*']),
     entry_points={'console_scripts': ['swin-mmdet = swin_mmdet.commands.program:main']},
     cmdclass={'build_py': BuildWithStartup, 'develop': DevelopAsWheel},
-    package_data={'swin_mmdet': ['.mim/**/*']},
+    package_data={'swin_mmdet': ['py.typed', '.mim/**/*']},
     exclude_package_data={'swin_mmdet': ['.mim/tools/benchmarks/results/*']},
     install_requires=['numpy'],
     extras_require={

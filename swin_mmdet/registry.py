@@ -8,10 +8,13 @@ children of the root, so only a child of the root is found from every scope (mme
 from collections.abc import Callable
 from typing import Any
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
@@ -29,6 +32,7 @@ MODELS = Registry(
     locations=['swin_mmdet.models', 'swin_mmdet.necks', 'swin_mmdet.detectors', 'swin_mmdet.reppoints_v2'],
 )
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['swin_mmdet.evaluation'])
+DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['swin_mmdet.datasets'])
 TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['swin_mmdet.datasets.transforms']
 )
@@ -36,6 +40,10 @@ VISUALIZERS = Registry(
     'visualizer', parent=MMENGINE_VISUALIZERS, scope=SCOPE, locations=['swin_mmdet.visualization']
 )
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['swin_mmdet.engine'])
+RUNNERS = Registry(
+    'runner', parent=MMENGINE_RUNNERS, scope=SCOPE, locations=['swin_mmdet.engine', 'swin_mmdet.engine.runner']
+)
+LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope=SCOPE, locations=['swin_mmdet.engine'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optim wrapper constructor',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
@@ -64,7 +72,7 @@ class BuildsOurs:
         if isinstance(kind, str) and kind.count('.') > 1:
             kind = get_object_from_string(kind)
         try:
-            ours = self.ours.get(kind)
+            ours = None if kind is None else self.ours.get(kind)
         except TypeError:  # it cannot be hashed: the builder says what is wrong
             ours = None
         return cfg if ours is None else type(cfg)(cfg, type=ours)

@@ -20,10 +20,13 @@ from tests.detectors.dense import (
     DIFFERENT,
     EQUAL,
     TEST,
-    NoQuestions,
+    NoSynchronisation,
+    assert_any_layout,
     assert_close,
-    assert_no_questions,
+    assert_ignores_as_mmdet,
+    assert_no_synchronisation,
     assert_same_detections,
+    assert_trained_as_mmdet,
     build_pair,
     detections,
     features,
@@ -142,29 +145,23 @@ def test_nothing_above_the_threshold():
 
 
 @pytest.mark.parametrize('kind', ['none and one', 'odd'])
-def test_training_asks_the_gpu_nothing(kind):
+def test_training_does_not_synchronise(kind):
     ours, _ = make()
     instances, metas, size = images(kind, DIFFERENT, CLASSES)
-    assert_no_questions(ours, instances, metas, size)
+    assert_no_synchronisation(ours, instances, metas, size)
 
 
-def test_mmdet_s_head_asks():
+def test_mmdet_s_head_synchronises():
     """As a check of the check."""
     _, theirs = make()
     instances, metas, size = images('some', EQUAL, CLASSES)
     outs = theirs(features(theirs, size))
-    with NoQuestions(), pytest.raises(AssertionError, match='asks the GPU'):
+    with NoSynchronisation(), pytest.raises(AssertionError, match='synchronises'):
         theirs.loss_by_feat(*outs, instances, metas)
 
 
 def test_the_layout_of_maps_is_no_matter():
-    ours, _ = make()
-    instances, metas, size = images('some', EQUAL, CLASSES)
-    with torch.no_grad():
-        maps = ours(features(ours, size))
-        other = [[x.contiguous(memory_format=torch.channels_last) for x in kind] for kind in maps]
-        assert_same_detections(*(ours.predict_by_feat(*each, batch_img_metas=metas) for each in (other, maps)))
-        assert_close(*(ours.loss_by_feat(*each, instances, metas) for each in (other, maps)))
+    assert_any_layout(make()[0])
 
 
 @pytest.mark.parametrize(
@@ -179,13 +176,7 @@ def test_the_layout_of_maps_is_no_matter():
     ],
 )
 def test_what_it_cannot_train_is_mmdet_s_and_said(change, options, reason, monkeypatch, said):
-    ours, _ = make(change, **options)
-    instances, metas, size = images('some', EQUAL, CLASSES)
-    called = []
-    monkeypatch.setattr(MMDetRetinaHead, 'loss_by_feat', lambda *args: called.append(args) or {})
-    ours.loss_by_feat(*ours(features(ours, size)), instances, metas)
-    assert len(called) == len(said) == 1
-    assert reason in said[0]
+    assert_trained_as_mmdet(make(change, **options)[0], MMDetRetinaHead, reason, monkeypatch, said)
 
 
 @pytest.mark.parametrize(
@@ -216,14 +207,7 @@ def test_boxes_before_nms_are_mmdet_s(said):
 
 
 def test_regions_to_ignore_are_mmdet_s_only_where_there_are_any(said):
-    ours, theirs = make({'assigner': TRAIN['assigner'] | {'ignore_iof_thr': 0.5}})
-    instances, metas, size = images('some', EQUAL, CLASSES)
-    maps = ours(features(ours, size))
-    ours.loss_by_feat(*maps, instances, metas, [image[:0] for image in instances])
-    assert said == []
-    found, expected = (head.loss_by_feat(*maps, instances, metas, instances[::-1]) for head in (ours, theirs))
-    assert_close({name: sum(x) for name, x in found.items()}, {name: sum(x) for name, x in expected.items()})
-    assert 'ignore' in said[0]
+    assert_ignores_as_mmdet(make({'assigner': TRAIN['assigner'] | {'ignore_iof_thr': 0.5}}), said)
 
 
 def test_an_image_without_anchors_is_named():

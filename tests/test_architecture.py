@@ -35,6 +35,10 @@ MAY_IMPORT = {
     'detectors': MMLAB
     | {'models', 'ops', 'registry', 'compat', 'datasets', 'numpy', 'scipy', 'torch', 'torchvision', 'pycocotools'},
     'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
+    # `runtime` and `torch_ops` are copied beside exports, and import less
+    'export': MMLAB
+    | {'__init__', 'errors', 'config', 'checkpoint', 'detectors', 'ops', 'numpy', 'torch', 'torchvision'}
+    | {'onnx', 'onnxruntime', 'openvino', 'PIL', 'swin_mmdet_torch_ops'},
     'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
     | {'errors', 'config', 'ops', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2'},

@@ -1,0 +1,144 @@
+"""Files of exported detectors, from the command to their runtime in a process that has no mmdet."""
+
+import importlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from PIL import Image
+from torch import nn
+
+from swin_mmdet.export import ExportOptions, export_detector
+from swin_mmdet.export.pictures import picture
+from swin_mmdet.export.runtime import Detector
+from tests.configs.small import shrink
+
+CONFIG = 'configs/quickstart/mask-rcnn_swin-micro_shapes.py'
+SMALL = {'embed_dims': 8, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 2, 2), 'window_size': 5, 'drop_path_rate': 0.0}
+# scores that differ, boxes that move little
+LAST = ('fc_cls', 'fc_reg', 'rpn_cls', 'rpn_reg', 'retina_cls', 'retina_reg')
+
+
+def make_small(cfg, version=''):
+    """The smallest detector of this kind, its weights those of no training."""
+    shrink(cfg)
+    cfg.model.backbone = SMALL | {'type': f'swin_mmdet.SwinTransformer{version}'}
+    cfg.model.neck.in_channels = [8, 16, 32, 64]
+    cfg.test_dataloader.dataset.pipeline[1].scale = (96, 64)
+    register_all_modules()
+    model = MODELS.build(cfg.model).eval()
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1:
+            scale = (2 / parameter[0].numel()) ** 0.5 * (0.2 if any(part in name for part in LAST) else 1)
+            parameter.data.normal_(std=scale, generator=generator)
+        else:
+            parameter.data.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+@pytest.fixture(scope='module')
+def trained(repository, tmp_path_factory):
+    """A config file and a checkpoint of the quickstart's detector, made small."""
+    folder = tmp_path_factory.mktemp('trained')
+    cfg = Config.fromfile(repository / CONFIG)
+    model = make_small(cfg)
+    meta = {'dataset_meta': {'classes': ('circle', 'square', 'triangle')}}
+    torch.save({'state_dict': model.state_dict(), 'meta': meta}, folder / 'weights.pth')
+    cfg.dump(folder / 'config.py')
+    return folder
+
+
+@pytest.fixture(scope='module')
+def exported(trained):
+    """The onnx file of images of one size, with its runtime beside it."""
+    out = trained / 'model.onnx'
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    arguments = [trained / 'config.py', trained / 'weights.pth', out, '--size', '64', '96', '--runtime']
+    importlib.import_module('export').main([*map(str, arguments), '--max-detections', '7'])
+    return out
+
+
+def test_the_proof_is_in_the_file(exported):
+    about = Detector(exported).about
+    assert about['classes'] == ['circle', 'square', 'triangle']
+    assert about['outputs'] == ['boxes', 'scores', 'labels', 'masks']
+    assert about['checkpoint']['name'] == 'weights.pth'
+    assert len(about['proof']) == 3
+    assert all(one['pairs'] == 7 and not one['alone'] for one in about['proof'])
+    assert max(one['boxes'] for one in about['proof']) < 0.01
+
+
+RUN = """
+import sys, importlib.abc
+class OnlyThese(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in ('torch', 'torchvision', 'mmdet', 'mmengine', 'mmcv', 'cv2', 'swin_mmdet'):
+            raise ImportError(name + ' is not here')
+sys.meta_path.insert(0, OnlyThese())
+sys.argv = sys.argv[1:]
+sys.path.insert(0, sys.argv[0].rpartition('/')[0])
+import runpy
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+
+
+def test_the_runtime_runs_without_torch_and_mmdet(exported, tmp_path):
+    Image.fromarray(picture(128, 200, 3)).save(tmp_path / 'image.png')
+    runtime = exported.with_name('swin_mmdet_runtime.py')
+    command = [sys.executable, '-c', RUN, runtime, exported, tmp_path / 'image.png', '--score-thr', '0', '--out',
+               tmp_path / 'results.json', '--draw', tmp_path / 'drawn']  # fmt: skip
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 'image.png: 7 objects' in done.stdout
+    found = Detector(exported)(picture(128, 200, 3), score_thr=0.0)
+    rows = json.loads((tmp_path / 'results.json').read_text())
+    left_top = [row['bbox'][:2] for row in rows]
+    np.testing.assert_allclose(left_top, found.boxes[:, :2], atol=1e-4)
+    assert found.masks.shape == (7, 128, 200)
+    assert Image.open(tmp_path / 'drawn/image.png').size == (200, 128)
+    command[-5:] = ['gone.png']
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count('\n')) == (2, 1)
+
+
+def test_one_program_of_torch_serves_every_size(repository, tmp_path):
+    """Of a one-stage detector with a Swin V2; what `export_detector` was not to change it has not."""
+    cfg = Config.fromfile(repository / 'configs/swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py')
+    model = make_small(cfg, 'V2')
+    before = {name: parameter.clone() for name, parameter in model.state_dict().items()}
+    out = tmp_path / 'model.pt2'
+    differences = export_detector(model, cfg, out, ExportOptions(to='torch', most=256), classes=['object'] * 80)
+    assert {one.size for one in differences} >= {(64, 64), (64, 192), (256, 96), (64, 96), (51, 70)}
+    assert all(one.pairs > 5 for one in differences)
+    assert model.data_preprocessor is not None
+    assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
+    assert [path.name for path in tmp_path.iterdir()] == ['model.pt2']
+    assert Detector(out).about['free'] == {'divisor': 32, 'least': 64, 'most': 256}
+
+
+def test_a_file_that_finds_something_else_is_not_kept(repository, tmp_path, monkeypatch, user_error):
+    """As an exporter with a fault would write it: its weights are another's."""
+    cfg = Config.fromfile(repository / CONFIG)
+    model = make_small(cfg)
+    traced = importlib.import_module('swin_mmdet.export.detector').trace
+
+    def faulty(program, *arguments):
+        nn.init.constant_(program.model.roi_head.bbox_head.fc_reg.bias, 0.3)
+        return traced(program, *arguments)
+
+    monkeypatch.setattr('swin_mmdet.export.detector.trace', faulty)
+    with pytest.raises(user_error, match=r'model\.pt2 is not kept: it does not find what the detector finds'):
+        export_detector(model, cfg, tmp_path / 'model.pt2', ExportOptions(to='torch', size=(64, 64)))
+    assert not list(tmp_path.iterdir())

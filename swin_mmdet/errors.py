@@ -1,5 +1,35 @@
-"""Mistakes that a user can put right; importing it costs nothing."""
+"""Mistakes that a user can put right, by the names that the whole package shares; importing it costs nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
     """A mistake of the caller; the message names the thing and the remedy."""
+
+
+class CheckpointError(UserError, ValueError):
+    """A checkpoint that cannot be read, or that does not fit.
+
+    Attributes:
+        source: its path or URL.
+        reason: what is wrong, without the source.
+    """
+
+    def __init__(self, source: str, reason: str) -> None:
+        self.source, self.reason = source, reason
+        super().__init__(source, reason)
+
+    def __str__(self) -> str:
+        return f'{self.source}: {self.reason}'
+
+
+@contextmanager
+def naming_checkpoint(source: str) -> Iterator[None]:
+    """What is wrong with the contents of a checkpoint is raised with its source, once."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        raise CheckpointError(source, str(error)) from error

@@ -1,12 +1,12 @@
 """Fixtures that every room's tests share."""
 
-import importlib
 import os
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+from swin_mmdet.errors import UserError
 
 # float32 is compared with float32: in TF32, which cuDNN takes unasked, convolutions differ in the fourth digit
 torch.backends.cudnn.allow_tf32 = False
@@ -15,7 +15,6 @@ if not torch.cuda.is_available():
     os.environ.setdefault('TRITON_INTERPRET', '1')
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / 'tools'))
 
 
 @pytest.fixture(scope='session')
@@ -41,5 +40,5 @@ def lines_are_captured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def user_error() -> type[Exception]:
-    """What a tool raises for a mistake of its user."""
-    return importlib.import_module('launch').UserError
+    """What a program raises for a mistake of its user."""
+    return UserError

@@ -209,9 +209,9 @@ def names_of_ours(parts):
             EVERYTHING,
         ),
         (
-            "import sys; sys.path.insert(0, 'tools'); import argparse, launch; parser = argparse.ArgumentParser()\n"
-            'launch.add_shared_arguments(parser)\n'
-            "launch.load_config(parser.parse_args(['configs/quickstart/mask-rcnn_swin-micro_shapes.py', '--drop-in']))",
+            'import argparse; from swin_mmdet.commands.prepare import add_shared_arguments, load_config\n'
+            'parser = argparse.ArgumentParser(); add_shared_arguments(parser)\n'
+            "load_config(parser.parse_args(['configs/quickstart/mask-rcnn_swin-micro_shapes.py', '--drop-in']))",
             EVERYTHING,
         ),
         (

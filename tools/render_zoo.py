@@ -18,10 +18,12 @@ from functools import cached_property
 from pathlib import Path
 
 import yaml
-from launch import UserError, nodes, run_cli
 from mmengine.config import Config
 
 from swin_mmdet.command_line import ArgumentParser
+from swin_mmdet.commands.run import run_cli
+from swin_mmdet.config import nodes
+from swin_mmdet.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = {

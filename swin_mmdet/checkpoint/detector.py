@@ -14,6 +14,7 @@ from swin_mmdet.checkpoint.load import copy_into, fit_backbone, new_report
 from swin_mmdet.checkpoint.report import LoadReport, shorten
 from swin_mmdet.checkpoint.several_backbones import backbones_of, detectors_of, fits_as_it_is, match_backbones
 from swin_mmdet.checkpoint.translate import CanonicalWeights, to_canonical
+from swin_mmdet.errors import naming_checkpoint
 
 BACKBONE = 'backbone.'
 
@@ -39,11 +40,11 @@ def load_detector_weights(
         resize, prefix: see `load_backbone_weights`.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_backbone_weights`, and under `strict` heads of another model.
+        FileNotFoundError, CheckpointError: as `load_backbone_weights`, and under `strict` heads of another model.
     """
     name = 'the state dict' if isinstance(source, Mapping) else getattr(source, 'source', str(source))
     wanted = model.state_dict()
-    try:
+    with naming_checkpoint(name):
         file = read_checkpoint(source)
         buffers = dict(model.named_buffers())
         places = backbones_of(wanted) or [detect_format(wanted)]
@@ -65,8 +66,6 @@ def load_detector_weights(
                 part = {key: x for key, x in wanted.items() if key.startswith(outer) and not key.startswith(inner)}
                 values |= _fit_detector(outer, own, found, part, buffers, report, strict, resize)
             report.missing += [key for key in wanted if not key.startswith(tuple(detectors))]
-    except ValueError as error:
-        raise ValueError(str(error) if name in str(error) else f'{name}: {error}') from error
     copy_into(wanted, values)
     print_log(report.summary(), 'current')
     return report

@@ -26,6 +26,7 @@ from torch.serialization import get_safe_globals, safe_globals
 from swin_mmdet.checkpoint.containers import choose_weights, describe_training
 from swin_mmdet.checkpoint.layout import StateDict
 from swin_mmdet.checkpoint.restricted_pickle import STAND_INS, RestrictedUnpickler, TorchSurvey, Unreadable, refusal
+from swin_mmdet.errors import CheckpointError
 
 LEGACY_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, 'little')  # how files of torch < 1.6 begin, as a pickled number
 DAMAGED = 'it is truncated or damaged'
@@ -74,7 +75,7 @@ def read_checkpoint(source: str | Path | Mapping | CheckpointFile, averaged: boo
 
     Raises:
         FileNotFoundError: a local path where no file is.
-        ValueError: a file that is broken, of another kind, or needs more than weights, and one without weights.
+        CheckpointError: a file that is broken, of another kind, or needs more than weights, and one without weights.
     """
     if isinstance(source, CheckpointFile):
         return source
@@ -86,7 +87,7 @@ def read_checkpoint(source: str | Path | Mapping | CheckpointFile, averaged: boo
     try:
         weights = choose_weights(content, averaged)
     except ValueError as error:
-        raise ValueError(f'{name} {error}') from error
+        raise CheckpointError(name, f'it {error}') from error
     return CheckpointFile(
         source=name,
         state_dict=weights.state_dict,
@@ -112,7 +113,7 @@ def _read(source: str) -> Content:
     try:
         return _read_local(source) if is_local else _read_url(source)
     except Exception as error:  # the bytes are anybody's: a parser may stumble in any way
-        raise ValueError(f'checkpoint {source!r} cannot be read: {_explain(error)}.') from error
+        raise CheckpointError(source, f'it cannot be read: {_explain(error)}.') from error
 
 
 def _explain(error: Exception) -> str:

@@ -15,6 +15,7 @@ from swin_mmdet.checkpoint.pretrained_window import check_pretrained_windows, pr
 from swin_mmdet.checkpoint.report import LoadReport, shorten
 from swin_mmdet.checkpoint.resize import RESIZE_MODES, resize_weight
 from swin_mmdet.checkpoint.translate import CanonicalWeights, to_canonical
+from swin_mmdet.errors import naming_checkpoint
 
 # a classifier has no output norms, and the absolute embedding is optional: these may keep their initial values
 MAY_BE_MISSING = re.compile(r'^(norm\d+\.(weight|bias)|absolute_pos_embed)$')
@@ -44,19 +45,17 @@ def load_backbone_weights(
         prefix: what the backbone's keys start with; only needed where a file holds several backbones.
 
     Raises:
-        FileNotFoundError, ValueError: an unreadable source, no or an ambiguous format, another architecture or
+        FileNotFoundError, CheckpointError: an unreadable source, no or an ambiguous format, another architecture or
             `pretrained_window_size`, and under `strict` missing weights; each names the source and the keys.
     """
     name = 'the state dict' if isinstance(source, Mapping) else str(source)
-    try:
+    with naming_checkpoint(name):
         file = read_checkpoint(source)
         found = to_canonical(file.state_dict, prefix)
         report = new_report(name, found, file.weights)
         report.dropped |= dict.fromkeys(found.rest, 'not in the backbone')
         wanted = model.state_dict()
         values = fit_backbone(found, wanted, dict(model.named_buffers()), report, strict, resize)
-    except ValueError as error:
-        raise ValueError(str(error) if name in str(error) else f'{name}: {error}') from error
     copy_into(wanted, values)
     print_log(report.summary(), 'current')
     return report

@@ -10,7 +10,7 @@ from mmengine.config.lazy import LazyAttr, LazyObject
 
 from swin_mmdet.config.arguments import accepted_arguments
 from swin_mmdet.config.nearest import CERTAIN, meant, nearest
-from swin_mmdet.config.nodes import kind_name
+from swin_mmdet.config.nodes import children, kind_name
 from swin_mmdet.config.places import DEFAULT_HOOKS, PARAMWISE, Place, top_keys, top_places
 from swin_mmdet.config.registries import every_registry, find, names, scope_of
 from swin_mmdet.errors import UserError
@@ -109,10 +109,9 @@ def _unknown_named(cfg: Config, scope: str) -> Iterator[str]:
 
 def _walk(node: object, key: str, place: Place, scope: str, inside_foreign: bool = False) -> Iterator[str]:
     """Mistakes in a part of a config; `inside_foreign` if the class around it is of no framework that we know."""
-    if isinstance(node, list | tuple):
-        for index, child in enumerate(node):
-            yield from _walk(child, f'{key}.{index}', place, scope, inside_foreign)
     if not isinstance(node, dict):
+        for index, child in children(node):
+            yield from _walk(child, f'{key}.{index}', place, scope, inside_foreign)
         return
     scope = node.get('_scope_') or scope
     kind = node.get('type', place.default)
@@ -128,7 +127,7 @@ def _walk(node: object, key: str, place: Place, scope: str, inside_foreign: bool
     if kind_name(kind) in OPAQUE:
         return
     below = replace(place, default=None, known=())
-    for name, child in node.items():
+    for name, child in children(node):
         yield from _walk(child, f'{key}.{name}', place.inside.get(name, below), scope, inside_foreign)
 
 

@@ -92,6 +92,11 @@ def read_config(path: str) -> 'Config':
     return cfg
 
 
+def project_configs() -> Path:
+    """The folder of this project's configs, in a checkout and beside the installed package."""
+    return (Path(swin_mmdet.__file__).parent / '.mim' / 'configs').resolve()
+
+
 def _nearest_beside(path: Path, suffixes: tuple[str, ...]) -> Path | None:
     """What has the most similar name in its folder, or in the most similar folder if that is not there."""
     folder = path.parent
@@ -106,8 +111,7 @@ def _nearest_beside(path: Path, suffixes: tuple[str, ...]) -> Path | None:
 
 def _nearest_of_project(name: str) -> Path | None:
     """The config of this project with the most similar name, seen from here."""
-    folder = Path(swin_mmdet.__file__).parent / '.mim' / 'configs'
-    paths = {path.name: path for path in folder.resolve().glob('*/*.py')}
+    paths = {path.name: path for path in project_configs().glob('*/*.py')}
     near = nearest(Path(name).with_suffix('.py').name if '.' not in name else name, paths)
     if near is None:
         return None

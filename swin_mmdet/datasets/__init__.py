@@ -1,20 +1,16 @@
-"""COCO-format data of the user's own, found, described and checked before any long work; masks for training on it."""
+"""COCO-format data of the user's own, found, described and checked before any long work."""
 
 import swin_mmdet.compat  # noqa: F401  mmdet can be imported only after it
 from swin_mmdet.datasets.check import check_config, check_folder, find_problems
 from swin_mmdet.datasets.coco_file import CocoFile, read_coco
 from swin_mmdet.datasets.describe import describe
 from swin_mmdet.datasets.discover import CocoFolder, discover
-from swin_mmdet.datasets.lazy_masks import LazyMasks
-from swin_mmdet.datasets.packed_masks import PackedMasks
 from swin_mmdet.datasets.problems import DatasetCheckError, Problem
 
 __all__ = [
     'CocoFile',
     'CocoFolder',
     'DatasetCheckError',
-    'LazyMasks',
-    'PackedMasks',
     'Problem',
     'check_config',
     'check_folder',

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from swin_mmdet.datasets.class_problems import agreement_problems, class_problems, head_problems, intended_classes
+from swin_mmdet.datasets.checks.annotations import annotation_problems, file_problems, filter_problems, mask_problems
+from swin_mmdet.datasets.checks.classes import agreement_problems, class_problems, head_problems, intended_classes
+from swin_mmdet.datasets.checks.evaluators import evaluator_problems, evaluators, writes_only
+from swin_mmdet.datasets.checks.images import image_problems
+from swin_mmdet.datasets.checks.semantic_maps import semantic_problems
 from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
 from swin_mmdet.datasets.discover import CocoFolder, images_beside
-from swin_mmdet.datasets.evaluator_problems import evaluator_problems, evaluators, writes_only
-from swin_mmdet.datasets.file_problems import annotation_problems, file_problems, filter_problems, mask_problems
 from swin_mmdet.datasets.heads import roi_head_has
-from swin_mmdet.datasets.image_problems import image_problems
 from swin_mmdet.datasets.problems import ERROR, WARNING, DatasetCheckError, Problem, listing
 from swin_mmdet.datasets.read_image import ImageReader
-from swin_mmdet.datasets.semantic_problems import semantic_problems
 from swin_mmdet.datasets.sources import CocoSource, coco_sources
 
 

@@ -1,7 +1,6 @@
 """Read a COCO annotation file once and keep what checks and descriptions need: names, counts, sizes and faults."""
 
-import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,24 +8,42 @@ from pathlib import Path
 
 import numpy as np
 
-from swin_mmdet.datasets.faults import SKIPPED, annotation_faults, category_faults, image_faults, is_id
+from swin_mmdet.datasets.box_format import BoxFormat, box_format, corners_of, overlaps
+from swin_mmdet.datasets.faults import (
+    SKIPPED,
+    Known,
+    annotation_faults,
+    category_faults,
+    image_faults,
+    is_id,
+    is_number,
+)
+from swin_mmdet.datasets.json_file import CocoFileError, read_json
+from swin_mmdet.datasets.mask_boxes import judged_mask
 
+__all__ = ['CocoFile', 'CocoFileError', 'Fault', 'read_coco', 'summarise']
 
-class CocoFileError(ValueError):
-    """The file cannot be read as COCO annotations."""
+NO_BOX = (np.nan,) * 4
+# a mask and a box that share less are of two objects
+ELSEWHERE = 0.1
+# areas: a box of fewer pixels may have any; a mask fills less of its box only if it is a hair
+FEW_PIXELS, HAIR = 16, 0.002
 
 
 @dataclass
 class Fault:
-    """How often something is wrong, and the ids of the first images or annotations where it is."""
+    """How often something is wrong, the ids of the first images or annotations where it is, and the first values."""
 
     count: int = 0
     examples: list = field(default_factory=list)
+    values: list = field(default_factory=list)
 
-    def add(self, example: object) -> None:
+    def add(self, example: object, value: object = None) -> None:
         self.count += 1
         if len(self.examples) < 3:
             self.examples.append(example)
+        if value is not None and len(self.values) < 3 and value not in self.values:
+            self.values.append(value)
 
 
 @dataclass(frozen=True)
@@ -35,19 +52,22 @@ class CocoFile:
 
     file_names: of the images, in the order of the file.
     image_sizes: [images, 2] and box_sizes: [boxes, 2], width and height in pixels, 0 where an image has none.
+    objects: [images], numbers of annotations that are no crowds.
     categories: (id, name) in the order of the file, which is the order of mmdet's labels.
     parents: names that categories give as their 'supercategory'.
     instances: category id -> number of annotations, crowds included.
     num_usable: annotations that mmdet's CocoDataset does not skip.
     num_rle_objects: objects, not crowds, with a mask in run lengths.
     rle_images: file names of images with a mask in run lengths.
-    faults: kind -> Fault; the kinds are explained in `file_problems.RULES`.
+    box_format: what its boxes are, None for COCO's.
+    faults: kind -> Fault; the kinds are explained in `checks.annotations.RULES`.
     """
 
     path: Path
     file_names: tuple[str, ...]
     image_sizes: np.ndarray
     box_sizes: np.ndarray
+    objects: np.ndarray
     categories: tuple[tuple[Hashable, str], ...]
     parents: frozenset[str]
     instances: Counter
@@ -57,6 +77,7 @@ class CocoFile:
     num_usable: int
     num_rle_objects: int
     rle_images: frozenset[str]
+    box_format: BoxFormat | None
     faults: dict[str, Fault]
 
     @property
@@ -87,77 +108,137 @@ def read_coco(path: str | Path) -> CocoFile:
 
 @lru_cache(maxsize=16)
 def _read(path: Path, _mtime: int, _size: int) -> CocoFile:
-    try:
-        # as the loader decodes it, which refuses the mark that Windows' editors put first
-        data = json.loads(path.read_bytes().decode())
-    except (ValueError, RecursionError) as error:
-        bom = '; save it as UTF-8 without a byte order mark' if 'BOM' in str(error) else ''
-        raise CocoFileError(f'{path} is not valid JSON: {error}{bom}') from error
-    if not isinstance(data, dict):
-        raise CocoFileError(f'{path} is no COCO annotation file: it holds a {type(data).__name__}, not an object')
-    data.setdefault('annotations', [])  # files of test images have none
-    for key in ('images', 'categories', 'annotations'):
-        items = data.get(key)
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise CocoFileError(f"{path} is no COCO annotation file: '{key}' is no list of objects")
-    return _summarise(path, data['images'], data['categories'], data['annotations'])
+    return summarise(path, read_json(path))
 
 
-def _summarise(path: Path, images: list[dict], categories: list[dict], annotations: list[dict]) -> CocoFile:
-    faults: dict[str, Fault] = {}
+class Summary:
+    """Collects the faults of a file, one item after the other."""
 
-    def note(kinds: list[str], example: object) -> None:
-        for kind in kinds:
-            faults.setdefault(kind, Fault()).add(example)
+    def __init__(self, data: dict) -> None:
+        self.images, self.categories, self.annotations = data['images'], data['categories'], data['annotations']
+        self.faults: dict[str, Fault] = defaultdict(Fault)
+        # by id, None where they are no sizes
+        self.sizes: dict[Hashable, tuple[float, float] | None] = {}
+        self.names: dict[Hashable, str] = {}
+        self.instances, self.objects = Counter(), Counter()
+        self.annotated, self.with_rle = set(), set()
+        self.usable = self.crowds = self.rle_objects = 0
+        # of annotations with a box in an image of known size: id, box, size, corners of the mask, area, whether a crowd
+        self.boxed: list[tuple] = []
 
-    sizes: dict[Hashable, tuple[float, float] | None] = {}  # by id, None where they are no sizes
-    for index, image in enumerate(images):
-        kinds = image_faults(image, sizes)
-        id = image['id'] if is_id(image.get('id')) else f'number {index}'
-        note(kinds, id)
-        sizes[id] = None if {'image_keys', 'image_size'} & set(kinds) else (image['width'], image['height'])
+    def add_images(self) -> None:
+        names = set()
+        for index, image in enumerate(self.images):
+            kinds = image_faults(image, self.sizes)
+            id, name = shown_id(image, index), image.get('file_name')
+            if isinstance(name, str):
+                if name in names:
+                    self.faults['image_name_twice'].add(id, name)
+                names.add(name)
+            for kind in kinds:
+                self.faults[kind].add(id)
+            known = not {'image_keys', 'image_size'} & set(kinds)
+            self.sizes[id] = (image['width'], image['height']) if known else None
 
-    names: dict[Hashable, str] = {}
-    for index, category in enumerate(categories):
-        id = category['id'] if is_id(category.get('id')) else f'number {index}'
-        note(category_faults(category, names), id)
-        names[id] = str(category.get('name'))
+    def add_categories(self) -> None:
+        for index, category in enumerate(self.categories):
+            id = shown_id(category, index)
+            for kind in category_faults(category, self.names):
+                self.faults[kind].add(id)
+            self.names[id] = str(category.get('name'))
 
-    annotated, with_rle, ids, boxes, instances = set(), set(), set(), [], Counter()
-    usable = crowds = rle_objects = 0
-    for index, ann in enumerate(annotations):
-        kinds = annotation_faults(ann, sizes, names, ids)
-        id = ann['id'] if is_id(ann.get('id')) else f'number {index}'
-        note(kinds, id)
-        ids.add(id)
-        if 'annotation_of' not in kinds:
-            annotated.add(ann['image_id'])
-            instances[ann['category_id']] += 1
-            if isinstance(ann.get('segmentation'), dict):
-                with_rle.add(ann['image_id'])
-                rle_objects += not ann.get('iscrowd')
-        crowds += bool(ann.get('iscrowd'))
-        usable += not SKIPPED & set(kinds)
-        if not {'box', 'image_unknown', 'annotation_of'} & set(kinds):
-            boxes.append(ann['bbox'][2:])
+    def add_annotations(self) -> None:
+        known = Known(self.sizes, self.names)
+        for index, ann in enumerate(self.annotations):
+            kinds = annotation_faults(ann, known)
+            id = shown_id(ann, index)
+            for kind in kinds:
+                self.faults[kind].add(id, ann.get(VALUES.get(kind)))
+            known.annotations.add(id)
+            if 'annotation_of' not in kinds:
+                self._count(ann)
+                self._look_at_mask(id, ann, kinds)
+            self.crowds += bool(ann.get('iscrowd'))
+            self.usable += not SKIPPED & set(kinds)
+
+    def _count(self, ann: dict) -> None:
+        self.annotated.add(ann['image_id'])
+        self.instances[ann['category_id']] += 1
+        self.objects[ann['image_id']] += not ann.get('iscrowd')
+        if isinstance(ann.get('segmentation'), dict):
+            self.with_rle.add(ann['image_id'])
+            self.rle_objects += not ann.get('iscrowd')
+
+    def _look_at_mask(self, id: Hashable, ann: dict, kinds: list[str]) -> None:
+        size = self.sizes.get(ann['image_id'])
+        if size is None:
+            return  # without it, no more of box and mask can be judged
+        kind, corners = judged_mask(ann.get('segmentation'), size[1], size[0])
+        if kind:
+            self.faults[kind].add(id)
+        if 'box' not in kinds:
+            area = ann.get('area')
+            area = float(area) if is_number(area) else np.nan
+            self.boxed.append((id, ann['bbox'], size, corners or NO_BOX, area, bool(ann.get('iscrowd'))))
+
+    def judge_boxes(self) -> BoxFormat | None:
+        """Their format, and those that are not where their masks are or not as large as their areas."""
+        if not self.boxed:
+            return None
+        ids, boxes, sizes, masks, areas, crowds = zip(*self.boxed)
+        boxes, sizes, masks, areas = (np.array(values, float) for values in (boxes, sizes, masks, areas))
+        objects = ~np.array(crowds)
+        found = box_format(*(values[objects] for values in (boxes, sizes, masks, areas)))
+        if found is None:
+            pixels = boxes[:, 2:].clip(0).prod(axis=1)
+            wanted = {
+                'mask_elsewhere': overlaps(corners_of(boxes), masks) < ELSEWHERE,
+                'area_fraction': (areas > 0) & (areas <= 1) & (pixels >= FEW_PIXELS),
+                'area_other': (areas > 1) & ((areas > 1.1 * pixels + FEW_PIXELS) | (areas < HAIR * pixels)),
+            }
+            for kind, wrong in wanted.items():
+                for index in np.flatnonzero(wrong & objects & (pixels > 0)):
+                    self.faults[kind].add(ids[index])
+        return found
+
+
+# what to show of an annotation besides its id
+VALUES = {kind: f'{part}_id' for part in ('image', 'category') for kind in (f'{part}_unknown', f'{part}_id_type')}
+
+
+def summarise(path: Path, data: dict) -> CocoFile:
+    """What an annotation file holds, from the JSON in it."""
+    summary = Summary(data)
+    summary.add_images()
+    summary.add_categories()
+    summary.add_annotations()
+    found = summary.judge_boxes()
+    images, sizes = data['images'], summary.sizes
     return CocoFile(
         path=path,
         file_names=tuple(str(image.get('file_name', '')) for image in images),
         image_sizes=np.array([size or (0, 0) for size in sizes.values()], dtype=float).reshape(-1, 2),
-        box_sizes=np.array(boxes, dtype=float).reshape(-1, 2),
-        categories=tuple((_shown_id(category), str(category.get('name'))) for category in categories),
-        parents=frozenset(str(category.get('supercategory')) for category in categories),
-        instances=instances,
-        num_annotations=len(annotations),
-        num_crowds=crowds,
-        num_empty_images=len(sizes.keys() - annotated),
-        num_usable=usable,
-        num_rle_objects=rle_objects,
-        rle_images=frozenset(str(image.get('file_name')) for image in images if _shown_id(image) in with_rle),
-        faults=faults,
+        box_sizes=np.array([box[2:] for _, box, *_ in summary.boxed], dtype=float).reshape(-1, 2),
+        objects=np.array([summary.objects[id] for id in sizes], dtype=int),
+        categories=tuple((_known_id(item), str(item.get('name'))) for item in data['categories']),
+        parents=frozenset(str(item.get('supercategory')) for item in data['categories']),
+        instances=summary.instances,
+        num_annotations=len(data['annotations']),
+        num_crowds=summary.crowds,
+        num_empty_images=len(sizes.keys() - summary.annotated),
+        num_usable=summary.usable,
+        num_rle_objects=summary.rle_objects,
+        rle_images=frozenset(str(image.get('file_name')) for image in images if _known_id(image) in summary.with_rle),
+        box_format=found,
+        faults=dict(summary.faults),
     )
 
 
-def _shown_id(item: dict) -> Hashable:
+def shown_id(item: dict, index: int) -> Hashable:
+    """How an image, category or annotation is named to the user: its id, or its place in the list."""
+    return item['id'] if is_id(item.get('id')) else f'number {index}'
+
+
+def _known_id(item: dict) -> Hashable:
     id = item.get('id')
     return id if is_id(id) else str(id)

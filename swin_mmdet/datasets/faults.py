@@ -1,12 +1,12 @@
-"""What is wrong with one image, category or annotation of a COCO file: names of faults, explained in `file_problems`.
+"""What is wrong with one image, category or annotation of a COCO file: names of faults, explained in `checks`.
 
 Judged by what mmdet's dataset and its loading of annotations do: a fault stops them, makes them skip the annotation, or
 gives it another meaning than was meant.
 """
 
-from collections.abc import Container
-
-from swin_mmdet.datasets.segmentation import mask_fault
+from collections.abc import Collection, Container
+from dataclasses import dataclass, field
+from functools import cached_property
 
 IMAGE_KEYS = ('id', 'file_name', 'height', 'width')
 # larger numbers are no sizes, ids or places in an image
@@ -14,7 +14,7 @@ LARGEST = 1e15
 # an annotation with one of these is left out by mmdet's CocoDataset, or stops it
 SKIPPED = {
     'annotation_of', 'image_unknown', 'category_unknown', 'box', 'box_small', 'box_outside', 'area_missing',
-    'area_value', 'area_zero', 'ignored', 'ignore_value',
+    'area_value', 'area_zero', 'ignored', 'ignore_value', 'image_id_type', 'category_id_type',
 }  # fmt: skip
 
 
@@ -53,31 +53,61 @@ def image_faults(image: dict, others: Container) -> list[str]:
 def category_faults(category: dict, others: Container) -> list[str]:
     """Of a category, with the ids of those before it."""
     id, name = category.get('id'), category.get('name')
-    if not is_id(id) or not isinstance(name, str) or not name:
+    if not is_id(id) or not isinstance(name, str) or not name.strip():
         return ['category_keys']
     return ['category_id_twice'] if id in others else []
 
 
-def annotation_faults(ann: dict, sizes: dict, categories: Container, others: Container) -> list[str]:
-    """Of an annotation, with (width, height) or None of each image by its id, and ids of categories and others."""
-    kinds = _id_faults(ann, others) + _flag_faults(ann) + _area_faults(ann)
+def spelt(id: object) -> str:
+    """An id as text: 7, 7.0 and '7' are the same to whoever wrote them, and not to mmdet."""
+    if isinstance(id, float) and id.is_integer():
+        id = int(id)
+    return str(id).strip()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What an annotation may name, and what those before it have.
+
+    sizes: (width, height) or None of each image by its id.
+    categories: ids of the categories.
+    annotations: ids of the annotations so far.
+    """
+
+    sizes: dict
+    categories: Collection
+    annotations: set = field(default_factory=set)
+
+    @cached_property
+    def image_spellings(self) -> set[str]:
+        return set(map(spelt, self.sizes))
+
+    @cached_property
+    def category_spellings(self) -> set[str]:
+        return set(map(spelt, self.categories))
+
+
+def annotation_faults(ann: dict, known: Known) -> list[str]:
+    """Of an annotation, without its mask."""
+    kinds = _id_faults(ann, known.annotations) + _flag_faults(ann) + _area_faults(ann)
     image, category = ann.get('image_id'), ann.get('category_id')
     if not is_id(image) or not is_id(category):
         return [*kinds, 'annotation_of']
-    if category not in categories:
-        kinds.append('category_unknown')
-    if image not in sizes:
-        return [*kinds, 'image_unknown']
-    box, size = ann.get('bbox'), sizes[image]
-    is_box = isinstance(box, list) and len(box) == 4 and all(is_number(value) for value in box)
-    if not is_box:
+    if category not in known.categories:
+        kinds.append('category_id_type' if spelt(category) in known.category_spellings else 'category_unknown')
+    if image not in known.sizes:
+        return [*kinds, 'image_id_type' if spelt(image) in known.image_spellings else 'image_unknown']
+    box, size = ann.get('bbox'), known.sizes[image]
+    if not is_box(box):
         kinds.append('box')
-    if size is None:
-        return kinds  # without it, no more of box and mask can be judged
-    width, height = size
-    kinds += _box_faults(box, width, height) if is_box else []
-    mask = mask_fault(ann.get('segmentation'), height, width)
-    return [*kinds, mask] if mask else kinds
+    elif size is not None:
+        kinds += _box_faults(box, *size)
+    return kinds
+
+
+def is_box(box: object) -> bool:
+    """Four numbers."""
+    return isinstance(box, list) and len(box) == 4 and all(is_number(value) for value in box)
 
 
 def _id_faults(ann: dict, others: Container) -> list[str]:
@@ -119,4 +149,4 @@ def _box_faults(box: list[float], width: float, height: float) -> list[str]:
     if min(x + w, width) <= max(x, 0) or min(y + h, height) <= max(y, 0):
         return ['box_outside']
     # a box may touch the border; rounding moves it over by less than two pixels
-    return ['box_beyond'] if x + w > width + 2 or y + h > height + 2 else []
+    return ['box_beyond'] if x + w > width + 2 or y + h > height + 2 or x < -2 or y < -2 else []

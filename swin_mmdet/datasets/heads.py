@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from swin_mmdet.config.nodes import keyed_nodes
+
 # these count something else than the classes of the data: foreground alone, stuff, features, language tokens
 NOT_HEADS = ('rpn_head', 'semantic_head', 'fused_semantic_head', 'backbone', 'neck', 'data_preprocessor', 'init_cfg')
 COUNTS = ('num_classes', 'num_things_classes')
@@ -46,7 +48,7 @@ class ClassWeights:
 def class_weights(model: dict) -> list[ClassWeights]:
     """The lists `loss_cls.class_weight` of Mask2Former-like heads."""
     found = []
-    for key, node in _dicts(model, 'model'):
+    for key, node in keyed_nodes(model, 'model', NOT_HEADS):
         weight = (node.get('loss_cls') or {}).get('class_weight')
         if 'num_things_classes' in node and isinstance(weight, (list, tuple)):
             found.append(
@@ -57,25 +59,13 @@ def class_weights(model: dict) -> list[ClassWeights]:
 
 def roi_head_has(model: dict, part: str) -> bool:
     """Whether a two-stage model has such a part: 'mask_head', or 'semantic_head', which trains on semantic maps."""
-    return any(node.get(part) for key, node in _dicts(model, 'model') if key.endswith('roi_head'))
+    return any(node.get(part) for key, node in keyed_nodes(model, 'model', NOT_HEADS) if key.endswith('roi_head'))
 
 
 def _walk(model: dict, key: str) -> Iterator[HeadClasses]:
-    for path, node in _dicts(model, key):
+    for path, node in keyed_nodes(model, key, NOT_HEADS):
         if node.get('class_agnostic'):
             continue  # one mask for all classes, whatever the number
         for name in COUNTS:
             if isinstance(node.get(name), int):
                 yield HeadClasses(f'{path}.{name}', node[name])
-
-
-def _dicts(node, key: str) -> Iterator[tuple[str, dict]]:
-    """Every dict of the config with its key, without those of `NOT_HEADS`."""
-    if isinstance(node, dict):
-        yield key, node
-        for name, child in node.items():
-            if name not in NOT_HEADS:
-                yield from _dicts(child, f'{key}.{name}')
-    elif isinstance(node, (list, tuple)):
-        for index, child in enumerate(node):
-            yield from _dicts(child, f'{key}.{index}')

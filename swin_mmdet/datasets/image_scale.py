@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from swin_mmdet.config import nodes, type_name
 from swin_mmdet.config.changes import Changes
+from swin_mmdet.datasets.loaders import LOADERS
 from swin_mmdet.errors import UserError
 
 # transform or batch augmentation -> its arguments in pixels. In `WIDE` a pair is width and height (of a `Resize` that
@@ -32,7 +33,6 @@ WIDE = {
 HIGH = {'BatchFixedSizePad': ('size',)}
 SHORT = {'ResizeShortestEdge': ('scale',), 'BatchSyncRandomResize': ('random_size_range',)}
 RELATIVE_CROPS = 'relative', 'relative_range'
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # another library's transforms have sizes of their own
 OPAQUE = 'Albu', 'Albumentations'
 # of any other transform that looks as if it were in pixels

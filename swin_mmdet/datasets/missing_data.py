@@ -2,10 +2,10 @@
 
 from swin_mmdet.config.files import existing
 from swin_mmdet.config.nodes import keyed_nodes
+from swin_mmdet.datasets.loaders import LOADERS
 from swin_mmdet.errors import UserError
 
 REMEDY = 'take other data with `--data FOLDER`, or name the place of these with `--cfg-options data_root=FOLDER`'
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def check_folders(cfg) -> None:

@@ -10,12 +10,16 @@ ERROR, WARNING = 'error', 'warning'
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding: where it is (a config key or a file), what is wrong and the remedy; `level` 'error' or 'warning'."""
+    """One finding: where it is (a config key or a file), what is wrong and the remedy; `level` 'error' or 'warning'.
+
+    kind: of its cause, where `repair.py` has something to do about it.
+    """
 
     where: str
     what: str
     remedy: str
     level: str = ERROR
+    kind: str = ''
 
     def __str__(self) -> str:
         return f'{self.where}: {self.what}\n    remedy: ' + self.remedy.replace('\n', '\n            ')

@@ -9,6 +9,8 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmdet.datasets.transforms import LoadImageFromNDArray, LoadMultiChannelImageFromFiles
 from mmdet.registry import TRANSFORMS
 
+from swin_mmdet.config import nodes
+
 PACKAGES = {'tifffile': 'tifffile', 'turbojpeg': 'PyTurboJPEG'}
 LOCAL = (None, 'local', 'disk')
 # what reads something else than one file
@@ -92,16 +94,12 @@ def _class_of(step: dict) -> type:
     return cls if isinstance(cls, type) else object
 
 
-def _loading_steps(node: object) -> Iterator[dict]:
+def _loading_steps(pipeline: Sequence[dict]) -> Iterator[dict]:
     """Every step that reads an image file as mmcv does, also inside of other steps."""
-    if isinstance(node, dict):
-        cls = _class_of(node)
+    for step in nodes(pipeline):
+        cls = _class_of(step)
         if issubclass(cls, LoadImageFromFile) and not issubclass(cls, OTHERS):
-            yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _loading_steps(child)
+            yield step
 
 
 def _first_step(pipeline: Sequence[dict]) -> list[dict]:

@@ -1,7 +1,7 @@
 """The COCO data sets that a config names, found through wrappers and joined as mmdet joins paths."""
 
 import os.path as osp
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
+
+from swin_mmdet.config import nodes
 
 SPLITS = ('train', 'val', 'test')
 
@@ -124,14 +126,11 @@ def _joined(dataset: dict, path: str) -> str:
     return osp.join(dataset.get('data_root') or '', path)
 
 
-def _loads(node, option: str) -> bool:
+def _loads(pipeline: Sequence, option: str) -> bool:
     """Whether any transform has this option, such as with_mask=True."""
-    return _sets(node, option, True)
+    return _sets(pipeline, option, True)
 
 
-def _sets(node, option: str, wanted: bool) -> bool:
+def _sets(pipeline: Sequence, option: str, wanted: bool) -> bool:
     """Whether any transform, also inside RandomChoice or MultiBranch, sets this option to something true, or false."""
-    if isinstance(node, dict):
-        here = option in node and bool(node[option]) == wanted
-        return here or any(_sets(value, option, wanted) for value in node.values())
-    return isinstance(node, (list, tuple)) and any(_sets(value, option, wanted) for value in node)
+    return any(option in step and bool(step[option]) == wanted for step in nodes(pipeline))

@@ -9,7 +9,6 @@ from mmdet.utils import reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from swin_mmdet.detectors.batch import gather_objects
 from swin_mmdet.detectors.dense_head import BatchedDenseHead
 from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
 from swin_mmdet.detectors.maps import flatten_maps
@@ -17,6 +16,7 @@ from swin_mmdet.detectors.matching import count_chosen, regression, weighted_los
 from swin_mmdet.ops.adaptive_assignment import assign_adaptively
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.registry import MODELS
+from swin_mmdet.structures import gather_objects
 
 
 @MODELS.register_module()

@@ -10,7 +10,6 @@ from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from swin_mmdet.detectors.batch import gather_objects
 from swin_mmdet.detectors.matching import coding_of, why_not_matched
 from swin_mmdet.detectors.region_losses import (
     box_loss,
@@ -20,17 +19,12 @@ from swin_mmdet.detectors.region_losses import (
     why_not_box_loss,
     why_not_mask_loss,
 )
-from swin_mmdet.detectors.sampled_regions import (
-    CountsOnTheWay,
-    SampledRegions,
-    boxes_of,
-    classify_used,
-    sample_regions,
-)
+from swin_mmdet.detectors.region_sampling import CountsOnTheWay, classify_used, sample_regions
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
 from swin_mmdet.ops.to_device import to_device
+from swin_mmdet.structures import SampledRegions, boxes_of, gather_objects
 
 
 class BatchedCascadeTraining:

@@ -14,10 +14,11 @@ from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from swin_mmdet.detectors.batch import gather_objects, image_sizes
+from swin_mmdet.detectors.image_sizes import image_sizes
 from swin_mmdet.detectors.set_matching import Matches, gather_matches, number_pairs
 from swin_mmdet.ops.box_overlaps import centers_of
 from swin_mmdet.ops.coordinates import inverse_sigmoid
+from swin_mmdet.structures import gather_objects
 
 # a share of the image from which on a coordinate may be told from 0 and 1
 NEAREST = 1e-3

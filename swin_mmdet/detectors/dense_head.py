@@ -11,7 +11,6 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from swin_mmdet.detectors.anchors import KeepsAnchors
-from swin_mmdet.detectors.batch import Objects
 from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import class_weight, decode_in_images, why_not_coded, without_small
@@ -19,6 +18,7 @@ from swin_mmdet.ops.focal_loss import focal_loss
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.multiclass_nms import labelled_nms
 from swin_mmdet.ops.to_device import to_device
+from swin_mmdet.structures import Objects
 
 
 class BatchedDenseHead(KeepsAnchors):

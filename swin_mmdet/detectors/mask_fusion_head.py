@@ -11,12 +11,12 @@ from mmdet.structures import SampleList
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
-from swin_mmdet.detectors.encoded_masks import EncodedMasks
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.mask_runs import boxes_of_masks, changes_in_columns
 from swin_mmdet.ops.paste_masks import runs_between
 from swin_mmdet.ops.to_device import OnTheWay, to_device
 from swin_mmdet.registry import MODELS
+from swin_mmdet.structures import EncodedMasks
 
 # pixels of masks that are made at once, at 20 bytes or so
 PIXELS_AT_ONCE = 2**25

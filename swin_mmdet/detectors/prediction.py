@@ -10,12 +10,9 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from swin_mmdet.detectors.batch import BatchedProposals
-from swin_mmdet.detectors.encoded_masks import EncodedMasks
 from swin_mmdet.detectors.mask_logits import mask_logits
 from swin_mmdet.detectors.matching import coding_of
 from swin_mmdet.detectors.region_losses import own_deltas
-from swin_mmdet.detectors.sampled_regions import boxes_of, rois_of
 from swin_mmdet.ops.box_deltas import decode_boxes
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.multiclass_nms import (
@@ -29,6 +26,7 @@ from swin_mmdet.ops.paste_masks import paste_masks
 from swin_mmdet.ops.soft_nms import METHODS, SoftNms
 from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.ops.tracing import is_traced
+from swin_mmdet.structures import BatchedProposals, EncodedMasks, boxes_of, rois_of
 
 # of mmcv's NMS, besides `type` and what changes nothing here: options that there must be, and those there may be
 NMS_OPTIONS = {'nms': ({'iou_threshold'}, set()), 'soft_nms': (set(), set(SoftNms._fields))}

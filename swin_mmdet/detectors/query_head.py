@@ -7,7 +7,7 @@ from mmdet.utils import reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from swin_mmdet.detectors.batch import Objects, gather_objects, image_sizes
+from swin_mmdet.detectors.image_sizes import image_sizes
 from swin_mmdet.detectors.set_losses import PredictedSets, by_name, set_losses, why_not_losses
 from swin_mmdet.detectors.set_matching import (
     CostsOnTheWay,
@@ -19,6 +19,7 @@ from swin_mmdet.detectors.set_matching import (
 from swin_mmdet.ops.box_overlaps import corners_of
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.to_device import to_device
+from swin_mmdet.structures import Objects, gather_objects
 
 
 class BatchedQueryHead:

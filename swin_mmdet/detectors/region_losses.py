@@ -11,14 +11,12 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from swin_mmdet.datasets import PackedMasks
-from swin_mmdet.detectors.batch import Objects
 from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
 from swin_mmdet.detectors.matching import class_weight, regression, weighted_loss, why_not_coded
-from swin_mmdet.detectors.sampled_regions import SampledRegions
 from swin_mmdet.ops.box_deltas import clip_boxes
 from swin_mmdet.ops.mask_targets import mask_targets
 from swin_mmdet.ops.to_device import to_device
+from swin_mmdet.structures import Objects, PackedMasks, SampledRegions
 
 
 def why_not_box_loss(head: BBoxHead) -> str | None:

@@ -6,13 +6,13 @@ from mmdet.models.dense_heads import RetinaHead as MMDetRetinaHead
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from swin_mmdet.detectors.batch import gather_objects
 from swin_mmdet.detectors.dense_head import BatchedDenseHead
 from swin_mmdet.detectors.maps import flatten_maps
 from swin_mmdet.detectors.matching import count_chosen, regression, rule_of, weighted_loss, why_not_assigned
 from swin_mmdet.ops.box_assignment import assign_boxes
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.registry import MODELS
+from swin_mmdet.structures import gather_objects
 
 
 @MODELS.register_module()

@@ -12,7 +12,6 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from swin_mmdet.detectors.anchors import KeepsAnchors
-from swin_mmdet.detectors.batch import BatchedProposals, gather_objects
 from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import (
@@ -33,6 +32,7 @@ from swin_mmdet.ops.box_sampling import sample_boxes
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.registry import MODELS
+from swin_mmdet.structures import BatchedProposals, gather_objects
 
 
 @MODELS.register_module()

@@ -19,7 +19,6 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from swin_mmdet.detectors.anchors import AnchorCache
-from swin_mmdet.detectors.batch import gather_objects
 from swin_mmdet.detectors.dense_head import BatchedDenseHead, best_of_levels
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import class_weight, weighted_loss, without_small
@@ -29,6 +28,7 @@ from swin_mmdet.ops.quality_focal_loss import quality_focal_loss
 from swin_mmdet.ops.soft_label_assignment import SoftLabelSettings, assign_soft_labels
 from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.registry import MODELS
+from swin_mmdet.structures import gather_objects
 
 # the best candidates of an image that NMS looks at first, and if that leaves too few detections
 CANDIDATES = 2048, 8192

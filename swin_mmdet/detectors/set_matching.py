@@ -13,10 +13,10 @@ from mmengine.structures import InstanceData
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from swin_mmdet.detectors.batch import Objects
 from swin_mmdet.ops.box_overlaps import KINDS, centers_of, overlaps
 from swin_mmdet.ops.pair_costs import distance_cost, focal_cost, probability_cost
 from swin_mmdet.ops.to_device import OnTheWay, to_device
+from swin_mmdet.structures import Objects
 
 # objects of an image for which an assignment takes longer than to hand it to a thread
 ENOUGH_FOR_THREADS = 32

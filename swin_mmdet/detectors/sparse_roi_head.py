@@ -12,10 +12,9 @@ from mmdet.utils import reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from swin_mmdet.detectors.batch import gather_objects, image_sizes
 from swin_mmdet.detectors.cascade_training import of_stage
+from swin_mmdet.detectors.image_sizes import image_sizes
 from swin_mmdet.detectors.matching import decode_in_images, why_not_coded
-from swin_mmdet.detectors.sampled_regions import rois_of
 from swin_mmdet.detectors.set_matching import (
     CostsOnTheWay,
     Matches,
@@ -27,6 +26,7 @@ from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
 from swin_mmdet.ops.to_device import NewTensorsOnTheWay
 from swin_mmdet.registry import MODELS
+from swin_mmdet.structures import gather_objects, rois_of
 
 
 @MODELS.register_module()

@@ -9,7 +9,6 @@ from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from swin_mmdet.detectors.batch import gather_objects
 from swin_mmdet.detectors.matching import why_not_matched
 from swin_mmdet.detectors.prediction import BatchedPrediction
 from swin_mmdet.detectors.region_losses import (
@@ -19,10 +18,11 @@ from swin_mmdet.detectors.region_losses import (
     why_not_box_loss,
     why_not_mask_loss,
 )
-from swin_mmdet.detectors.sampled_regions import CountsOnTheWay, boxes_of, classify_used, sample_regions
+from swin_mmdet.detectors.region_sampling import CountsOnTheWay, classify_used, sample_regions
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
 from swin_mmdet.registry import MODELS
+from swin_mmdet.structures import boxes_of, gather_objects
 
 
 @MODELS.register_module()

@@ -9,9 +9,9 @@ from mmdet.structures.mask import BaseInstanceMasks, BitmapMasks
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
-from swin_mmdet.datasets import PackedMasks
 from swin_mmdet.ops.mask_points import sample_labels, sample_masks
 from swin_mmdet.ops.to_device import OnTheWay, to_device
+from swin_mmdet.structures import PackedMasks
 
 
 class TrueMasks(NamedTuple):

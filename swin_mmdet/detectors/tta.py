@@ -14,7 +14,6 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from swin_mmdet.detectors.encoded_masks import EncodedMasks
 from swin_mmdet.detectors.htc_roi_head import HybridTaskCascadeRoIHead as OurHybridTaskCascadeRoIHead
 from swin_mmdet.detectors.mask_logits import mask_logits, semantic_features
 from swin_mmdet.detectors.prediction import BatchedPrediction, of_candidates, suppress, why_not_suppressed
@@ -22,6 +21,7 @@ from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.multiclass_nms import find_candidates
 from swin_mmdet.ops.paste_masks import paste_masks
 from swin_mmdet.registry import MODELS
+from swin_mmdet.structures import EncodedMasks
 
 # the axes of a map [..., H, W] that a flip turns
 FLIPPED = {'horizontal': [-1], 'vertical': [-2], 'diagonal': [-2, -1]}

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from swin_mmdet.config.files import existing_weights
 from swin_mmdet.config.nodes import PRETRAINED, keyed_nodes, kind_name, type_name
 from swin_mmdet.config.registries import find
-from swin_mmdet.errors import UserError
+from swin_mmdet.errors import UserError, naming_checkpoint
 
 
 @dataclass(frozen=True)
@@ -73,18 +73,19 @@ def _check(one: Pretrained) -> None:
     source = one.source
     try:
         existing_weights(source, 'pretrained weights')
-        if '://' in source and not one.is_ours:
-            url = resolve_url(source)
-            if not url.startswith(WEB):
-                return  # a store that mmengine reads itself
-            # where mmengine's own loader looks
-            source = str(download(url, local_copy(url).with_name(Path(url).name)))
-        weights = read_checkpoint(source).state_dict
-        wanted = one.version if one.is_ours or not one.prefix else None
-        version = to_canonical(weights, one.prefix).detection.version if wanted else None
-    except (UserError, ValueError) as error:
-        text = str(error) if one.source in str(error) else f'{one.source}: {error}'
-        raise UserError(f'{one.key}: {text.rstrip(".")}; or set another file: --cfg-options {one.key}=FILE') from error
+        with naming_checkpoint(source):
+            if '://' in source and not one.is_ours:
+                url = resolve_url(source)
+                if not url.startswith(WEB):
+                    return  # a store that mmengine reads itself
+                # where mmengine's own loader looks
+                source = str(download(url, local_copy(url).with_name(Path(url).name)))
+            weights = read_checkpoint(source).state_dict
+            wanted = one.version if one.is_ours or not one.prefix else None
+            version = to_canonical(weights, one.prefix).detection.version if wanted else None
+    except UserError as error:
+        text = str(error).rstrip('.')
+        raise UserError(f'{one.key}: {text}; or set another file: --cfg-options {one.key}=FILE') from error
     if version != wanted:
         raise UserError(
             f'{one.key}: {one.source} holds a SwinV{version}, the model has a SwinV{one.version}; '

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from itertools import pairwise
 
-from swin_mmdet.config import type_name
+from swin_mmdet.config import keyed_nodes, type_name
 from swin_mmdet.config.changes import Changes
 
 COUNTS = ('begin', 'end', 'milestones', 'step_size', 'T_max', 'total_steps', 'periods')
@@ -12,14 +12,7 @@ FOREVER = 10**9  # mmengine's default `end`
 
 def schedulers(node: object, key: str = 'param_scheduler') -> Iterator[tuple[str, dict]]:
     """Each scheduler of a config's `param_scheduler` (one, a list, or those of several optimizers) with its key."""
-    if isinstance(node, dict) and 'type' in node:
-        yield key, node
-    elif isinstance(node, dict):
-        for name, child in node.items():
-            yield from schedulers(child, f'{key}.{name}')
-    elif isinstance(node, list | tuple):
-        for index, child in enumerate(node):
-            yield from schedulers(child, f'{key}.{index}')
+    return ((place, one) for place, one in keyed_nodes(node, key) if 'type' in one)
 
 
 def by_epoch(scheduler: dict) -> bool:

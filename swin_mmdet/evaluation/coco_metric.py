@@ -187,7 +187,7 @@ class CocoMetric(MMDetCocoMetric):
 
 
 def _with_encoded_masks(sample: dict) -> dict:
-    """The sample with a list of RLE dicts for the masks if these hold one, such as `detectors.EncodedMasks`."""
+    """The sample with a list of RLE dicts for the masks if these hold one, such as `structures.EncodedMasks`."""
     pred = sample['pred_instances']
     rles = getattr(pred.get('masks'), 'rles', None)
     if rles is None:

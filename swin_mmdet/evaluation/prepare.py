@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from mmengine.logging import print_log
 from pycocotools import mask as mask_utils
 
-from swin_mmdet.datasets.segmentation import MaskError, readable_mask
+from swin_mmdet.structures.segmentation import MaskError, readable_mask
 
 
 def prepare_ground_truth(ground_truth: dict, img_ids: Sequence, cat_ids: Sequence, iou_type: str) -> dict:

@@ -153,7 +153,9 @@ class SwinBackbone(DerivedBuffers, BaseModule):
 
     def derived_buffers(self) -> dict[str, Tensor]:
         """The probability to keep each residual branch, two to a block; of blocks that are not built as well."""
-        rates = torch.linspace(0, self.drop_path_rate, sum(self.variant.depths))
+        # transformers replaces `linspace` while it loads: `torch.device('meta')` may know only that one
+        device = torch.get_default_device()
+        rates = torch.linspace(0, self.drop_path_rate, sum(self.variant.depths), device=device)
         return {'branch_keep': 1 - rates.repeat_interleave(2)}
 
     def fill_derived_buffers(self) -> None:

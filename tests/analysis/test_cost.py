@@ -26,9 +26,10 @@ PUBLISHED = [
 
 
 def build(repository, config, arch=None):
-    from analyze_model import build_without_weights
     from mmengine.config import ConfigDict
     from mmengine.hub import get_config
+
+    from swin_mmdet.analysis import build_without_weights
 
     if config.startswith('mmdet::'):
         return build_without_weights(get_config(f'{config}.py'))
@@ -51,7 +52,7 @@ def test_operations_are_the_published_ones(repository, config, arch, parameters,
 def test_parts_add_up_and_say_what_trains(repository):
     cfg = Config.fromfile(repository / 'configs/quickstart/mask-rcnn_swin-micro_shapes.py')
     cfg.model.backbone.frozen_stages = 2
-    from analyze_model import build_without_weights
+    from swin_mmdet.analysis import build_without_weights
 
     model = build_without_weights(cfg)
     parts = {part.name: part for part in measure_cost(model, 96, 128)}

@@ -133,11 +133,11 @@ def test_only_what_is_no_weight_is_left_out_silently(tmp_path):
 
 
 def test_a_file_without_weights_says_what_it_has(tmp_path):
-    with pytest.raises(ValueError, match=r"weights\.pth holds no weights: .*\['optimizer', 'epoch'\]"):
+    with pytest.raises(ValueError, match=r"weights\.pth: it holds no weights: .*\['optimizer', 'epoch'\]"):
         read({'optimizer': {}, 'epoch': 3}, tmp_path)
-    with pytest.raises(ValueError, match=r'weights\.pth holds no weights: .* got list'):
+    with pytest.raises(ValueError, match=r'weights\.pth: it holds no weights: .* got list'):
         read([1, 2], tmp_path)
-    with pytest.raises(ValueError, match='the state dict holds no weights'):
+    with pytest.raises(ValueError, match='the state dict: it holds no weights'):
         read_checkpoint({'model': {'a': np.array(['text'])}})
 
 

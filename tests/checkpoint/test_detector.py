@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from swin_mmdet.checkpoint import has_swin_backbone, load_detector_weights, to_canonical
 from swin_mmdet.checkpoint.convert import convert
+from swin_mmdet.commands import convert_checkpoint
 from tests.checkpoint import published
 
 ARCH = {'embed_dims': 16, 'depths': (2, 2, 2, 2), 'num_heads': (1, 2, 4, 8), 'window_size': 7}
@@ -123,8 +124,6 @@ def test_a_detector_converted_to_mmdet_detects_the_same_in_plain_mmdet(
     source: str, request: pytest.FixtureRequest, tmp_path: Path
 ):
     path, theirs = request.getfixturevalue(source)
-    import convert_checkpoint
-
     convert_checkpoint.main([str(path), str(tmp_path / 'plain.pth'), '--to', 'mmdet'])
     plain = make_detector('mmdet.SwinTransformer', seed=1)
     load_checkpoint(plain, str(tmp_path / 'plain.pth'), map_location='cpu', strict=True)

@@ -30,7 +30,7 @@ def _no_gradients():
 
 
 def convert(*arguments: object) -> None:
-    importlib.import_module('convert_checkpoint').main([str(argument) for argument in arguments])
+    importlib.import_module('swin_mmdet.commands.convert_checkpoint').main([str(argument) for argument in arguments])
 
 
 def image_of(sizes: Sizes) -> Tensor:

@@ -12,9 +12,9 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import ConfigDict
 from torch import nn
-from weights import load_weights
 
 from swin_mmdet.checkpoint import has_swin_backbone, load_detector_weights
+from swin_mmdet.engine.load_weights import load_weights
 from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 from tests.checkpoint.test_detector import as_official
 

@@ -15,8 +15,6 @@ import torch
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
-from data_folder import use_folder
-from launch import fit_to_device, nodes
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
@@ -27,6 +25,9 @@ from mmengine.runner import Runner, set_random_seed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from swin_mmdet.config import nodes
+from swin_mmdet.datasets.data_folder import use_folder
+from swin_mmdet.engine.device import adapt_to_device
 from swin_mmdet.ops.normalize_images import normalize_images
 from tests.bert import write_bert
 
@@ -48,7 +49,7 @@ FIRST: dict[str, str] = {}
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny COCO-format data set, with a map of stuff beside each image."""
-    from make_shapes_dataset import main
+    from swin_mmdet.commands.make_shapes_dataset import main
 
     folder = tmp_path_factory.mktemp('data') / 'shapes'
     main([str(folder), '--train', '6', '--val', '1', '--size', '96'])
@@ -127,7 +128,7 @@ def build_small(path: Path, data: Path) -> Small:
         cfg.model.language_model.name = str(write_bert(data / 'bert', words, num_hidden_layers=1))
     cfg.launcher = 'none'
     shrink(cfg)
-    fit_to_device(cfg)
+    adapt_to_device(cfg, get_device())
     set_random_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()

@@ -2,9 +2,9 @@
 
 from importlib.util import find_spec
 
-from launch import nodes
 from mmengine.config import Config
 
+from swin_mmdet.config import nodes
 from swin_mmdet.variants import VARIANTS
 
 PIXELS = ('scale', 'scales', 'img_scale', 'crop_size', 'size')

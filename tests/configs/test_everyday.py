@@ -11,15 +11,16 @@ import pytest
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
-from everyday import apply_everyday, apply_length, read_everyday
 from mmcv.transforms import Compose
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
-from train import parse_args
 
+from swin_mmdet.commands.everyday import read_everyday
+from swin_mmdet.commands.train import parse_args
 from swin_mmdet.config import nodes, type_name
 from swin_mmdet.datasets.image_scale import scale_of_test
 from swin_mmdet.engine import run_length as lengths
+from swin_mmdet.engine.everyday import apply_everyday, apply_length
 from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.engine.schedules import schedulers
 from swin_mmdet.engine.warm_up import bound_warm_up
@@ -48,17 +49,17 @@ def path(request: pytest.FixtureRequest) -> Path:
 
 def with_options(path: Path, *options: str) -> Config:
     args = parse_args([str(path), *options])
-    read_everyday(args)
+    everyday = read_everyday(args)
     cfg = copy.deepcopy(read_config(path))
     cfg.launcher = 'none'
-    apply_everyday(cfg, args)
-    apply_length(cfg, args)
+    apply_everyday(cfg, everyday, args.cfg_options)
+    apply_length(cfg, everyday, args.cfg_options)
     return cfg
 
 
 @pytest.fixture(autouse=True)
 def epochs_of_90_iterations(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr('swin_mmdet.datasets.loaders.epoch_length', lambda *_: EPOCH)
+    monkeypatch.setattr('swin_mmdet.engine.everyday.epoch_length', lambda *_: EPOCH)
 
 
 def last_drop(cfg: Config) -> float:

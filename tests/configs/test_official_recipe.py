@@ -15,11 +15,12 @@ import torch
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
-from launch import nodes
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper
+
+from swin_mmdet.config import nodes
 
 from .conftest import ROOT, read_config
 

@@ -14,13 +14,14 @@ import torch
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
-from launch import nodes
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.hub import get_config
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from swin_mmdet.config import nodes
 
 from .conftest import ROOT
 

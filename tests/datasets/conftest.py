@@ -3,6 +3,7 @@
 import copy
 import json
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from PIL import Image
@@ -28,7 +29,7 @@ def coco():
 
 @pytest.fixture
 def write(tmp_path):
-    """write(coco, split) puts annotations and grey images into the folder and returns the annotation file."""
+    """write(coco, split) puts annotations and grey noise into the folder and returns the annotation file."""
 
     def write_split(content, split='train', images=True):
         (tmp_path / 'annotations').mkdir(exist_ok=True)
@@ -37,7 +38,9 @@ def write(tmp_path):
         (tmp_path / f'{split}2017').mkdir(exist_ok=True)
         for image in content['images'] if images else ():
             size = image.get('width') or 100, image.get('height') or 100
-            Image.new('L', size).save(tmp_path / f'{split}2017' / image.get('file_name', 'x.jpg'))
+            rng = np.random.default_rng([len(split), *map(ord, str(image.get('id')))])
+            picture = Image.fromarray(rng.integers(0, 256, size[::-1], np.uint8))
+            picture.save(tmp_path / f'{split}2017' / image.get('file_name', 'x.jpg'))
         return path
 
     return write_split

@@ -9,9 +9,9 @@ from mmdet.datasets.transforms import Albu as MMDetAlbu
 from mmdet.datasets.transforms import LoadAnnotations as MMDetLoadAnnotations
 from mmdet.structures.bbox import HorizontalBoxes
 
-from swin_mmdet.datasets import LazyMasks
 from swin_mmdet.datasets.transforms import Albu, LoadAnnotations
-from tests.datasets.annotations import objects, sample
+from swin_mmdet.structures import LazyMasks
+from tests.structures.annotations import objects, sample
 
 pytest.importorskip('albumentations', reason='albumentations slows every import of mmdet; it is tried where it is')
 

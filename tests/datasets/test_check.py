@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import pytest
 from mmengine.logging import MMLogger
@@ -128,10 +129,13 @@ def test_run_lengths_where_polygons_are_kept(config, coco):
     assert 'poly2mask=True' in only(cfg, WARNING)
 
 
+TRIANGLE = [10, 20, 40, 20, 40, 60]
+
+
 @pytest.mark.parametrize(('masks', 'level', 'text'), [
     ([None, None, None], None, ''),
-    ([None, [[1, 1, 9, 1, 9, 9]], [[1, 1, 9, 1, 9, 9]]], WARNING, "1 of 3 annotations have no 'segmentation'"),
-    ([[1, 1, 9, 1, 9, 9], [[1, 1, 9, 1, 9, 9]], [[1, 1, 9, 1, 9, 9]]], ERROR, 'a flat list of coordinates (ids 1)'),
+    ([None, [TRIANGLE], [TRIANGLE]], WARNING, "1 of 3 annotations have no 'segmentation'"),
+    ([TRIANGLE, [TRIANGLE], [TRIANGLE]], ERROR, 'a flat list of coordinates (ids 1)'),
 ], ids=['boxes alone', 'one is missing', 'one is wrong'])
 def test_masks_of_a_file_by_itself(coco, write, masks, level, text):
     for ann, mask in zip(coco['annotations'], masks, strict=True):
@@ -228,16 +232,88 @@ def test_what_only_mmdets_own_metric_minds(config, coco):
 
 def test_annotations_that_mmdet_would_skip_without_a_word(config, coco):
     for ann in coco['annotations']:
-        ann['bbox'] = [0.1, 0.2, 0.3, 0.4]
-    cfg = config(train=coco)
-    assert 'mmdet would skip each of the 3 annotations' in only(cfg)
-    assert 'fractions of the image' in only(cfg, WARNING)
+        ann['area'] = 0
+    assert 'mmdet would skip each of the 3 annotations' in only(config(train=coco))
 
 
-def test_corners_instead_of_sizes_are_suspected(config, coco):
+@pytest.mark.parametrize(('box', 'words'), [
+    ([10, 20, 40, 60], r'\[x1, y1, x2, y2\]'),
+    ([25, 40, 30, 40], r'\[centre x, centre y, width, height\]'),
+    ([0.1, 0.2, 0.3, 0.4], r'\[x, y, width, height\] in fractions'),
+    ([0.25, 0.4, 0.3, 0.4], r'\[centre x, centre y, width, height\] in fractions'),
+    ([0.1, 0.2, 0.4, 0.6], r'\[x1, y1, x2, y2\] in fractions'),
+], ids=str)  # fmt: skip
+def test_boxes_of_another_format_are_recognised_by_their_masks(config, coco, box, words):
     for ann in coco['annotations']:
-        ann['bbox'] = [40, 40, 90, 90]
-    assert 'not two corners' in only(config(train=coco), WARNING)
+        ann['bbox'] = box
+    cfg = config(train=coco)
+    assert re.search(f'boxes of .*json are {words}', only(cfg))
+    assert texts(cfg, WARNING) == []
+
+
+def test_boxes_of_another_format_are_recognised_by_their_areas(config, coco):
+    for ann in coco['annotations']:
+        ann |= {'bbox': [10, 20, 40, 60], 'segmentation': [[1, 2, 3, 4]]}
+    assert 'are [x1, y1, x2, y2]: 100% of them fit their areas so, 0% as they stand' in only(config(train=coco))
+
+
+@pytest.mark.parametrize(('boxes', 'words'), [
+    ([[50, 60, 80, 90]] * 4 + [[5, 5, 99, 95]], '[x1, y1, x2, y2]'),
+    ([[80, 60, 40, 20]] * 4 + [[20, 70, 30, 60]], '[centre x, centre y, width, height]'),
+], ids=['corners', 'centres'])  # fmt: skip
+def test_boxes_of_another_format_are_recognised_by_the_borders(coco, write, boxes, words):
+    coco['annotations'] = [
+        {'id': id, 'image_id': 1, 'category_id': 4, 'bbox': box, 'area': 900.0, 'iscrowd': 0}
+        for id, box in enumerate(boxes, 1)
+    ]
+    (problem,) = [one for one in check_file(read_coco(write(coco))) if one.level == ERROR]
+    assert f'are {words}' in problem.what
+
+
+@pytest.mark.parametrize('shift', [(0, 0), (-10, -20), (60, 40)], ids=str)
+def test_boxes_that_are_right_pass_wherever_they_lie(config, coco, shift):
+    """At the upper left, two corners and a corner with its sides are nearly the same numbers."""
+    x, y = shift
+    for ann in coco['annotations']:
+        ann['bbox'] = [10 + x, 20 + y, 30, 40]
+        ann['segmentation'] = [[10 + x, 20 + y, 40 + x, 20 + y, 40 + x, 60 + y, 10 + x, 60 + y]]
+    assert find_problems(config(train=coco))[0] == []
+
+
+@pytest.mark.parametrize(('wrong', 'level'), [(1, WARNING), (2, ERROR)])
+def test_boxes_of_a_larger_image(config, coco, wrong, level):
+    for ann in coco['annotations'][:wrong]:
+        ann |= {'bbox': [60, 50, 60, 80], 'area': 4800, 'segmentation': [[60, 50, 120, 50, 120, 130, 60, 130]]}
+    assert 'not of a larger original' in only(config(train=coco), level)
+
+
+def test_names_that_are_nearly_the_same_are_a_warning(config, coco):
+    coco['categories'][1]['name'] = 'Cat '
+    cfg = config(train=coco, val=coco)
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.metainfo.classes = ('cat', 'Cat ')
+    assert texts(cfg) == []
+    assert "nearly the same name" in texts(cfg, WARNING)[0]
+
+
+def test_what_is_not_there_is_named_with_its_id(config, coco):
+    coco['annotations'][0]['category_id'] = 77
+    coco['annotations'][1]['image_id'] = 88
+    cfg = config(train=coco)
+    assert 'ids 1; such as 77' in only(cfg)
+    assert any('ids 2; such as 88' in text for text in texts(cfg, WARNING))
+    coco['annotations'][2]['image_id'] = 89
+    assert any('ids 2, 3; such as 88, 89' in text for text in texts(config(train=coco)))
+
+
+def test_an_id_that_is_text_in_one_place_and_a_number_in_the_other(config, coco):
+    for image in coco['images']:
+        image['id'] = str(image['id'])
+    text = texts(config(train=coco))[0]
+    assert 'whose image_id is text where the id of the image is a number' in text
+    for ann in coco['annotations']:
+        ann['image_id'] = str(ann['image_id'])
+    assert find_problems(config(train=coco))[0] == []
 
 
 def test_a_class_without_annotations_is_a_warning(config, coco):

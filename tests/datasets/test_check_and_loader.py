@@ -15,7 +15,7 @@ from pycocotools import mask as rle_codec
 from swin_mmdet.datasets import find_problems
 from swin_mmdet.datasets.problems import ERROR
 from swin_mmdet.evaluation import evaluate_coco
-from tests.datasets.annotations import compressed, uncompressed
+from tests.structures.annotations import compressed, uncompressed
 
 HEIGHT, WIDTH = 40, 50
 ROUNDS, SPOILT_EACH_ROUND = 4, 50

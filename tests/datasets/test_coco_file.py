@@ -1,16 +1,18 @@
 """Reading and describing annotation files."""
 
+import gzip
 import json
+import pickle
 import re
 from pathlib import Path
 
 import pytest
 from mmdet.datasets import CocoDataset
 
-from swin_mmdet.datasets import describe, faults, read_coco
+from swin_mmdet.datasets import coco_file, describe, faults, mask_boxes, read_coco
+from swin_mmdet.datasets.checks.annotations import MASKS, RULES
 from swin_mmdet.datasets.coco_file import CocoFileError
-from swin_mmdet.datasets.file_problems import MASKS, RULES
-from swin_mmdet.datasets.segmentation import EXPLAINED
+from swin_mmdet.structures.segmentation import EXPLAINED
 
 
 def test_counts_of_a_small_file(coco, write):
@@ -34,6 +36,18 @@ def test_counts_of_a_small_file(coco, write):
     ({'bbox': [10, 10, -5, 5]}, 'box_small'),
     ({'bbox': [200, 10, 5, 5]}, 'box_outside'),
     ({'bbox': [50, 50, 60, 60]}, 'box_beyond'),
+    ({'bbox': [-20, 20, 60, 40]}, 'box_beyond'),
+    ({'bbox': [60, 60, 30, 30]}, 'mask_elsewhere'),
+    ({'area': 0.12}, 'area_fraction'),
+    ({'area': 5000}, 'area_other'),
+    ({'area': 1.5}, 'area_other'),
+    ({'segmentation': 'masks/1.png'}, 'mask_path'),
+    ({'segmentation': {'size': [100, 100], 'counts': "b'PPYo0'"}}, 'mask_bytes'),
+    ({'segmentation': [[0, 1] * 50] * 100}, 'mask_bitmap'),
+    ({'segmentation': {'size': [100, 100], 'counts': [10000]}}, 'mask_empty'),
+    ({'segmentation': [[110, 10, 150, 10, 150, 50]]}, 'mask_empty'),
+    ({'segmentation': [[0.1, 0.2, 0.4, 0.2, 0.4, 0.6]]}, 'mask_empty'),
+    ({'segmentation': [[20, 20, 40, 40, 20, 20]]}, 'mask_empty'),
     ({'area': None}, 'area_missing'),
     ({'area': 0}, 'area_zero'),
     ({'segmentation': []}, 'mask_missing'),
@@ -69,9 +83,11 @@ def test_counts_of_a_small_file(coco, write):
     ({'id': None}, 'annotation_id'),
     ({'id': [1]}, 'annotation_id'),
     ({'image_id': [1]}, 'annotation_of'),
-    ({'image_id': '1'}, 'image_unknown'),
+    ({'image_id': '1'}, 'image_id_type'),
+    ({'image_id': '77'}, 'image_unknown'),
     ({'category_id': {}}, 'annotation_of'),
-    ({'category_id': '4'}, 'category_unknown'),
+    ({'category_id': '4'}, 'category_id_type'),
+    ({'category_id': '77'}, 'category_unknown'),
 ], ids=str)
 def test_each_fault_is_found(coco, write, change, kind):
     coco['annotations'][0].update(change)
@@ -86,12 +102,15 @@ def test_each_fault_is_found(coco, write, change, kind):
     ('images', {'id': 2.0}, 'image_id_twice'),
     ('images', {'file_name': 7}, 'image_name'),
     ('images', {'file_name': ''}, 'image_name'),
+    ('images', {'file_name': '2.jpg'}, 'image_name_twice'),
     ('images', {'height': '100'}, 'image_size'),
     ('images', {'width': None}, 'image_size'),
     ('images', {'width': 0}, 'image_size'),
     ('images', {'height': float('inf')}, 'image_size'),
     ('categories', {'id': [4]}, 'category_keys'),
     ('categories', {'name': None}, 'category_keys'),
+    ('categories', {'name': ' '}, 'category_keys'),
+    ('categories', {'name': 7}, 'category_keys'),
     ('categories', {'id': 9}, 'category_id_twice'),
 ], ids=str)
 def test_each_fault_of_images_and_categories_is_found(coco, write, where, change, kind):
@@ -109,7 +128,10 @@ def test_every_fault_of_a_file_is_explained():
     kinds = {kind for pair in kinds for kind in pair if kind}
     assert len(kinds) > 20
     assert kinds - apart <= RULES.keys()
-    assert MASKS.keys() == EXPLAINED.keys()
+    assert MASKS.keys() >= EXPLAINED.keys()
+    for module in (coco_file, mask_boxes):
+        named = set(re.findall(r"'((?:mask|area|image_name|box)_[a-z]+)'", Path(module.__file__).read_text()))
+        assert named <= RULES.keys() | MASKS.keys() | {'image_name', 'image_keys', 'image_size', 'box_format'}
 
 
 def test_a_file_is_parsed_once_until_it_changes(coco, write):
@@ -127,6 +149,16 @@ def test_a_file_is_parsed_once_until_it_changes(coco, write):
     ('[' * 100_000, 'not valid JSON'),
     ('[1, 2]', 'holds a list'),
     (json.dumps({'images': []}), "'categories' is no list"),
+    ('', 'the file is empty'),
+    ('<annotation><folder>a</folder></annotation>', 'begins with <'),
+    ('version https://git-lfs.github.com/spec/v1', 'git lfs pull'),
+    ('{"images": [], "images": [], "categories": []}', "'images' twice"),
+    ('[{"image_id": 1, "category_id": 1, "bbox": [], "score": 1}]', 'list of detections'),
+    ('[{"data": {"image": "a"}, "annotations": []}]', 'Label Studio'),
+    ('{"images": [{}], "annotations": [{"segments_info": []}]}', 'panoptic'),
+    ('{"shapes": [], "imagePath": "a"}', 'LabelMe'),
+    ('{"type": "FeatureCollection", "features": []}', 'GeoJSON'),
+    ('{"a.jpg123": {"filename": "a.jpg", "regions": []}}', 'VIA'),
     (json.dumps({'images': [], 'categories': [], 'annotations': {}}), "'annotations' is no list"),
 ], ids=str)
 def test_what_is_no_coco_file_is_refused(tmp_path, text, message):
@@ -155,3 +187,18 @@ def test_real_files_have_no_fault_that_stops_mmdet(shared_data):
     assert found.num_crowds == 27
     assert len(found.categories) == 80
     assert not {'area_missing', 'annotation_id_twice', 'box', 'mask_missing'} & set(found.faults)
+
+
+@pytest.mark.parametrize(('content', 'message'), [
+    ('{"images": [], "categories": []}'.encode('utf-16'), 'UTF-16'),
+    ('{"images": [], "categories": []}'.encode('utf-16-le'), 'UTF-16'),
+    ('{"images": [], "categories": [{"name": "caf\u00e9"}]}'.encode('latin-1'), 'not UTF-8'),
+    (gzip.compress(b'{}'), 'gzip'),
+    (pickle.dumps({}), 'pickle'),
+    (b'{"images": [{"id": 1, "fi', 'as if cut off'),
+    (b'\x00\x00\x00', 'not valid JSON'),
+], ids=str)
+def test_text_that_is_no_utf_8_is_named(tmp_path, content, message):
+    (tmp_path / 'a.json').write_bytes(content)
+    with pytest.raises(CocoFileError, match=message):
+        read_coco(tmp_path / 'a.json')

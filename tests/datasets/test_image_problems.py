@@ -11,7 +11,7 @@ from PIL import Image
 
 from swin_mmdet.datasets import image_sizes, read_coco
 from swin_mmdet.datasets.check import DatasetCheckError, check_config, find_problems
-from swin_mmdet.datasets.image_problems import image_problems
+from swin_mmdet.datasets.checks.images import image_problems
 from swin_mmdet.datasets.image_sizes import read_header
 from swin_mmdet.datasets.read_image import ImageReader, as_picture
 from tests.datasets.image_files import FILES, pixels, tiff
@@ -248,7 +248,7 @@ def test_real_images_pass(shared_data, name):
 def test_images_are_opened_last_and_not_where_the_annotations_are_wrong_already(config, tmp_path, monkeypatch):
     """Of a large data set, opening takes longest by far; the thorough check of check_dataset.py does it all."""
     opened = []
-    monkeypatch.setattr('swin_mmdet.datasets.image_problems.image_sizes', lambda paths, _: opened.extend(paths) or [])
+    monkeypatch.setattr('swin_mmdet.datasets.checks.images.image_sizes', lambda paths, _: opened.extend(paths) or [])
     cfg = config()
     check_config(cfg)
     assert len(opened) > 3

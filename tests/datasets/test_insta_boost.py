@@ -12,7 +12,7 @@ import swin_mmdet.compat  # noqa: F401
 
 # isort: split
 from swin_mmdet.datasets.transforms import InstaBoost, LoadAnnotations
-from tests.datasets.annotations import compressed, polygon, sample, uncompressed
+from tests.structures.annotations import compressed, polygon, sample, uncompressed
 
 OPTIONS = dict(aug_ratio=1.0, color_prob=0.0)
 

@@ -9,9 +9,9 @@ from mmdet.datasets.transforms import LoadAnnotations as MMDetLoadAnnotations
 from mmdet.registry import TRANSFORMS
 from mmengine.registry import DefaultScope
 
-from swin_mmdet.datasets import LazyMasks
 from swin_mmdet.datasets.transforms import LoadAnnotations, PackDetInputs
-from tests.datasets.annotations import objects, sample
+from swin_mmdet.structures import LazyMasks
+from tests.structures.annotations import objects, sample
 
 SIZE = 48, 64
 # steps, and how many other images they see before; `Mosaic` and `MixUp` themselves know no masks

@@ -15,8 +15,8 @@ from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
 import swin_mmdet.datasets.transforms as ours
-from swin_mmdet.datasets import LazyMasks, PackedMasks
-from tests.datasets.annotations import sample
+from swin_mmdet.structures import LazyMasks, PackedMasks
+from tests.structures.annotations import sample
 
 LOAD = {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True}
 FLIP = {'type': 'RandomFlip', 'prob': [0.3, 0.3, 0.3], 'direction': ['horizontal', 'vertical', 'diagonal']}

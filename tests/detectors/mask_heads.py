@@ -16,7 +16,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData, PixelData
 
 from swin_mmdet import detectors
-from swin_mmdet.datasets import PackedMasks
+from swin_mmdet.structures import PackedMasks
 from tests.detectors.cases import DEVICE, images
 
 CHANNELS, LAYERS, QUERIES, STRIDES, IN_CHANNELS = 32, 3, 20, (4, 8, 16, 32), (4, 6, 8, 10)

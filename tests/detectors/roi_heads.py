@@ -13,9 +13,8 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData, PixelData
 
-from swin_mmdet.datasets import PackedMasks
-from swin_mmdet.detectors import sampled_regions
-from swin_mmdet.detectors.batch import BatchedProposals
+from swin_mmdet.detectors import region_sampling
+from swin_mmdet.structures import BatchedProposals, PackedMasks
 from tests.detectors.cases import DEVICE, SameSampler, images, record
 
 CLASSES = 3
@@ -123,7 +122,7 @@ def assert_trained_alike(ours, theirs, data, samplings, monkeypatch):
     """
     instances, _, size, *_ = data
     proposals = proposals_of(instances, size)
-    drawn = record(sampled_regions, monkeypatch)
+    drawn = record(region_sampling, monkeypatch)
     found, gradients = losses_and_gradients(ours, proposals, *data, batched=True)
     assert len(drawn) == len(instances) * samplings
     if isinstance(theirs.bbox_sampler, list):

@@ -17,9 +17,9 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData, PixelData
 
-from swin_mmdet.datasets import PackedMasks
 from swin_mmdet.detectors import DetDataPreprocessor
 from swin_mmdet.ops.memory_format import memory_format
+from swin_mmdet.structures import PackedMasks
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 RECIPE = dict(

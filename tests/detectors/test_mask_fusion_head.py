@@ -9,7 +9,7 @@ import swin_mmdet.compat  # noqa: F401
 from mmengine.structures import PixelData
 
 from swin_mmdet.detectors import Mask2Former, MaskFormerFusionHead, mask_fusion_head
-from swin_mmdet.detectors.encoded_masks import EncodedMasks
+from swin_mmdet.structures import EncodedMasks
 from tests.detectors.cases import DEVICE
 from tests.detectors.dense import what_is_logged
 from tests.detectors.mask_heads import DIFFERENT, EQUAL, fusion_twins, ground_truth, maps, twins

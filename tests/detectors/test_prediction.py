@@ -11,10 +11,8 @@ from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 
 from swin_mmdet import detectors
 from swin_mmdet.detectors import prediction
-from swin_mmdet.detectors.batch import BatchedProposals
-from swin_mmdet.detectors.encoded_masks import EncodedMasks
 from swin_mmdet.detectors.prediction import BatchedCascadePrediction, BatchedPrediction
-from swin_mmdet.detectors.sampled_regions import boxes_of
+from swin_mmdet.structures import BatchedProposals, EncodedMasks, boxes_of
 from tests.detectors.two_stage import build, features, proposals, roi_head_config, samples
 
 # of mmdet's own cascade
@@ -149,6 +147,21 @@ def test_predictions_of_low_precision_are_mmdets(name, monkeypatch):
         expected = predict(theirs, [50, 30])
         assert_same(predict(ours, [50, 30]), expected)
     assert len(expected[0]) > 10
+
+
+def test_masks_have_the_size_of_a_scale_factor_in_float32(monkeypatch):
+    """0.7 is less in it: of heights between two sizes it takes the lower."""
+    nothing_left_to_mmdet(monkeypatch)
+    theirs, ours = both(roi_head_config('mask'))
+    (sample,) = samples(1)
+    sample.set_metainfo(dict(img_shape=(88, 130), ori_shape=(125, 185), scale_factor=(0.7, 0.7)))
+    with torch.no_grad():
+        found, expected = (
+            head.predict(features(1), proposals([50]), [sample], rescale=False) for head in (ours, theirs)
+        )
+    assert_same(found, expected)
+    assert found[0].masks.shape[1:] == (87, 129)
+    assert (round(125 * 0.7), round(185 * 0.7)) == (88, 130)
 
 
 def test_masks_are_encoded():

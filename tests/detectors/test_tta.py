@@ -15,7 +15,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 from swin_mmdet.detectors import DetTTAModel, tta
-from swin_mmdet.detectors.encoded_masks import EncodedMasks
+from swin_mmdet.structures import EncodedMasks
 from tests.detectors.two_stage import CHANNELS, CLASSES, STRIDES, roi_head_config
 
 HEADS = ['faster', 'mask', 'cascade mask', 'htc semantic']

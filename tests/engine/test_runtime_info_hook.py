@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -23,7 +24,17 @@ class Line(BaseModel):
         return found
 
 
-def train(folder, hook, by_epoch, monkeypatch, **wrapper):
+class SeenByValidation(Hook):
+    """What the message hub has of the losses whenever a validation starts."""
+
+    def __init__(self) -> None:
+        self.seen = []
+
+    def before_val(self, runner):
+        self.seen.append(runner.message_hub.get_scalar('train/loss').data[0].tolist())
+
+
+def train(folder, hook, by_epoch, monkeypatch, val_interval=None, custom_hooks=(), **wrapper):
     torch.manual_seed(0)
     points = [{'inputs': torch.randn(2), 'target': torch.ones(1)} for _ in range(14)]
     waits = []
@@ -32,12 +43,18 @@ def train(folder, hook, by_epoch, monkeypatch, **wrapper):
     tolist = torch.Tensor.tolist
     monkeypatch.setattr(torch.Tensor, 'tolist', lambda self: waits.append('tolist') or tolist(self))
     loop = {'by_epoch': True, 'max_epochs': 2} if by_epoch else {'by_epoch': False, 'max_iters': 13}
+    validation = {}
+    if val_interval:
+        loop['val_interval'] = val_interval
+        validation = {'val_dataloader': DataLoader(points[:2]), 'val_cfg': {}, 'val_evaluator': []}
     runner = Runner(
         model=Line(),
         work_dir=str(folder),
         train_dataloader=DataLoader(points, batch_size=2),
         optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}} | wrapper,
         train_cfg=loop,
+        **validation,
+        custom_hooks=list(custom_hooks),
         default_hooks={
             'runtime_info': {'type': hook},
             'logger': {'type': 'LoggerHook', 'interval': 4, 'log_metric_by_epoch': by_epoch},
@@ -96,3 +113,16 @@ def test_a_run_that_is_cut_off_leaves_what_its_last_checkpoint_has(tmp_path, mon
     train(folder, 'swin_mmdet.RuntimeInfoHook', False, monkeypatch)
     saved = torch.load(Path(folder, 'iter_6.pth'), weights_only=False)
     assert len(saved['message_hub']['log_scalars']['train/loss'].data[0]) == 6
+
+
+@pytest.mark.parametrize(('by_epoch', 'interval', 'counts'), [(True, 1, [7, 14]), (False, 5, [5, 10, 13])])
+def test_a_validation_sees_every_loss_before_it(by_epoch, interval, counts, tmp_path, monkeypatch):
+    """After 5 and 10 iterations nothing is logged or saved."""
+    found = {}
+    for name, hook in (('theirs', 'RuntimeInfoHook'), ('ours', 'swin_mmdet.RuntimeInfoHook')):
+        watcher = SeenByValidation()
+        folder = tmp_path / f'{name}_{by_epoch}'
+        train(folder, hook, by_epoch, monkeypatch, val_interval=interval, custom_hooks=[watcher])
+        found[name] = watcher.seen
+    assert [len(losses) for losses in found['theirs']] == counts
+    assert found['ours'] == found['theirs']

@@ -116,7 +116,7 @@ def installed(wheel: Path, new_environment: Callable[..., Environment]) -> Envir
 @pytest.fixture(scope='session')
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder: `tiny.py`, which inherits from our configs in the wheel, and pictures in `shapes/`."""
-    from make_shapes_dataset import main
+    from swin_mmdet.commands.make_shapes_dataset import main
 
     folder = tmp_path_factory.mktemp('desk')
     main([str(folder / 'shapes'), '--train', '4', '--val', '2', '--size', '96'])

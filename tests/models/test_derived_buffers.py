@@ -81,6 +81,14 @@ def test_from_the_meta_device(name):
 
 
 @ALL
+def test_on_the_meta_device_after_transformers_has_loaded(name):
+    """It replaces `torch.linspace` while it does so; what `torch.device` first saw then, it knows for good."""
+    known = torch.utils._device._device_constructors() - {torch.linspace}
+    with mock.patch('torch.utils._device._device_constructors', return_value=known):
+        assert all(x.is_meta for x in derived(on_meta(name)).values())
+
+
+@ALL
 def test_a_state_dict_that_is_assigned_to_the_meta_device(name):
     model = on_meta(name)
     model.load_state_dict(MAKE[name]().state_dict(), assign=True)

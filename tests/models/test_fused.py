@@ -24,9 +24,9 @@ DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 def make(backend, cls=SwinTransformer, **options):
     torch.manual_seed(0)
     options = {'drop_path_rate': 0.0, 'out_indices': (0, 1)} | options
-    model = cls(
-        embed_dims=16, depths=(2, 1), num_heads=(1, 2), window_size=4, attn_backend=backend, **options
-    ).to(DEVICE)
+    model = cls(embed_dims=16, depths=(2, 1), num_heads=(1, 2), window_size=4, attn_backend=backend, **options).to(
+        DEVICE
+    )
     for name, parameter in model.named_parameters():
         nn.init.normal_(parameter, mean=float(name.endswith('norm.weight')), std=0.1)
     return model
@@ -160,15 +160,30 @@ def test_inference_by_parts(cls, monkeypatch):
 def test_inference_leaves_what_others_hold(cls):
     """Blocks work in each other's memory, but not in that of a stage's input, which a hook may have kept."""
     model, kept = make('triton', cls), []
+
+    def keep(_module, _inputs, out):
+        kept.extend((x, x.clone()) for x in (out if type(out) is tuple else (out,)))
+
     for module in (model.patch_embed, model.stages[0]):
-        module.register_forward_hook(lambda _module, _inputs, out: kept.extend(out if type(out) is tuple else (out,)))
+        module.register_forward_hook(keep)
     with torch.no_grad():
-        model(image())
-        first = [x.clone() for x in kept]
-        found = model(image())
-    assert len(first) == 3
-    assert all(torch.equal(x, y) for x, y in zip(kept, first, strict=False))
-    assert torch.equal(kept[4], found[0])
+        for _ in range(2):
+            found = model(image())
+    assert len(kept) == 6
+    for x, as_it_was in kept:
+        assert torch.equal(x, as_it_was)
+    assert kept[4][0] is found[0]
+
+
+@pytest.mark.parametrize('cls', [SwinTransformer, SwinTransformerV2])
+@pytest.mark.parametrize('owns_x', [False, True])
+def test_a_stage_overwrites_the_input_that_it_owns_alone(owns_x, cls):
+    model = make('triton', cls)
+    x = torch.randn(1, 8, 8, 16, generator=torch.Generator().manual_seed(1)).to(DEVICE)
+    before = x.clone()
+    with torch.no_grad():
+        model.stages[0](x, model.norm0, owns_x=owns_x)
+    assert torch.equal(x, before) is not owns_x
 
 
 def peak_bytes(way):

@@ -9,7 +9,6 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmcv.ops import point_sample
 
-from swin_mmdet.datasets import PackedMasks
 from swin_mmdet.ops.mask_points import (
     plain_sample_labels,
     plain_sample_masks,
@@ -17,6 +16,7 @@ from swin_mmdet.ops.mask_points import (
     sample_labels,
     sample_masks,
 )
+from swin_mmdet.structures import PackedMasks
 from tests.ops.test_mask_targets import DEVICE, HEIGHT, WIDTH, bitmaps
 
 

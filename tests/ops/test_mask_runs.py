@@ -10,9 +10,9 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmdet.structures.mask import mask2bbox
 
-from swin_mmdet.detectors.encoded_masks import EncodedMasks
 from swin_mmdet.ops.mask_runs import boxes_of_masks, changes_in_columns
 from swin_mmdet.ops.paste_masks import runs_between
+from swin_mmdet.structures import EncodedMasks
 from tests.ops.test_mask_targets import DEVICE, bitmaps
 
 

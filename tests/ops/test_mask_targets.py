@@ -9,8 +9,8 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmdet.structures.mask import BitmapMasks
 
-from swin_mmdet.datasets import PackedMasks
 from swin_mmdet.ops.mask_targets import mask_targets, plain_mask_targets, unpack_masks
+from swin_mmdet.structures import PackedMasks
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 HEIGHT, WIDTH = 44, 53

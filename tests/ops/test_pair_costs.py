@@ -9,8 +9,9 @@ import swin_mmdet.compat  # noqa: F401
 from mmdet.models.task_modules import HungarianAssigner
 from mmengine.structures import InstanceData
 
-from swin_mmdet.detectors.batch import gather_objects, image_sizes
+from swin_mmdet.detectors.image_sizes import image_sizes
 from swin_mmdet.detectors.set_matching import CostsOnTheWay, match_cheapest, pair_costs
+from swin_mmdet.structures import gather_objects
 
 LAYERS, QUERIES, CLASSES = 2, 9, 4
 METAS = [{'img_shape': (30, 50)}, {'img_shape': (41, 20)}, {'img_shape': (9, 9)}]

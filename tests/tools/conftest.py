@@ -51,7 +51,7 @@ randomness = dict(seed=0)
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny COCO-format data set in a folder with a space in its name."""
-    from make_shapes_dataset import main
+    from swin_mmdet.commands.make_shapes_dataset import main
 
     folder = tmp_path_factory.mktemp('data') / 'my shapes'
     main([str(folder), '--train', '4', '--val', '2', '--size', '96'])

@@ -1,6 +1,7 @@
 """The recipe's batch from small ones: what changes in a config, and that learning rates keep their steps."""
 
-import importlib
+import re
+import typing
 
 import pytest
 import torch
@@ -11,11 +12,10 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.runner import IterBasedTrainLoop
 
-
-@pytest.fixture
-def accumulate():
-    return importlib.import_module('accumulation').accumulate
+from swin_mmdet.commands.launcher import world_size
+from swin_mmdet.engine.accumulation import accumulate
 
 
 def make_config(**changes):
@@ -37,63 +37,89 @@ def make_config(**changes):
     return cfg
 
 
-def test_auto_makes_the_recipes_batch_and_stretches_the_warm_up(accumulate, capsys: pytest.CaptureFixture):
+def test_auto_makes_the_recipes_batch_and_stretches_the_warm_up():
     cfg = make_config()
-    accumulate(cfg, 'auto')
+    (line,) = accumulate(cfg, 'auto')
     assert cfg.optim_wrapper.accumulative_counts == 8
     warm_up, steps = cfg.param_scheduler
     assert (warm_up.begin, warm_up.end) == (0, 4000)
     # epochs are epochs
     assert (steps.milestones, steps.end, cfg.train_cfg.max_epochs) == ([8, 11], 12, 12)
     assert cfg.default_hooks.checkpoint.interval == 1
-    assert '8 iterations make one step' in capsys.readouterr().out
+    assert '8 iterations make one step' in line
 
 
-def test_processes_count(accumulate, monkeypatch: pytest.MonkeyPatch):
+def test_processes_count(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv('WORLD_SIZE', '4')
     cfg = make_config(launcher='pytorch')
-    accumulate(cfg, 'auto')
+    accumulate(cfg, 'auto', world_size('pytorch'))
     assert cfg.optim_wrapper.accumulative_counts == 2
 
 
-def test_a_loop_of_iterations_is_stretched_in_every_count(accumulate):
+def test_a_loop_of_iterations_is_stretched_in_every_count():
     cfg = make_config(
-        train_cfg=dict(type='IterBasedTrainLoop', max_iters=400, val_interval=100,
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=400, val_interval=100, val_begin=200,
                        dynamic_intervals=[(300, 10)]),
         param_scheduler=[dict(type='MultiStepLR', by_epoch=False, milestones=[200, 300], gamma=0.1)],
-        default_hooks=dict(checkpoint=dict(by_epoch=False, interval=50), logger=dict(interval=50)),
+        default_hooks=dict(checkpoint=dict(by_epoch=False, interval=50, save_begin=20), logger=dict(interval=50)),
         custom_hooks=[dict(type='EMAHook', momentum=0.1)],
     )  # fmt: skip
     accumulate(cfg, '3')
-    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (1200, 300)
+    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval, cfg.train_cfg.val_begin) == (1200, 300, 600)
     assert cfg.train_cfg.dynamic_intervals == [(900, 30)]
     assert cfg.param_scheduler[0].milestones == [600, 900]
-    assert cfg.default_hooks.checkpoint.interval == 150
+    assert (cfg.default_hooks.checkpoint.interval, cfg.default_hooks.checkpoint.save_begin) == (150, 60)
     assert cfg.default_hooks.logger.interval == 50
     assert cfg.custom_hooks[0].type == 'swin_mmdet.EMAHook'
 
 
+# no iterations: the place where a run goes on, and evaluations without a better score
+NO_ITERATIONS = {'last_step', 'patience', 'cooldown'}
+
+
+def counting_arguments(*classes):
+    """Names of the arguments of mmengine's classes and of their bases that are integers, or lists of them."""
+    hints = [
+        typing.get_type_hints(base.__init__) for cls in classes for base in cls.__mro__ if '__init__' in vars(base)
+    ]
+    return {name for one in hints for name, kind in one.items() if re.search(r'\bint\b', str(kind))}
+
+
+def test_every_count_of_mmengines_schedulers_and_loop_is_stretched():
+    counts = counting_arguments(*PARAM_SCHEDULERS.module_dict.values()) - NO_ITERATIONS
+    of_the_loop = counting_arguments(IterBasedTrainLoop) - {'dynamic_intervals'}
+    assert {'begin', 'milestones', 'T_max'} < counts
+    assert 'max_iters' in of_the_loop
+    cfg = make_config(
+        train_cfg=dict(type='IterBasedTrainLoop', **dict.fromkeys(of_the_loop, 20)),
+        param_scheduler=[dict(type='AnyLR', by_epoch=False, **{name: [5, 6] for name in counts})],
+    )
+    accumulate(cfg, '3')
+    assert {name: cfg.train_cfg[name] for name in of_the_loop} == dict.fromkeys(of_the_loop, 60)
+    assert {name: cfg.param_scheduler[0][name] for name in counts} == {name: [15, 18] for name in counts}
+
+
 @pytest.mark.parametrize(('images', 'near'), [(3, 5), (5, 3), (32, 1)])
-def test_a_batch_that_does_not_divide_names_the_remedies(accumulate, user_error: type[Exception], images, near):
+def test_a_batch_that_does_not_divide_names_the_remedies(user_error: type[Exception], images, near):
     cfg = make_config(train_dataloader=dict(batch_size=images))
     with pytest.raises(user_error, match=rf'batch of 16 is no multiple of {images} .*`--accumulate {near} --auto-sca'):
         accumulate(cfg, 'auto')
 
 
 @pytest.mark.parametrize('wanted', ['0', '-2', 'all', '1.5'])
-def test_another_word_than_auto_or_a_number_is_refused(accumulate, user_error: type[Exception], wanted: str):
+def test_another_word_than_auto_or_a_number_is_refused(user_error: type[Exception], wanted: str):
     with pytest.raises(user_error, match='`auto` or a number'):
         accumulate(make_config(), wanted)
 
 
-def test_a_config_that_accumulates_is_not_stretched_twice(accumulate, user_error: type[Exception]):
+def test_a_config_that_accumulates_is_not_stretched_twice(user_error: type[Exception]):
     cfg = make_config()
     accumulate(cfg, 'auto')
     with pytest.raises(user_error, match='accumulates already'):
         accumulate(cfg, 'auto')
 
 
-def test_auto_needs_the_recipes_batch(accumulate, user_error: type[Exception]):
+def test_auto_needs_the_recipes_batch(user_error: type[Exception]):
     with pytest.raises(user_error, match='base_batch_size'):
         accumulate(make_config(auto_scale_lr={}), 'auto')
 
@@ -116,7 +142,7 @@ def learning_rates(cfg, steps):
 
 
 @pytest.mark.parametrize('count', [2, 5])
-def test_every_step_of_the_optimizer_keeps_its_learning_rate(accumulate, count: int):
+def test_every_step_of_the_optimizer_keeps_its_learning_rate(count: int):
     """It lies within the rise of one step of the recipe's, and after the warm-up and the milestones it is the same."""
     schedule = [
         dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=50),

@@ -13,7 +13,7 @@ CONFIG = 'quickstart/mask-rcnn_swin-micro_shapes'
 
 
 def analyze(*arguments: object) -> None:
-    importlib.import_module('analyze_model').main([str(argument) for argument in arguments])
+    importlib.import_module('swin_mmdet.commands.analyze_model').main([str(argument) for argument in arguments])
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_the_table_has_a_row_for_each_part(config: Path, capsys: pytest.CaptureF
 def test_a_csv_has_published_figures_beside_ours(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    module = importlib.import_module('analyze_model')
+    module = importlib.import_module('swin_mmdet.commands.analyze_model')
     figures = {'published_params_m': '2', 'published_gflops': '1.5'}
     monkeypatch.setattr(module, 'published_figures', lambda: {CONFIG: figures})
     broken = tmp_path / 'broken.py'

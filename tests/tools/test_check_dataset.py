@@ -1,6 +1,5 @@
 """tools/check_dataset.py on folders, files and configs."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,16 +7,14 @@ import sys
 import pytest
 from PIL import Image
 
+from swin_mmdet.commands.check_dataset import main
 from swin_mmdet.errors import UserError
 
 
 @pytest.fixture
-def check(repository, capsys):
-    """check(arguments ...) runs the script's main in this process: exit code and what it printed."""
-    spec = importlib.util.spec_from_file_location('check_dataset', repository / 'tools/check_dataset.py')
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return lambda *arguments: (script.main([str(argument) for argument in arguments]), capsys.readouterr().out)
+def check(capsys):
+    """check(arguments ...) runs the program in this process: exit code and what it printed."""
+    return lambda *arguments: (main([str(argument) for argument in arguments]), capsys.readouterr().out)
 
 
 def test_help_names_what_can_be_checked(repository):

@@ -20,7 +20,7 @@ SMALL = Sizes(8, (1, 2), (1, 2), 4, 64)
 
 
 def convert(*arguments: object) -> None:
-    importlib.import_module('convert_checkpoint').main([str(argument) for argument in arguments])
+    importlib.import_module('swin_mmdet.commands.convert_checkpoint').main([str(argument) for argument in arguments])
 
 
 @pytest.fixture

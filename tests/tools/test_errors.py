@@ -12,11 +12,13 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmengine.config import Config
 
+from swin_mmdet.commands.run import run_cli
 from swin_mmdet.datasets.problems import DatasetCheckError
+from swin_mmdet.engine.last_checkpoint import resume
 
 
 def call(tool: str, *arguments: object) -> object:
-    return importlib.import_module(tool).main([str(argument) for argument in arguments])
+    return importlib.import_module(f'swin_mmdet.commands.{tool}').main([str(argument) for argument in arguments])
 
 
 def test_missing_config(user_error: type[Exception]):
@@ -57,10 +59,9 @@ def test_missing_checkpoint_to_resume_from(user_error: type[Exception], config: 
         call('train', config, '--resume', 'nothing.pth')
 
 
-def test_resume_without_a_checkpoint_says_so(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_resume_without_a_checkpoint_says_so(tmp_path: Path):
     cfg = Config(dict(work_dir=str(tmp_path)))
-    importlib.import_module('train').resume(cfg, 'auto')
-    assert f'no checkpoint in {tmp_path}, training starts at the beginning' in capsys.readouterr().out
+    assert resume(cfg, 'auto') == [f'--resume: no checkpoint in {tmp_path}, training starts at the beginning']
     assert cfg.resume is False
 
 
@@ -85,7 +86,7 @@ def test_exit_code_and_message_without_traceback(user_error: type[Exception], ca
         raise user_error('the thing; the remedy')
 
     with pytest.raises(SystemExit) as exit_info:
-        importlib.import_module('launch').run_cli(main)
+        run_cli(main)
     assert exit_info.value.code == 2
     assert capsys.readouterr().err == 'error: the thing; the remedy\n'
 

@@ -16,6 +16,8 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmengine.config import Config
 
+from swin_mmdet.engine.runner import TrainingRunner
+
 from .conftest import TOOLS
 
 # on conftest's config: steps, warm-up for more data, an average that starts late
@@ -30,7 +32,7 @@ train_cfg = dict(val_interval=3)
 
 
 def train(*arguments: object) -> None:
-    importlib.import_module('train').main([str(argument) for argument in arguments])
+    importlib.import_module('swin_mmdet.commands.train').main([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope='module')
@@ -114,7 +116,7 @@ def test_another_length_does_not_resume(
 def test_what_else_does_not_resume(saved: dict, now: dict, words: str, user_error: type[Exception]):
     runner = SimpleNamespace(hooks=[], settings=lambda: now, _randomness_cfg={'seed': now.get('seed')})
     checkpoint = {'meta': {'settings': saved, 'seed': 3}}
-    check = importlib.import_module('training_runner').TrainingRunner._check_resumed
+    check = TrainingRunner._check_resumed
     with pytest.raises(user_error, match=words):
         check(runner, 'epoch_5.pth', checkpoint)
     # the same, and what another program has not written, may

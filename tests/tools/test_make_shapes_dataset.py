@@ -1,6 +1,5 @@
 """The drawn data set is right as COCO data, and the same each time."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -9,16 +8,15 @@ import pytest
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
+from swin_mmdet.commands.make_shapes_dataset import main
+
 ARGUMENTS = ('--train', '12', '--val', '4', '--size', '96')
 
 
 @pytest.fixture(scope='module')
-def make(repository):
-    """make(out, arguments ...) runs the script's main in this process and returns the exit code."""
-    spec = importlib.util.spec_from_file_location('make_shapes_dataset', repository / 'tools/make_shapes_dataset.py')
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return lambda out, *arguments: script.main([str(out), *ARGUMENTS, *arguments])
+def make():
+    """make(out, arguments ...) runs the program in this process and returns the exit code."""
+    return lambda out, *arguments: main([str(out), *ARGUMENTS, *arguments])
 
 
 @pytest.fixture(scope='module')

@@ -1,7 +1,5 @@
 """A package that is missing is named before anything slow starts."""
 
-import importlib
-
 import pytest
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
@@ -9,9 +7,10 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmengine.config import Config
 
+from swin_mmdet.config import packages
+
 
 def check(monkeypatch: pytest.MonkeyPatch, installed: bool, **parts: object) -> None:
-    packages = importlib.import_module('packages')
     monkeypatch.setattr(packages, 'find_spec', lambda _name: object() if installed else None)
     packages.check_packages(Config(parts))
 

@@ -34,7 +34,7 @@ def predicted(trained: Path, shapes: Path, tmp_path_factory: pytest.TempPathFact
     sources = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('swin_mmdet.checkpoint.files._read', lambda source: sources.append(source) or read(source))
-        code = importlib.import_module('predict').main([str(argument) for argument in arguments])
+        code = importlib.import_module('swin_mmdet.commands.predict').main([str(argument) for argument in arguments])
     assert sources == [str(trained / 'epoch_3.pth')], 'the checkpoint is read once'
     return code, folder / 'out', ann_file
 
@@ -93,10 +93,10 @@ def test_images_are_read_as_the_test_pipeline_reads_them(trained: Path, tmp_path
         found = dict(bboxes=torch.zeros(1, 4), scores=torch.ones(1), labels=torch.zeros(1, dtype=torch.long))
         return DetDataSample(pred_instances=InstanceData(**found))
 
-    monkeypatch.setattr('mmdet.apis.inference_detector', watch)
+    monkeypatch.setattr('swin_mmdet.engine.inference.inference_detector', watch)
     arguments = [config, trained / 'epoch_3.pth', tmp_path / 'image.png', '--out-dir', tmp_path / 'out',
                  '--device', 'cpu', '--score-thr', 0]  # fmt: skip
-    assert importlib.import_module('predict').main([str(argument) for argument in arguments]) == 0
+    assert importlib.import_module('swin_mmdet.commands.predict').main([str(argument) for argument in arguments]) == 0
     (image,) = seen
     assert image.dtype == np.uint16
     np.testing.assert_array_equal(image, values)

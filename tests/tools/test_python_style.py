@@ -1,6 +1,5 @@
 """Python-style configs, whose `type` is a class: what our tools change and check works on them as on names."""
 
-import importlib
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,15 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 from mmengine.config import Config
 from mmengine.utils import get_object_from_string
 
-from swin_mmdet.config import kind_name, nodes, type_name
+from swin_mmdet.config import kind_name, nodes, packages, type_name
 from swin_mmdet.config.check import find_mistakes
 from swin_mmdet.config.files import read_config
+from swin_mmdet.datasets.data_folder import use_folder
+from swin_mmdet.detectors.views import use_tta
+from swin_mmdet.engine.accumulation import accumulate
+from swin_mmdet.engine.device import adapt_to_device
 from swin_mmdet.engine.pretrained import pretrained
+from swin_mmdet.engine.training_options import average_weights, use_amp
 from swin_mmdet.errors import UserError
 
 BASE = """
@@ -108,26 +112,24 @@ def test_a_dumped_config_means_the_same(cfg: Config, tmp_path: Path):
     assert again.model.test_cfg.nms.type == cfg.model.test_cfg.nms.type == 'nms'  # what mmdet's heads look up
 
 
-def test_what_the_machine_cannot_do_is_taken_out(cfg: Config, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
-    importlib.import_module('launch').fit_to_device(cfg)
+def test_what_the_machine_cannot_do_is_taken_out(cfg: Config):
+    adapt_to_device(cfg, 'cpu')
     assert cfg.model.neck.norm_cfg.type == 'BN'
     assert kind_name(cfg.optim_wrapper.type) == 'OptimWrapper'
 
 
 def test_options_of_training(cfg: Config):
-    train = importlib.import_module('train')
-    train.use_amp(cfg, 'bf16')
+    use_amp(cfg, 'bf16')
     assert (type_name(cfg.optim_wrapper), cfg.optim_wrapper.dtype) == ('AmpOptimWrapper', 'bfloat16')
     with pytest.raises(UserError, match='has an EMAHook already'):
-        train.average_weights(cfg, 0.1)
-    importlib.import_module('accumulation').accumulate(cfg, '2')
+        average_weights(cfg, 0.1)
+    accumulate(cfg, '2')
     assert cfg.custom_hooks[0].type == 'swin_mmdet.EMAHook'
     assert cfg.train_cfg.max_iters == 200
 
 
 def test_test_time_augmentation(cfg: Config):
-    importlib.import_module('tta').use_tta(cfg)
+    use_tta(cfg)
     first, views = cfg.test_dataloader.dataset.pipeline
     assert type_name(first) == 'LoadImageFromFile'
     assert [[type_name(step) for step in steps] for steps in views.transforms] == [
@@ -136,11 +138,10 @@ def test_test_time_augmentation(cfg: Config):
 
 
 def test_data_of_another_folder_and_missing_packages(cfg: Config, shapes: Path, monkeypatch: pytest.MonkeyPatch):
-    importlib.import_module('data_folder').use_folder(cfg, str(shapes))
+    use_folder(cfg, str(shapes))
     assert cfg.model.bbox_head.num_classes == 3
     assert cfg.test_evaluator.ann_file == str(shapes / 'annotations/instances_val2017.json')
     cfg.train_dataloader.dataset.pipeline.append(dict(type=cfg.InstaBoost))
-    packages = importlib.import_module('packages')
     monkeypatch.setattr(packages, 'find_spec', dict().get)
     with pytest.raises(UserError, match='InstaBoost of this config needs the package'):
         packages.check_packages(cfg)

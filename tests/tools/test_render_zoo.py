@@ -1,6 +1,6 @@
 """tools/render_zoo.py: READMEs and metafiles of the configs."""
 
-import importlib
+import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +27,10 @@ optim_wrapper = dict(type='AmpOptimWrapper', optimizer=dict(type='AdamW'))
 
 @pytest.fixture(scope='module')
 def render_zoo() -> ModuleType:
-    return importlib.import_module('render_zoo')
+    spec = importlib.util.spec_from_file_location('render_zoo', ROOT / 'tools/render_zoo.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 
 def show(*arguments: object) -> int:
-    return importlib.import_module('show_results').main([str(argument) for argument in arguments])
+    return importlib.import_module('swin_mmdet.commands.show_results').main([str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -134,12 +134,13 @@ def test_wrong_arguments_are_named_before_anything_slow(call: tuple, answers: di
 
 
 def test_the_choices_of_options_are_those_of_the_library():
-    """They are written down in the tools, where reading the tables would take the imports."""
-    from convert_checkpoint import PROGRAMS
-    from train import SCALING_RULES
-    from training_runner import SCALES
-
+    """They are written down in the programs, where reading the tables would take the imports."""
     from swin_mmdet.checkpoint.convert import TARGETS
+    from swin_mmdet.commands.convert_checkpoint import PROGRAMS
+    from swin_mmdet.commands.train import DTYPES, SCALING_RULES
+    from swin_mmdet.engine import training_options
+    from swin_mmdet.engine.runner import SCALES
 
     assert list(PROGRAMS) == sorted(TARGETS)
     assert tuple(SCALES) == SCALING_RULES
+    assert tuple(training_options.DTYPES) == DTYPES

@@ -14,12 +14,14 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmengine.config import Config
 
+from swin_mmdet.engine.training_options import average_weights, freeze_parts, use_amp
+
 from .conftest import TOOLS
 from .test_train import assert_same_weights, copypaste, weights
 
 
 def train(*arguments: object) -> None:
-    importlib.import_module('train').main([str(argument) for argument in arguments])
+    importlib.import_module('swin_mmdet.commands.train').main([str(argument) for argument in arguments])
 
 
 def log_of(work_dir: Path) -> str:
@@ -71,7 +73,7 @@ def test_averaged_weights_are_evaluated_saved_and_tested(
     raw = {key.removeprefix('module.'): value for key, value in saved['ema_state_dict'].items()}
     assert max((raw[key].float() - value.float()).abs().max() for key, value in saved['state_dict'].items()) > 1e-3
 
-    importlib.import_module('test').main(
+    importlib.import_module('swin_mmdet.commands.test').main(
         [str(path), str(tmp_path / 'work/epoch_2.pth'), '--data', str(shapes), '--work-dir', str(tmp_path / 'test')]
     )
     tested = capsys.readouterr().out
@@ -110,7 +112,7 @@ def test_an_unknown_part_is_refused_with_the_names(
 
 def test_another_runner_cannot_freeze(user_error: type[Exception]):
     with pytest.raises(user_error, match='runner_type'):
-        importlib.import_module('train').freeze(Config(dict(runner_type='FlexibleRunner')), ['neck'])
+        freeze_parts(Config(dict(runner_type='FlexibleRunner')), ['neck'])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,7 @@ def test_another_runner_cannot_freeze(user_error: type[Exception]):
 @pytest.mark.parametrize('before', ['OptimWrapper', 'AmpOptimWrapper'])
 def test_precision(word: str, wrapper: str, dtype: str | None, before: str):
     cfg = Config(dict(optim_wrapper=dict(type=before, optimizer=dict(type='SGD'))))
-    importlib.import_module('train').use_amp(cfg, word)
+    use_amp(cfg, word)
     assert (cfg.optim_wrapper.type, cfg.optim_wrapper.get('dtype')) == (wrapper, dtype)
     assert cfg.optim_wrapper.get('loss_scale') == (None if word == 'off' else 'dynamic')
 
@@ -136,7 +138,7 @@ def test_products_run_in_the_type_asked_for(word: str, dtype: torch.dtype):
     from mmengine.optim import build_optim_wrapper
 
     cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))))
-    importlib.import_module('train').use_amp(cfg, word)
+    use_amp(cfg, word)
     model = torch.nn.Linear(4, 4).cuda()
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     with wrapper.optim_context(model):
@@ -146,14 +148,13 @@ def test_products_run_in_the_type_asked_for(word: str, dtype: torch.dtype):
 @pytest.mark.parametrize('momentum', [0.0, 1.0, -0.1])
 def test_a_momentum_out_of_range_is_refused(momentum: float, user_error: type[Exception]):
     with pytest.raises(user_error, match='between 0 and 1'):
-        importlib.import_module('train').average_weights(Config(), momentum)
+        average_weights(Config(), momentum)
 
 
 def test_ema_adds_one_hook(user_error: type[Exception]):
-    module = importlib.import_module('train')
     cfg = Config(dict(custom_hooks=[dict(type='NumClassCheckHook')]))
-    module.average_weights(cfg, 0.001)
+    average_weights(cfg, 0.001)
     assert [hook.type for hook in cfg.custom_hooks] == ['NumClassCheckHook', 'swin_mmdet.EMAHook']
     assert cfg.custom_hooks[1].momentum == 0.001
     with pytest.raises(user_error, match='has an EMAHook already'):
-        module.average_weights(cfg, 0.001)
+        average_weights(cfg, 0.001)

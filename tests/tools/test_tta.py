@@ -14,6 +14,8 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 from mmengine.config import Config
 from pycocotools import mask as rle
 
+from swin_mmdet.detectors.views import views_of
+
 ONE_VIEW = """
 _base_ = {base!r}
 
@@ -33,7 +35,7 @@ def evaluate(work_dir: Path, config: Path, checkpoint: Path, shapes: Path, *opti
     """What test.py predicts for each image."""
     out = work_dir / 'results.pkl'
     arguments = [config, checkpoint, '--data', shapes, '--work-dir', work_dir, '--out', out, *options]
-    importlib.import_module('test').main([str(argument) for argument in arguments])
+    importlib.import_module('swin_mmdet.commands.test').main([str(argument) for argument in arguments])
     return [sample['pred_instances'] for sample in pickle.loads(out.read_bytes())]
 
 
@@ -64,7 +66,7 @@ def test_the_configs_own_views_and_settings_are_taken(trained: Path, shapes: Pat
 def test_images_are_predicted_in_views(trained: Path, shapes: Path, tmp_path: Path):
     arguments = [trained / 'tiny.py', trained / 'epoch_3.pth', shapes / 'val2017', '--out-dir', tmp_path,
                  '--score-thr', 0, '--device', 'cpu', '--tta']  # fmt: skip
-    assert importlib.import_module('predict').main([str(argument) for argument in arguments]) == 0
+    assert importlib.import_module('swin_mmdet.commands.predict').main([str(argument) for argument in arguments]) == 0
     rows = json.loads((tmp_path / 'results.json').read_text())
     assert {row['image_id'] for row in rows} == {1, 2}
     assert all(rle.decode(row['segmentation']).shape == (96, 96) for row in rows)
@@ -73,7 +75,7 @@ def test_images_are_predicted_in_views(trained: Path, shapes: Path, tmp_path: Pa
 def test_without_a_resize_there_are_no_scales(user_error: type[Exception]):
     pipeline = Config(dict(pipeline=[dict(type='LoadImageFromFile'), dict(type='swin_mmdet.PackDetInputs')])).pipeline
     with pytest.raises(user_error, match=r"needs a Resize .* got \['LoadImageFromFile', 'PackDetInputs'\]"):
-        importlib.import_module('tta').views_of(pipeline)
+        views_of(pipeline)
 
 
 def test_views_keep_the_settings_of_the_pipeline():
@@ -83,7 +85,7 @@ def test_views_keep_the_settings_of_the_pipeline():
         dict(type='Pad', size_divisor=64),
         dict(type='PackDetInputs', meta_keys=('img_id',)),
     ]
-    first, views = importlib.import_module('tta').views_of(Config(dict(pipeline=pipeline)).pipeline)
+    first, views = views_of(Config(dict(pipeline=pipeline)).pipeline)
     resizes, flips, pad, pack = views.transforms
     assert first == pipeline[0]
     assert [(step.type, step.scale, step.keep_ratio) for step in resizes] == [

@@ -14,6 +14,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmengine.config import Config
 
+from swin_mmdet.commands.run import run_cli
 from swin_mmdet.engine.language_models import check_language_models
 from swin_mmdet.engine.pretrained import check_pretrained, pretrained
 from swin_mmdet.errors import UserError
@@ -28,9 +29,9 @@ def refused(capsys: pytest.CaptureFixture) -> Callable[..., str]:
     """refused(tool, arguments ...) -> the one line that it says."""
 
     def call(tool: str, *arguments: object) -> str:
-        main = importlib.import_module(tool).main
+        main = importlib.import_module(f'swin_mmdet.commands.{tool}').main
         with pytest.raises(SystemExit) as end:
-            importlib.import_module('launch').run_cli(lambda: main([str(argument) for argument in arguments]))
+            run_cli(lambda: main([str(argument) for argument in arguments]))
         assert end.value.code == 2
         text = capsys.readouterr().err
         assert text.startswith('error: ')
@@ -134,7 +135,7 @@ def test_weights_of_every_backbone_are_checked(tmp_path: Path):
 
 
 def test_images_of_one_annotation_file_are_sought(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
-    check = importlib.import_module('check_dataset').main
+    check = importlib.import_module('swin_mmdet.commands.check_dataset').main
     ann_file = shapes / 'annotations/instances_train2017.json'
     assert check([str(ann_file)]) == 0
     # only one of the four is there
@@ -160,7 +161,7 @@ def test_roboflows_category_above_all_others_is_no_class(shapes: Path, tmp_path:
         coco['categories'].insert(0, {'id': 0, 'name': 'shapes', 'supercategory': 'none'})
         (tmp_path / f'{name[:-4]}.json').write_text(json.dumps(coco))
         (tmp_path / name).symlink_to(shapes / name)
-    assert importlib.import_module('check_dataset').main([str(tmp_path)]) == 0
+    assert importlib.import_module('swin_mmdet.commands.check_dataset').main([str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert "classes=('circle', 'square', 'triangle')" in text
     assert '0 warnings' in text

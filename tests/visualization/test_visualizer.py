@@ -16,7 +16,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 from pycocotools import mask as mask_utils
 
-from swin_mmdet.detectors.encoded_masks import EncodedMasks
+from swin_mmdet.structures import EncodedMasks
 from swin_mmdet.visualization import DetLocalVisualizer
 from swin_mmdet.visualization.labels import Labels, common_area, label_text, one_place
 

@@ -38,7 +38,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
 from torch import nn
 
-from swin_mmdet.datasets import PackedMasks
+from swin_mmdet.config import nodes
+from swin_mmdet.structures import PackedMasks
 from swin_mmdet.variants import VARIANTS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -91,25 +92,22 @@ def model_config(name: str, peer: str) -> Config:
 
 def to_plain_norms(part: object) -> None:
     """SyncBN needs several processes."""
-    for value in part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ():
-        if isinstance(value, dict) and value.get('type') == 'SyncBN':
-            value['type'] = 'BN'
-        to_plain_norms(value)
+    for node in nodes(part):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
 
 
 def to_mmdet(part: object, with_backbone: bool) -> None:
     """Every part of ours becomes mmdet's of the same name."""
-    if isinstance(part, dict):
-        name = part.get('type')
+    for node in nodes(part):
+        name = node.get('type')
         if name == 'swin_mmdet.SwinTransformer':
             if with_backbone:
-                variant = VARIANTS[part.pop('arch')]
-                part['type'] = 'SwinTransformer'
-                part |= {name: getattr(variant, name) for name in ('embed_dims', 'depths', 'num_heads')}
+                variant = VARIANTS[node.pop('arch')]
+                node['type'] = 'SwinTransformer'
+                node.update({name: getattr(variant, name) for name in ('embed_dims', 'depths', 'num_heads')})
         elif isinstance(name, str):
-            part['type'] = name.removeprefix('swin_mmdet.')
-    for value in part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ():
-        to_mmdet(value, with_backbone)
+            node['type'] = name.removeprefix('swin_mmdet.')
 
 
 def make_batch(

@@ -1,7 +1,6 @@
 """A made-up data set with COCO's classes and numbers of objects, and any config of the zoo on it."""
 
 import json
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,10 +12,8 @@ import numpy as np
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 
-# the programs beside this folder: what they do with a config is what is to be measured
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from data_folder import use_folder
-from launch import nodes
+from swin_mmdet.config import nodes
+from swin_mmdet.datasets.data_folder import use_folder
 
 # so wide that the recipes' images are as large as they get, 800 x 1333; and as many objects as COCO's on average
 HEIGHT, WIDTH, OBJECTS = 384, 640, 7

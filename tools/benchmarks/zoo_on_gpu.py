@@ -52,7 +52,10 @@ def find_configs() -> list[Path]:
 
 def read_config(path: Path, data: Path) -> Config:
     """A config as train.py would run it on this machine, on the made-up data."""
-    from launch import fit_to_device, nodes
+    from mmengine.device import get_device
+
+    from swin_mmdet.config import nodes
+    from swin_mmdet.engine.device import adapt_to_device
 
     cfg = Config.fromfile(path)
     on_made_data(cfg, data)
@@ -60,7 +63,7 @@ def read_config(path: Path, data: Path) -> Config:
         if str(node.get('type')).endswith('BertModel'):
             node['name'] = str(write_language_model(data / 'bert'))
     cfg.launcher = 'none'
-    fit_to_device(cfg)
+    adapt_to_device(cfg, get_device())
     return cfg
 
 

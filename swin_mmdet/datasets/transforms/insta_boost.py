@@ -2,8 +2,8 @@
 
 from mmdet.datasets.transforms import InstaBoost as MMDetInstaBoost
 
-from swin_mmdet.datasets.segmentation import readable_mask, run_lengths
 from swin_mmdet.registry import TRANSFORMS
+from swin_mmdet.structures.segmentation import readable_mask, run_lengths
 
 
 @TRANSFORMS.register_module()

@@ -3,9 +3,9 @@
 import numpy as np
 from mmdet.datasets.transforms import LoadAnnotations as MMDetLoadAnnotations
 
-from swin_mmdet.datasets.lazy_masks import LazyMasks
-from swin_mmdet.datasets.segmentation import MaskError, readable_mask
 from swin_mmdet.registry import TRANSFORMS
+from swin_mmdet.structures import LazyMasks
+from swin_mmdet.structures.segmentation import MaskError, readable_mask
 
 
 @TRANSFORMS.register_module()

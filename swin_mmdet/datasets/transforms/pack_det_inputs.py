@@ -6,9 +6,8 @@ from mmdet.datasets.transforms import PackDetInputs as MMDetPackDetInputs
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
-from swin_mmdet.datasets.lazy_masks import LazyMasks
-from swin_mmdet.datasets.packed_masks import PackedMasks
 from swin_mmdet.registry import TRANSFORMS
+from swin_mmdet.structures import LazyMasks, PackedMasks
 
 
 @TRANSFORMS.register_module()

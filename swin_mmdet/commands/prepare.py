@@ -1,0 +1,122 @@
+"""What a program does before it runs a config: arguments that several share, options merged, checks, the device."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swin_mmdet.command_line import Settings
+from swin_mmdet.commands.launcher import LAUNCHERS, is_main_process, local_rank, set_local_rank
+from swin_mmdet.commands.say import say
+from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that train and test have in common."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<name of the config>)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Settings,
+        default={},
+        metavar='KEY=VALUE',
+        help='change settings of the config, such as optim_wrapper.optimizer.lr=0.0002; '
+        'data_root=FOLDER moves all the data',
+    )
+    parser.add_argument(
+        '--data',
+        metavar='FOLDER',
+        help='use the COCO-format data set in this folder: its images, annotations, classes and number of classes',
+    )
+    parser.add_argument(
+        '--drop-in', action='store_true', help="use swin_mmdet's parts for those of the same name in mmdet's configs"
+    )
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='how the processes were started')
+    # torchrun sets LOCAL_RANK; the older torch.distributed.launch passes the argument
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def check_paths(args: argparse.Namespace) -> None:
+    """The files that `add_shared_arguments` and a `checkpoint` name are there."""
+    existing_config(args.config)
+    if 'checkpoint' in args:
+        existing_weights(args.checkpoint, 'checkpoint')
+    if args.data:
+        existing(args.data, 'data folder')
+
+
+def load_config(args: argparse.Namespace) -> 'Config':
+    """The config of `add_shared_arguments` with every option merged, its work_dir and launcher set."""
+    set_local_rank(args.local_rank)
+    cfg = read_config(args.config)
+    from mmengine.logging import MMLogger
+
+    from swin_mmdet.run_log import EARLY_LINES
+
+    MMLogger.get_current_instance().addHandler(EARLY_LINES)
+    if args.drop_in:
+        import swin_mmdet.drop_in  # noqa: F401
+    apply_options(cfg, args.data, args.cfg_options)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    cfg.launcher = args.launcher
+    return cfg
+
+
+def apply_options(cfg: 'Config', data: str | None, options: dict) -> None:
+    """Merge the options, later ones on top: `--data`, `data_root=FOLDER`, every other `--cfg-options`."""
+    from swin_mmdet.datasets.data_folder import check_instances, move_data, use_folder
+
+    if data:
+        check_instances(cfg, data)
+        use_folder(cfg, existing(data, 'data folder'))
+    if 'data_root' in options:
+        # by itself the variable would change nothing: the paths were made from it when the file was read
+        move_data(cfg, options['data_root'])
+        options = {key: value for key, value in options.items() if key != 'data_root'}
+    merge(cfg, options)
+
+
+def merge(cfg: 'Config', options: dict) -> None:
+    """Put `--cfg-options` into a config and look its names up; what changes nothing is said."""
+    from swin_mmdet.config.check import check_names
+    from swin_mmdet.config.options import merge_options
+
+    say(*(f'warning: {warning}' for warning in merge_options(cfg, options)))
+    if is_main_process():
+        check_names(cfg)
+
+
+def check_weights(path: str, what: str) -> str:
+    """A checkpoint's path or URL, if it can be read or fetched and holds weights."""
+    existing_weights(path, what)
+    if is_main_process():
+        from swin_mmdet.engine.load_weights import read_weights
+
+        read_weights(path, what)
+    return path
+
+
+def check_before_run(cfg: 'Config') -> None:
+    """Find mistakes before the long work starts: missing packages and weights, wrong annotations."""
+    from swin_mmdet.config.packages import check_packages
+
+    check_packages(cfg)
+    if is_main_process():
+        from swin_mmdet.engine.check_run import check_run
+
+        check_run(cfg)
+
+
+def fit_to_device(cfg: 'Config') -> None:
+    """Make the config and this process fit the machine at hand, or say why it does not."""
+    from mmengine.device import get_device
+
+    from swin_mmdet.engine.device import adapt_to_device, check_device, start_processes
+
+    device = get_device()
+    check_device(cfg, device, local_rank())
+    say(*adapt_to_device(cfg, device))
+    start_processes(cfg, device)

@@ -1,0 +1,42 @@
+"""How a program ends: its exit code, and one sentence for a mistake of its user."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+from urllib.error import URLError
+
+from swin_mmdet.errors import UserError
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+def run_cli(main: Callable[[], int | None]) -> NoReturn:
+    """Run a program and exit: code 2 and one message for a user's mistake, a traceback for anything else."""
+    try:
+        code = main()
+        dist = sys.modules.get('torch.distributed')
+        if dist and dist.is_available() and dist.is_initialized():
+            # the first process to leave would cut off the others in their last messages
+            dist.barrier()
+            dist.destroy_process_group()
+            leave_at_once(code or 0)
+    except UserError as error:
+        print(f'error: {error}', file=sys.stderr)
+        code = USER_ERROR
+    except URLError as error:
+        print(f'error: a download failed ({error}); give a local file instead of the URL', file=sys.stderr)
+        code = USER_ERROR
+    except KeyboardInterrupt:
+        print('interrupted; `train.py` goes on from its last checkpoint with --resume', file=sys.stderr)
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """Exit without the interpreter's end, where a thread of gloo that is still there aborts a run that has finished."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

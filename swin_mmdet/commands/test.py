@@ -1,0 +1,67 @@
+"""Evaluate a checkpoint with the metric of its config."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swin_mmdet.command_line import ArgumentParser
+from swin_mmdet.commands.prepare import (
+    add_shared_arguments,
+    check_before_run,
+    check_paths,
+    check_weights,
+    fit_to_device,
+    load_config,
+)
+from swin_mmdet.errors import UserError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = ArgumentParser(description=__doc__)
+    add_shared_arguments(parser)
+    parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
+    parser.add_argument('--out', metavar='RESULTS.pkl', help='write the predictions, for offline evaluation')
+    parser.add_argument('--show-dir', metavar='DIR', help='draw ground truth and predictions of every image there')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation: scales and flips, seen as one')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        raise UserError(f'--out {args.out}: the name must end in .pkl or .pickle')
+    check_paths(args)
+    cfg = load_config(args)
+    cfg.load_from = check_weights(args.checkpoint, 'checkpoint')
+    cfg.resume = False
+    if args.show_dir:
+        draw_into(cfg, args.show_dir)
+    check_before_run(type(cfg)({key: value for key, value in cfg.items() if not key.startswith(('train_', 'val_'))}))
+    fit_to_device(cfg)
+    if args.tta:
+        from swin_mmdet.detectors.views import use_tta
+
+        use_tta(cfg)
+    from swin_mmdet.engine.runner import StrictRunner
+
+    runner = StrictRunner.from_cfg(cfg)
+    if args.out:
+        from mmdet.evaluation import DumpDetResults
+
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+    runner.test()
+
+
+def draw_into(cfg: 'Config', folder: str) -> None:
+    """Draw every image of the test into this folder."""
+    hook = cfg.default_hooks.get('visualization')
+    if hook is None:
+        raise UserError('--show-dir needs a hook default_hooks.visualization; the config has none')
+    hook.draw = True
+    # a relative folder would be joined to the work-dir again with every image
+    hook.test_out_dir = str(Path(folder).resolve())
+    if cfg.get('visualizer', {}).get('type') in ('DetLocalVisualizer', 'mmdet.DetLocalVisualizer'):
+        cfg.visualizer.type = 'swin_mmdet.DetLocalVisualizer'

@@ -1,0 +1,110 @@
+"""Train a detector on one CPU or GPU, or as one process of several (see dist_train.sh and slurm_train.sh)."""
+
+import argparse
+
+from swin_mmdet.command_line import ArgumentParser
+from swin_mmdet.commands.everyday import add_everyday_arguments, read_everyday
+from swin_mmdet.commands.launcher import world_size
+from swin_mmdet.commands.prepare import (
+    add_shared_arguments,
+    check_before_run,
+    check_paths,
+    check_weights,
+    fit_to_device,
+    load_config,
+)
+from swin_mmdet.commands.say import say
+from swin_mmdet.config.files import existing_weights
+
+# the keys of swin_mmdet.engine.runner.SCALES and .training_options.DTYPES, which take seconds to import
+SCALING_RULES = 'linear', 'sqrt'
+DTYPES = 'bf16', 'fp16'
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = ArgumentParser(description=__doc__)
+    add_shared_arguments(parser)
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=('auto', *DTYPES, 'off'),
+        help='mixed precision with a dynamic loss scale: in bf16 where the GPU has it (auto, as without a word), in '
+        'that type, or off',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        nargs='?',
+        const='linear',
+        choices=SCALING_RULES,
+        help="scale the learning rate from the recipe's batch size to yours, accumulated images counted",
+    )
+    parser.add_argument(
+        '--accumulate',
+        metavar='auto|N',
+        help="sum gradients over N iterations for one step of the optimizer; auto: as many as make the recipe's batch",
+    )
+    parser.add_argument(
+        '--ema',
+        nargs='?',
+        const=0.0002,
+        type=float,
+        metavar='MOMENTUM',
+        help='evaluate and save an exponential moving average of the weights (momentum: share of the new ones, 0.0002)',
+    )
+    parser.add_argument(
+        '--freeze',
+        nargs='+',
+        default=[],
+        metavar='PART',
+        help='parts that do not train, by the start of their names or as regular expressions: neck roi_head.bbox_head',
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from this checkpoint; without a path, from the last one in the work-dir',
+    )
+    add_everyday_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    everyday, settings = read_everyday(args), args.cfg_options
+    check_paths(args)
+    if args.resume not in (None, 'auto'):
+        existing_weights(args.resume, 'checkpoint to resume from')
+    from swin_mmdet.engine.accumulation import accumulate
+    from swin_mmdet.engine.everyday import apply_everyday, apply_length, follow_settings, recipe_length
+    from swin_mmdet.engine.last_checkpoint import keep_two, resume
+    from swin_mmdet.engine.runner import TrainingRunner
+    from swin_mmdet.engine.training_options import average_weights, freeze_parts, scale_learning_rate, use_amp
+
+    before = recipe_length(args.config, settings)
+    cfg, processes = load_config(args), world_size(args.launcher)
+    say(*follow_settings(cfg, settings, before))
+    say(*apply_everyday(cfg, everyday, settings, bool(args.auto_scale_lr)))
+    if args.amp:
+        use_amp(cfg, args.amp)
+    if args.auto_scale_lr:
+        scale_learning_rate(cfg, args.auto_scale_lr)
+    if args.accumulate:
+        say(*accumulate(cfg, args.accumulate, processes))
+    if args.ema is not None:
+        average_weights(cfg, args.ema)
+    if args.freeze:
+        freeze_parts(cfg, args.freeze)
+    if args.resume:
+        say(*resume(cfg, args.resume))
+    if cfg.get('load_from'):
+        check_weights(cfg.load_from, 'checkpoint to resume from' if cfg.get('resume') else 'weights (load_from)')
+    say(*keep_two(cfg))
+    check_before_run(cfg)
+    say(*apply_length(cfg, everyday, settings, processes))
+    fit_to_device(cfg)
+    from mmengine.registry import RUNNERS
+
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else TrainingRunner.from_cfg(cfg)
+    runner.train()

@@ -1,0 +1,77 @@
+"""Other data put into a config: a COCO-format folder, or the same files in another place."""
+
+from pathlib import Path
+
+from mmengine.config import Config
+
+from swin_mmdet.config import nodes, type_name
+from swin_mmdet.datasets.discover import discover
+from swin_mmdet.datasets.heads import class_weights, head_classes
+from swin_mmdet.errors import UserError
+
+
+def use_folder(cfg: Config, folder: str) -> None:
+    """Train and evaluate on this folder: paths, class names and the number of classes of every head.
+
+    Raises:
+        UserError: no COCO-format data set is recognised in the folder.
+    """
+    try:
+        found = discover(folder)
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(f'--data {folder}: {error}') from error
+    classes = tuple(found.classes)
+    sources = {
+        'train': (found.train_ann, found.train_images),
+        'val': (found.val_ann, found.val_images),
+        'test': (found.val_ann, found.val_images),
+    }
+    for split, (annotations, images) in sources.items():
+        for node in nodes(cfg.get(f'{split}_dataloader')):
+            if 'ann_file' in node:
+                node.data_root = ''
+                node.ann_file = _absolute(annotations)
+                node.data_prefix = dict(img=_absolute(images) + '/')
+                node.metainfo = dict(classes=classes)
+                # positions of images in another data set
+                node.pop('indices', None)
+        for node in nodes(cfg.get(f'{split}_evaluator')):
+            if 'ann_file' in node:
+                node.ann_file = _absolute(annotations)
+    cfg.merge_from_dict({head.key: len(classes) for head in head_classes(cfg.model)})
+    for weights in class_weights(cfg.model):
+        if fitted := weights.fitted(len(classes)):
+            cfg.merge_from_dict({weights.key: fitted})
+
+
+def check_instances(cfg: Config, folder: str) -> None:
+    """The config must train on instances.
+
+    Raises:
+        UserError: it trains on something else than the instances that such a folder has.
+    """
+    for node in nodes(cfg.get('train_dataloader')):
+        if type_name(node).endswith('CocoPanopticDataset'):
+            raise UserError(
+                f'--data {folder}: it has instances, and this config trains on panoptic annotations '
+                f'({type_name(node)}); take the config of the same detector for instances'
+            )
+
+
+def move_data(cfg: Config, new_root: str) -> None:
+    """Let every path of the config that starts with its `data_root` start with another folder instead."""
+    old_root = cfg.get('data_root')
+    if not old_root:
+        raise UserError('data_root=... moves the data of configs that have a data_root, this one has none')
+    old, new = old_root.rstrip('/') + '/', new_root.rstrip('/') + '/'
+    for name in [name for name in cfg if name.endswith(('_dataloader', '_evaluator'))]:
+        for node in nodes(cfg[name]):
+            for key in ('data_root', 'ann_file'):
+                value = node.get(key)
+                if isinstance(value, str) and (value + '/').startswith(old):
+                    node[key] = new + value[len(old) :]
+    cfg.data_root = new
+
+
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).resolve())

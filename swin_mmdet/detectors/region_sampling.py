@@ -1,0 +1,60 @@
+"""Which regions of a batch an R-CNN's heads train on."""
+
+from collections.abc import Callable
+
+import torch
+from mmdet.models.task_modules import MaxIoUAssigner, RandomSampler
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from swin_mmdet.detectors.matching import rule_of, sampling_of
+from swin_mmdet.ops.box_assignment import assign_boxes
+from swin_mmdet.ops.box_sampling import close_ranks, sample_boxes
+from swin_mmdet.ops.to_device import OnTheWay
+from swin_mmdet.structures import Objects, SampledRegions
+
+
+def sample_regions(
+    boxes: Tensor, valid: Tensor, objects: Objects, assigner: MaxIoUAssigner, sampler: RandomSampler, classes: int
+) -> SampledRegions:
+    """Of proposals [B, P, 4] with `valid` [B, P], and of the objects themselves where the sampler adds them."""
+    assigned = assign_boxes(boxes, valid, objects.boxes, objects.counts, rule_of(assigner))
+    added = 0
+    if sampler.add_gt_as_proposals:
+        added = objects.boxes.shape[1]
+        number = torch.arange(1, added + 1, device=boxes.device).expand(len(boxes), -1)
+        # an object is its own, whichever overlaps it most
+        own = torch.where(number <= objects.counts[:, None], number, -1)
+        boxes, assigned = torch.cat([objects.boxes, boxes], 1), torch.cat([own, assigned], 1)
+    sampling = sampling_of(sampler)
+    places, assigned = close_ranks(*sample_boxes(assigned, **sampling), sampling['number'])
+    boxes = boxes.gather(1, places[..., None].expand(-1, -1, 4)).masked_fill((assigned < 0)[..., None], 0)
+    labels = objects.labels.gather(1, (assigned - 1).clamp(min=0)).masked_fill(assigned <= 0, classes)
+    return SampledRegions(boxes, assigned, (places < added) & (assigned > 0), labels, sampling['most_positive'])
+
+
+def classify_used(
+    head: nn.Module, forward: Callable[[Tensor], dict], rois: Tensor, regions: SampledRegions
+) -> tuple[Tensor, Tensor]:
+    """Scores [B * K, n] and deltas [B * K, m] of a box head, of whatever value for unused regions.
+
+    `forward` takes rois. Statistics of a batch norm are of the used ones alone, which the host must wait for.
+    """
+    if not any(isinstance(part, _BatchNorm) for part in head.modules()):
+        found = forward(rois)
+        return found['cls_score'], found['bbox_pred']
+    used = (regions.assigned >= 0).flatten().nonzero()[:, 0]
+    found = forward(rois[used])
+    both = found['cls_score'], found['bbox_pred']
+    return tuple(one.new_zeros(len(rois), one.shape[1]).index_copy(0, used, one) for one in both)
+
+
+class CountsOnTheWay:
+    """How many regions of each image have objects: on the way to the host while the GPU has other work."""
+
+    def __init__(self, regions: SampledRegions) -> None:
+        self._counts = OnTheWay((regions.assigned > 0).sum(1))
+
+    def wait(self) -> list[int]:
+        """Of every image."""
+        return self._counts.wait().tolist()

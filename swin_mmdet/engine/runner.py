@@ -1,0 +1,195 @@
+"""Runners whose console is for people and whose weights are of any known format: to load, to test, to train."""
+
+import copy
+from typing import Any
+
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import EMAHook
+from mmengine.logging import MMLogger
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from swin_mmdet.engine.console import describe_groups, open_log, prints_in_file
+from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
+from swin_mmdet.engine.load_weights import load_weights
+from swin_mmdet.engine.run_length import interval_problems
+from swin_mmdet.engine.schedule_problems import schedule_problems
+from swin_mmdet.engine.schedules import described, scale_rates
+from swin_mmdet.engine.warm_up import bound_warm_up
+from swin_mmdet.errors import UserError
+
+# of the optimizer; a run with fewer is too short for large batches
+FEW_STEPS = 1000
+SCALES = {'linear': lambda ratio: ratio, 'sqrt': lambda ratio: ratio**0.5}
+
+
+class LoadingRunner(Runner):
+    """A runner that takes `load_from` through `load_weights` (resuming stays mmengine's), with a console for people."""
+
+    strict = False
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        open_log(logger, self.seed, self.world_size)
+        return logger
+
+    @staticmethod
+    def build_dataloader(*args: Any, **kwargs: Any) -> DataLoader:
+        with prints_in_file(MMLogger.get_current_instance()):
+            return Runner.build_dataloader(*args, **kwargs)
+
+    def build_evaluator(self, evaluator: Any) -> Evaluator:
+        with prints_in_file(self.logger):
+            return super().build_evaluator(evaluator)
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:
+        if self._resume:
+            return super().load_checkpoint(filename, *args, **kwargs)
+        model = self.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
+        load_weights(model, filename, self.strict)
+        checkpoint = {'state_dict': model.state_dict()}
+        # for the EMA hook, which keeps a copy of its own
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        self._has_loaded = True
+        return checkpoint
+
+
+class StrictRunner(LoadingRunner):
+    """For testing: refuses a checkpoint of another model instead of testing random weights."""
+
+    strict = True
+
+
+class TrainingRunner(LoadingRunner):
+    """For training: takes `frozen_parts=[...]` and `auto_scale_lr=dict(rule='linear' | 'sqrt')` from its config.
+
+    Its schedule ends with the run, its rates are those of the batch, and resuming refuses what would not go on.
+    """
+
+    _batch, _rate, _rate_factor, _schedule = None, None, 1.0, 'constant'
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Freezes parts before distributed training looks for parameters with a gradient."""
+        self._frozen = []
+        if patterns := self.cfg.get('frozen_parts'):
+            try:
+                self._frozen = freeze(model, patterns)
+            except ValueError as error:
+                raise UserError(f'parts to freeze: {error}') from error
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def train(self) -> nn.Module:
+        if self._frozen:
+            self.register_hook(FreezeHook(self._frozen))
+        return super().train()
+
+    def build_optim_wrapper(self, optim_wrapper: dict | OptimWrapper) -> OptimWrapper | OptimWrapperDict:
+        """Sums up the parameter groups, of which mmengine logs every parameter."""
+        built = super().build_optim_wrapper(optim_wrapper)
+        for one in built.values() if isinstance(built, OptimWrapperDict) else [built]:
+            self.logger.info(describe_groups(one.optimizer))
+        return built
+
+    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
+        """Scales learning rates by the images of an optimizer step, accumulated ones too; logs the batch."""
+        if isinstance(optim_wrapper, OptimWrapperDict):
+            super().scale_lr(optim_wrapper, auto_scale_lr)
+            return
+        options, loader = auto_scale_lr or {}, self.train_dataloader
+        # a sampler of batches takes the place of the loader's own number
+        images, counts = loader.batch_size or loader.batch_sampler.batch_size, optim_wrapper._accumulative_counts
+        batch, base = self.world_size * images * counts, options.get('base_batch_size')
+        rule = options.get('rule', 'linear') if options.get('enable') else None
+        factor = SCALES[rule](batch / base) if rule else 1.0
+        for group in optim_wrapper.optimizer.param_groups:
+            group['lr'] *= factor
+        scaled = f', scaled by {factor:.4g} ({rule}; the recipe has a batch of {base})' if rule else ''
+        by_epoch = isinstance(self.train_loop, EpochBasedTrainLoop)
+        passes = self.max_iters * self.world_size * images / max(len(loader.dataset), 1)
+        in_all = f'{self.max_iters / counts:.6g} in all, {passes:.3g} times over the data'
+        steps = f'{len(loader) / counts:.6g} an epoch' if by_epoch else in_all
+        rate = optim_wrapper.optimizer.defaults['lr'] * factor
+        self._batch, self._rate, self._rate_factor = batch, rate, factor
+        self.logger.info(
+            f'batch {batch} = {self.world_size} processes x {images} images x {counts} accumulated; '
+            f'learning rate {rate:.4g}{scaled}; optimizer steps: {steps}'
+        )
+        if base and batch != base and not rule:
+            self.logger.warning(self._hint(batch, base, counts))
+
+    def _hint(self, batch: int, base: int, counts: int) -> str:
+        hint = f"batch is {batch}, the recipe's {base}: use --accumulate auto (same result, slower) or --auto-scale-lr"
+        left = self.max_iters // counts * batch // base
+        if batch < base and left < FEW_STEPS:
+            hint += f'; accumulated to a batch of {base} this short run has {left} steps of the optimizer'
+        return hint
+
+    def build_param_scheduler(self, scheduler: _ParamScheduler | dict | list) -> list | dict:
+        """Schedulers whose warm-up ends and whose rates are scaled as the optimizer's; what does not fit is said."""
+        if any(isinstance(one, _ParamScheduler) for one in _flat(scheduler)):  # mmengine builds twice where it resumes
+            return super().build_param_scheduler(scheduler)
+        fitted, lines = copy.deepcopy(scheduler), []
+        by_epoch = isinstance(self.train_loop, EpochBasedTrainLoop)
+        run = len(self.train_dataloader), self.max_iters, by_epoch
+        scale_rates(fitted, self._rate_factor)
+        if not self.cfg.get('keep_warm_up'):
+            lines = bound_warm_up(fitted, *run)
+        for line in lines:
+            self.logger.info(line)
+        for line in schedule_problems(fitted, *run) + interval_problems(self.cfg):
+            self.logger.warning(line)
+        self._schedule = described(fitted)
+        return super().build_param_scheduler(fitted)
+
+    def settings(self) -> dict:
+        """What a resumed run must share with this one, as its optimizer and schedule go on from there."""
+        options = self.auto_scale_lr or {}
+        of_the_optimizer = {'batch': self._batch, 'learning rate': f'{self._rate:.6g}'} if self._batch else {}
+        return {
+            'accumulated iterations': getattr(self.optim_wrapper, '_accumulative_counts', 1),
+            'scaling of the learning rate': options.get('rule', 'linear') if options.get('enable') else 'none',
+            'frozen parts': list(self.cfg.get('frozen_parts', [])),
+            **of_the_optimizer,
+            'schedule': self._schedule,
+        }
+
+    def save_checkpoint(self, *args: object, meta: dict | None = None, **kwargs: object) -> None:
+        super().save_checkpoint(*args, meta={**(meta or {}), 'settings': self.settings()}, **kwargs)
+
+    def load_checkpoint(self, filename: str, *args: object, **kwargs: object) -> dict:
+        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        if self._resume:
+            self._check_resumed(filename, checkpoint)
+        return checkpoint
+
+    def _check_resumed(self, filename: str, checkpoint: dict) -> None:
+        if 'ema_state_dict' in checkpoint and not any(isinstance(hook, EMAHook) for hook in self.hooks):
+            raise UserError(f'--resume {filename}: it was trained with averaged weights; add --ema')
+        # a checkpoint of another program has none
+        before, now = checkpoint['meta'].get('settings', {}), self.settings()
+        seeds = checkpoint['meta'].get('seed'), self._randomness_cfg.get('seed')
+        if None not in seeds:
+            # without a seed of its own a run takes that of its first part
+            before, now = {**before, 'seed': seeds[0]}, {**now, 'seed': seeds[1]}
+        for name, value in now.items():
+            if before.get(name, value) != value:
+                raise UserError(
+                    f'--resume {filename}: it was trained with {name}: {before[name]}; now: {value}; its optimizer and '
+                    f'schedule go on, so give the same, or train from its weights: --cfg-options load_from={filename}'
+                )
+
+    def resume(self, filename: str, *args: object, **kwargs: object) -> None:
+        super().resume(filename, *args, **kwargs)
+        rates = sorted({rate for one in self.optim_wrapper.get_lr().values() for rate in one})
+        self.logger.info(f'learning rates go on from the checkpoint: {", ".join(f"{rate:.4g}" for rate in rates)}')
+
+
+def _flat(schedulers: object) -> list:
+    if isinstance(schedulers, dict) and 'type' not in schedulers:
+        return [one for child in schedulers.values() for one in _flat(child)]
+    return list(schedulers) if isinstance(schedulers, list | tuple) else [schedulers]

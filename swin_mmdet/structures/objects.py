@@ -1,0 +1,29 @@
+"""What a batch's boxes are to parts that take all images at once: padded to one number, and counted."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.structures import InstanceData
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from swin_mmdet.ops.to_device import to_device
+
+
+class Objects(NamedTuple):
+    """The ground truth of B images, at most G objects each; G is one at least."""
+
+    boxes: Tensor  # [B, G, 4] float32
+    labels: Tensor  # [B, G] int64
+    counts: Tensor  # [B] int64
+
+
+def gather_objects(instances: Sequence[InstanceData]) -> Objects:
+    """Of images' `gt_instances`."""
+    boxes = pad_sequence([image.bboxes.float().reshape(-1, 4) for image in instances], batch_first=True)
+    labels = pad_sequence([image.labels for image in instances], batch_first=True)
+    if not boxes.shape[1]:
+        boxes, labels = F.pad(boxes, (0, 0, 0, 1)), F.pad(labels, (0, 1))
+    return Objects(boxes, labels, to_device([len(image.bboxes) for image in instances], boxes, torch.int64))

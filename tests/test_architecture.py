@@ -19,7 +19,7 @@ MAY_IMPORT = {
     # the programs: they call every room
     'commands': {
         *('errors', 'command_line', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
-        *('engine', 'evaluation', 'analysis', 'visualization', 'torch', 'mmengine', 'mmcv', 'mmdet'),
+        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
@@ -44,8 +44,8 @@ MAY_IMPORT = {
     'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
     # `runtime` and `torch_ops` are copied beside exports, and import less
     'export': MMLAB
-    | {'__init__', 'errors', 'config', 'checkpoint', 'detectors', 'ops', 'numpy', 'torch', 'torchvision'}
-    | {'onnx', 'onnxruntime', 'openvino', 'PIL', 'swin_mmdet_torch_ops'},
+    | {'__init__', 'errors', 'config', 'engine', 'structures', 'detectors', 'ops', 'registry', 'numpy', 'torch'}
+    | {'torchvision', 'onnx', 'onnxruntime', 'openvino', 'PIL', 'swin_mmdet_torch_ops'},
     'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
     | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'},

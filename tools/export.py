@@ -1,53 +1,7 @@
-"""Write a trained detector into a file that runs without it, with the proof that it finds the same."""
+"""Export a detector: swin_mmdet/commands/export.py."""
 
-import argparse
-from pathlib import Path
-
-from launch import existing_config, existing_weights, merge, read_config, run_cli
-
-from swin_mmdet.command_line import ArgumentParser, Settings
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
-    parser.add_argument('out', help='the file to write')
-    parser.add_argument('--to', default='onnx', help='torch (.pt2) or onnx (.onnx, the default)')
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='what every image is padded to')
-    size.add_argument('--dynamic', action='store_true', help='images of every size (the default)')
-    parser.add_argument('--max-size', type=int, default=2048, help='with --dynamic: the longest side (2048)')
-    parser.add_argument('--max-detections', type=int, metavar='N', help="at most so many (default: the config's)")
-    parser.add_argument('--score-thr', type=float, help="only from this score on (default: the config's)")
-    parser.add_argument('--fp16', action='store_true', help='the network in half precision')
-    parser.add_argument('--runtime', action='store_true', help='write what runs the file beside it, without mmdet')
-    parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
-    parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's parts in mmdet's configs")
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    existing_config(args.config)
-    existing_weights(args.checkpoint, 'checkpoint')
-    cfg = read_config(args.config)
-    if args.drop_in:
-        import swin_mmdet.drop_in  # noqa: F401
-    merge(cfg, args.cfg_options)
-    from swin_mmdet.export import ExportOptions, export_checkpoint
-
-    options = ExportOptions(
-        to=args.to,
-        size=tuple(args.size) if args.size else None,
-        max_detections=args.max_detections,
-        score_thr=args.score_thr,
-        half=args.fp16,
-        most=args.max_size,
-    )
-    for line in export_checkpoint(cfg, args.checkpoint, Path(args.out), options, runtime=args.runtime):
-        print(line, flush=True)
-
+from swin_mmdet.commands.export import main
+from swin_mmdet.commands.run import run_cli
 
 if __name__ == '__main__':
     run_cli(main)

@@ -6,8 +6,17 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from swin_mmdet.detectors.matching import why_not_coded
-from swin_mmdet.detectors.prediction import why_not_suppressed
-from swin_mmdet.export.fixed_number import NOTHING, best, decode, results, rows_of, suppress, take, without_small
+from swin_mmdet.export.fixed_number import (
+    NOTHING,
+    best,
+    decode,
+    results,
+    rows_of,
+    suppress,
+    take,
+    why_not_suppressed,
+    without_small,
+)
 from swin_mmdet.export.program import Program
 from swin_mmdet.ops.box_deltas import clip_boxes
 

@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 from mmdet.models.detectors.base import BaseDetector
 from mmengine.config import Config
 
+from swin_mmdet.engine.inference import load_detector
+from swin_mmdet.engine.load_weights import read_weights
 from swin_mmdet.errors import UserError
 from swin_mmdet.export.about import about, preprocessing_of
 from swin_mmdet.export.families import family_of
-from swin_mmdet.export.load import load_detector
 from swin_mmdet.export.options import ExportOptions
 from swin_mmdet.export.pictures import batches
 from swin_mmdet.export.program import DIVISOR, Program
@@ -32,7 +33,8 @@ def export_checkpoint(
     """
     # without the weights, which may take long to read
     check_options(cfg, out, options)
-    model, classes = load_detector(cfg, checkpoint)
+    model = load_detector(cfg, read_weights(checkpoint, 'checkpoint'), 'cpu')
+    classes = model.dataset_meta['classes']
     check_model(model, options)
     yield f'{type(model).__name__} of {Path(checkpoint).name}: tracing, which takes some minutes'
     differences = export_detector(model, cfg, out, options, classes=classes, checkpoint=checkpoint)

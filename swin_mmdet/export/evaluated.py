@@ -11,8 +11,9 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from swin_mmdet.config import type_name
+from swin_mmdet.config.files import existing
 from swin_mmdet.errors import UserError
-from swin_mmdet.export.runtime import READERS, Detector
+from swin_mmdet.export.runtime import Detector
 from swin_mmdet.registry import MODELS
 
 # what the runtime does itself
@@ -53,14 +54,21 @@ class ExportedDetector(BaseDetector):
         raise NotImplementedError
 
 
-def is_exported(path: str) -> bool:
-    """Whether a file's name is that of an export."""
-    return path.endswith(tuple(READERS))
-
-
 def use_exported(cfg: Config, path: str) -> None:
-    """Put an exported file in the place of the detector of a config, in place."""
+    """Put an exported file in the place of the detector of a config, in place.
+
+    Raises:
+        UserError: nothing is there.
+    """
+    existing(path, 'exported file')
     cfg.model = dict(type='swin_mmdet.ExportedDetector', file=path)
-    cfg.load_from = None
     dataset = cfg.test_dataloader.dataset
     dataset.pipeline = [step for step in dataset.pipeline if type_name(step) not in RESIZING]
+
+
+def load_exported(cfg: Config, path: str) -> ExportedDetector:
+    """The same as a detector that finds things in images, with its `cfg` and classes."""
+    use_exported(cfg, path)
+    model = MODELS.build(cfg.model).eval()
+    model.cfg, model.dataset_meta = cfg, {'classes': tuple(model.detector.classes), 'palette': 'random'}
+    return model

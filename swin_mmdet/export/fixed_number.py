@@ -3,14 +3,23 @@
 import torch
 import torchvision
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
+from mmengine.config import ConfigDict
 from torch import Tensor
 
 from swin_mmdet.detectors.maps import flatten_maps
 from swin_mmdet.detectors.matching import coding_of
+from swin_mmdet.detectors.prediction import why_not_suppressed as why_not_predicted
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
 
 # the score of what is none
 NOTHING = -1.0
+
+
+def why_not_suppressed(cfg: ConfigDict) -> str | None:
+    """None when `suppress` is the NMS of such a setting, else the reason in words."""
+    if cfg.nms.get('type', 'nms') != 'nms':
+        return f'nms.type={cfg.nms.type!r} has no operator; with --cfg-options, set the nms of test_cfg to type=nms'
+    return why_not_predicted(cfg)
 
 
 def best(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:

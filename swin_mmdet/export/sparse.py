@@ -4,11 +4,11 @@ import torch
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from swin_mmdet.detectors.sampled_regions import rois_of
 from swin_mmdet.detectors.sparse_roi_head import why_not_refined
 from swin_mmdet.export.fixed_number import NOTHING, decode, results, take
 from swin_mmdet.export.program import Program
 from swin_mmdet.ops.box_overlaps import corners_of
+from swin_mmdet.structures.sampled_regions import rois_of
 
 
 class Sparse(Program):

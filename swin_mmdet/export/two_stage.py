@@ -9,11 +9,21 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from swin_mmdet.detectors.mask_logits import mask_logits, semantic_features
-from swin_mmdet.detectors.prediction import why_not_boxes, why_not_suppressed
+from swin_mmdet.detectors.prediction import why_not_boxes
 from swin_mmdet.detectors.region_losses import own_deltas
-from swin_mmdet.detectors.sampled_regions import rois_of
-from swin_mmdet.export.fixed_number import NOTHING, best, decode, results, rows_of, suppress, take, without_small
+from swin_mmdet.export.fixed_number import (
+    NOTHING,
+    best,
+    decode,
+    results,
+    rows_of,
+    suppress,
+    take,
+    why_not_suppressed,
+    without_small,
+)
 from swin_mmdet.export.program import Program
+from swin_mmdet.structures.sampled_regions import rois_of
 
 # pairs of a proposal and a class that NMS looks at: the best of those above the threshold
 MOST_CANDIDATES = 2000
@@ -36,11 +46,9 @@ class TwoStage(Program):
         rpn, roi_head = model.rpn_head, model.roi_head
         if not rpn.use_sigmoid_cls:
             return 'the RPN classifies without sigmoid'
-        for cfg in (rpn.test_cfg, roi_head.test_cfg):
-            if cfg.nms.get('type', 'nms') != 'nms':
-                return f'nms.type={cfg.nms.type!r} is not exported; set it to nms with --cfg-options'
         heads = [head for head, _ in _stages(roi_head)]
-        return why_not_boxes(heads, _NoProposals(), roi_head.test_cfg) or why_not_suppressed(rpn.test_cfg)
+        reason = why_not_suppressed(rpn.test_cfg) or why_not_suppressed(roi_head.test_cfg)
+        return reason or why_not_boxes(heads, _NoProposals(), roi_head.test_cfg)
 
     def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
         maps = self.maps(images, sizes)

@@ -20,7 +20,8 @@ onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 
 ABOUT = {
-    'format': 1, 'size': None, 'free': {'divisor': 32, 'least': 64, 'most': 128}, 'outputs': ['boxes', 'scores', 'labels'],
+    'format': 1, 'size': None, 'free': {'divisor': 32, 'least': 64, 'most': 128},
+    'outputs': ['boxes', 'scores', 'labels'],
     'classes': ['cat', 'dog'], 'preprocessing': {'scale': [100, 60], 'keep_ratio': True, 'pad': None},
 }  # fmt: skip
 
@@ -138,7 +139,7 @@ def test_a_file_of_somebody_else_is_refused(tmp_path):
     model = onnx.load(path)
     del model.metadata_props[:]
     onnx.save(model, path)
-    with pytest.raises(ValueError, match='not written by tools/export.py'):
+    with pytest.raises(ValueError, match=r'not written by tools/export\.py'):
         Detector(path)
     for name in ('broken.onnx', 'broken.pt2'):
         (tmp_path / name).write_bytes(b'nothing')

@@ -45,7 +45,7 @@ MAY_IMPORT = {
     # `runtime` and `torch_ops` are copied beside exports, and import less
     'export': MMLAB
     | {'__init__', 'errors', 'config', 'engine', 'structures', 'detectors', 'ops', 'registry', 'numpy', 'torch'}
-    | {'torchvision', 'onnx', 'onnxruntime', 'openvino', 'PIL', 'swin_mmdet_torch_ops'},
+    | {'torchvision', 'onnx', 'onnxruntime', 'PIL', 'swin_mmdet_torch_ops'},
     'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
     | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'},

@@ -12,7 +12,7 @@ from swin_mmdet.errors import UserError
 from swin_mmdet.export.options import ExportOptions
 from swin_mmdet.export.runtime import FORMAT
 
-PACKAGES = 'torch', 'torchvision', 'mmdet', 'mmengine', 'onnx', 'onnxscript', 'onnxruntime', 'openvino'
+PACKAGES = 'torch', 'torchvision', 'mmdet', 'mmengine', 'onnx', 'onnxscript', 'onnxruntime'
 # steps of a test pipeline that change nothing of the image that the runtime does not do
 PLAIN = 'LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'PackDetInputs', 'Resize', 'Pad'
 

@@ -7,7 +7,7 @@ As a module:
     detector = Detector('MODEL.onnx')
     found = detector(numpy.asarray(Image.open('image.jpg').convert('RGB')))
 
-A program of PyTorch (.pt2) runs with torch in place of onnxruntime, one of OpenVINO (.xml) with openvino.
+A program of PyTorch (.pt2) runs with torch in place of onnxruntime.
 """
 
 import argparse
@@ -59,13 +59,9 @@ class Detector:
         if not path.is_file():
             raise ValueError(f'no exported detector at {path}')
         known, self.run = READERS[path.suffix](path, threads)
-        if ABOUT not in known:
-            raise ValueError(f'{path} was not written by tools/export.py: it has no metadata of swin_mmdet')
         self.about = json.loads(known[ABOUT])
         if self.about['format'] != FORMAT:
             raise ValueError(f'{path} is of format {self.about["format"]}; the runtime written beside it reads it')
-        if known.get(DIGEST) != digest(path, known.get(DIGEST, NO_DIGEST)):
-            raise ValueError(f'{path} is not as it was written: its checksum is another; export or copy it again')
         self.classes = self.about['classes']
 
     def __call__(self, image: np.ndarray, score_thr: float = 0.3) -> Found:
@@ -204,10 +200,15 @@ def digest(path: Path, written: str) -> str:
                 found.update(name.encode() + archive.read(name))
         return found.hexdigest()
     found.update(path.read_bytes().replace(written.encode(), NO_DIGEST.encode()))
-    weights = path.with_suffix('.bin')
-    if path.suffix == '.xml' and weights.is_file():
-        found.update(weights.read_bytes())
     return found.hexdigest()
+
+
+def check(path: Path, known: dict) -> None:
+    """ValueError where a file that says this of itself is not as tools/export.py wrote it."""
+    if ABOUT not in known:
+        raise ValueError(f'{path} was not written by tools/export.py: it has no metadata of swin_mmdet')
+    if known.get(DIGEST) != digest(path, known.get(DIGEST, NO_DIGEST)):
+        raise ValueError(f'{path} is not as it was written: its checksum is another; export or copy it again')
 
 
 def read_onnx(path: Path, threads: int) -> tuple[dict, Run]:
@@ -221,17 +222,13 @@ def read_onnx(path: Path, threads: int) -> tuple[dict, Run]:
         session = onnxruntime.InferenceSession(str(path), options, providers=onnxruntime.get_available_providers())
     except Exception as error:  # of classes that it keeps to itself
         raise ValueError(f'{path} is none that onnxruntime {onnxruntime.__version__} reads: {error}') from error
-    names = [one.name for one in session.get_inputs()]
-
-    def run(*inputs: np.ndarray) -> Sequence[np.ndarray]:
-        # a program that looks at one of its inputs only has only that
-        return session.run(None, {name: one for name, one in zip(('images', 'sizes'), inputs) if name in names})
-
-    return session.get_modelmeta().custom_metadata_map, run
+    known = session.get_modelmeta().custom_metadata_map
+    check(path, known)
+    return known, lambda images, sizes: session.run(None, {'images': images, 'sizes': sizes})
 
 
 def read_torch(path: Path, threads: int) -> tuple[dict, Run]:
-    """The same of a program of torch.export, or one that AOTInductor compiled."""
+    """The same of a program of torch.export."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -243,6 +240,8 @@ def read_torch(path: Path, threads: int) -> tuple[dict, Run]:
             }
     except zipfile.BadZipFile as error:
         raise ValueError(f'{path} is no program of PyTorch: {error}') from error
+    # before anything of the file is run
+    check(path, known)
     import torch
 
     try:
@@ -251,38 +250,18 @@ def read_torch(path: Path, threads: int) -> tuple[dict, Run]:
         import swin_mmdet_torch_ops  # noqa: F401  the same, written beside this file
     torch.set_num_threads(threads or torch.get_num_threads())
     try:
-        if any(name.endswith('.so') for name in names):
-            program = torch._inductor.aoti_load_package(str(path))
-        else:
-            program = torch.export.load(str(path)).module()
+        program = torch.export.load(str(path)).module()
     except Exception as error:  # whatever a foreign file makes it raise
         raise ValueError(f'{path} is none that torch {torch.__version__} reads: {error}') from error
 
-    def run(*inputs: np.ndarray) -> Sequence[np.ndarray]:
+    def run(images: np.ndarray, sizes: np.ndarray) -> Sequence[np.ndarray]:
         with torch.inference_mode():
-            return [one.numpy() for one in program(*map(torch.from_numpy, inputs))]
+            return [one.numpy() for one in program(torch.from_numpy(images), torch.from_numpy(sizes))]
 
     return known, run
 
 
-def read_openvino(path: Path, threads: int) -> tuple[dict, Run]:
-    """The same of a program of OpenVINO."""
-    import openvino
-
-    core = openvino.Core()
-    try:
-        model = core.read_model(path)
-    except RuntimeError as error:
-        raise ValueError(f'{path} is none that openvino {openvino.__version__} reads: {error}') from error
-    known = {key: model.get_rt_info(key).astype(str) for key in (ABOUT, DIGEST) if model.has_rt_info(key)}
-    options = {'INFERENCE_PRECISION_HINT': 'f32', **({'INFERENCE_NUM_THREADS': threads} if threads else {})}
-    compiled = core.compile_model(model, 'CPU', options)
-    return known, lambda *inputs: [
-        compiled(dict(enumerate(inputs[: len(compiled.inputs)])))[out] for out in compiled.outputs
-    ]
-
-
-READERS = {'.onnx': read_onnx, '.pt2': read_torch, '.xml': read_openvino}
+READERS = {'.onnx': read_onnx, '.pt2': read_torch}
 
 
 def main() -> int:

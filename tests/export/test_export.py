@@ -12,47 +12,24 @@ import torch
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
-from mmdet.registry import MODELS
-from mmdet.utils import register_all_modules
-from mmengine.config import Config
 from PIL import Image
 from torch import nn
 
+from swin_mmdet.commands.export import main
 from swin_mmdet.export import ExportOptions, export_detector
 from swin_mmdet.export.pictures import picture
 from swin_mmdet.export.runtime import Detector
-from tests.configs.small import shrink
+from tests.export.small import small_detector
 
 CONFIG = 'configs/quickstart/mask-rcnn_swin-micro_shapes.py'
-SMALL = {'embed_dims': 8, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 2, 2), 'window_size': 5, 'drop_path_rate': 0.0}
-# scores that differ, boxes that move little
-LAST = ('fc_cls', 'fc_reg', 'rpn_cls', 'rpn_reg', 'retina_cls', 'retina_reg')
-
-
-def make_small(cfg, version=''):
-    """The smallest detector of this kind, its weights those of no training."""
-    shrink(cfg)
-    cfg.model.backbone = SMALL | {'type': f'swin_mmdet.SwinTransformer{version}'}
-    cfg.model.neck.in_channels = [8, 16, 32, 64]
-    cfg.test_dataloader.dataset.pipeline[1].scale = (96, 64)
-    register_all_modules()
-    model = MODELS.build(cfg.model).eval()
-    generator = torch.Generator().manual_seed(0)
-    for name, parameter in model.named_parameters():
-        if parameter.dim() > 1:
-            scale = (2 / parameter[0].numel()) ** 0.5 * (0.2 if any(part in name for part in LAST) else 1)
-            parameter.data.normal_(std=scale, generator=generator)
-        else:
-            parameter.data.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return model
 
 
 @pytest.fixture(scope='module')
 def trained(repository, tmp_path_factory):
     """A config file and a checkpoint of the quickstart's detector, made small."""
     folder = tmp_path_factory.mktemp('trained')
-    cfg = Config.fromfile(repository / CONFIG)
-    model = make_small(cfg)
+    model, cfg = small_detector(repository / CONFIG)
+    cfg.test_dataloader.dataset.pipeline[1].scale = (96, 64)
     meta = {'dataset_meta': {'classes': ('circle', 'square', 'triangle')}}
     torch.save({'state_dict': model.state_dict(), 'meta': meta}, folder / 'weights.pth')
     cfg.dump(folder / 'config.py')
@@ -66,7 +43,7 @@ def exported(trained):
     pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
     arguments = [trained / 'config.py', trained / 'weights.pth', out, '--size', '64', '96', '--runtime']
-    importlib.import_module('export').main([*map(str, arguments), '--max-detections', '7'])
+    main([*map(str, arguments), '--max-detections', '7'])
     return out
 
 
@@ -115,8 +92,8 @@ def test_the_runtime_runs_without_torch_and_mmdet(exported, tmp_path):
 
 def test_one_program_of_torch_serves_every_size(repository, tmp_path):
     """Of a one-stage detector with a Swin V2; what `export_detector` was not to change it has not."""
-    cfg = Config.fromfile(repository / 'configs/swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py')
-    model = make_small(cfg, 'V2')
+    model, cfg = small_detector(repository / 'configs/swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py', 'V2')
+    cfg.test_dataloader.dataset.pipeline[1].scale = (96, 64)
     before = {name: parameter.clone() for name, parameter in model.state_dict().items()}
     out = tmp_path / 'model.pt2'
     differences = export_detector(model, cfg, out, ExportOptions(to='torch', most=256), classes=['object'] * 80)
@@ -130,8 +107,7 @@ def test_one_program_of_torch_serves_every_size(repository, tmp_path):
 
 def test_a_file_that_finds_something_else_is_not_kept(repository, tmp_path, monkeypatch, user_error):
     """As an exporter with a fault would write it: its weights are another's."""
-    cfg = Config.fromfile(repository / CONFIG)
-    model = make_small(cfg)
+    model, cfg = small_detector(repository / CONFIG)
     traced = importlib.import_module('swin_mmdet.export.detector').trace
 
     def faulty(program, *arguments):

@@ -21,10 +21,10 @@ EVAL = ['faster-coco-eval>=1.6']
 # detectors as ONNX files; 1.20 is the first onnxruntime with wheels for numpy 2 and Python 3.13
 EXPORT = ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20']
 # timm and transformers are oracles of the checkpoint conversions, peft and torchao replace layers, tifffile reads
-# images of many bands, and setuptools builds the wheel that is tested
+# images of many bands, hypothesis finds examples, and setuptools builds the wheel that is tested
 TEST = [
     *('pytest>=7', 'pytest-xdist>=3', 'ruff>=0.6', 'timm>=1.0', 'transformers>=5', 'peft>=0.15', 'torchao>=0.10'),
-    *('tifffile', 'setuptools>=70.1'),
+    *('tifffile', 'setuptools>=70.1', 'hypothesis>=6.100'),
 ]
 
 
@@ -65,6 +65,7 @@ setup(
     long_description_content_type='text/markdown',
     python_requires='>=3.10',
     packages=find_packages(include=['swin_mmdet', 'swin_mmdet.*']),
+    entry_points={'console_scripts': ['swin-mmdet = swin_mmdet.commands.program:main']},
     cmdclass={'build_py': BuildWithStartup, 'develop': DevelopAsWheel},
     package_data={'swin_mmdet': ['.mim/**/*']},
     exclude_package_data={'swin_mmdet': ['.mim/tools/benchmarks/results/*']},
@@ -77,6 +78,8 @@ setup(
         # pastes objects for HTC++, as the paper does
         'htc': ['instaboostfast'],
         'test': TEST,
+        # writes the mutants of tools/benchmarks/mutants.py, which reaches into it
+        'dev': ['mutmut==3.8.*'],
         'all': TORCH + MMDET + EVAL + EXPORT + TEST,
     },
 )

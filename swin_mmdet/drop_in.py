@@ -40,6 +40,7 @@ from swin_mmdet.detectors import (
     SparseRoIHead,
     StandardRoIHead,
 )
+from swin_mmdet.necks import DyHead
 from swin_mmdet.registry import take_the_place
 
 MODELS = (
@@ -54,6 +55,7 @@ MODELS = (
     DetTTAModel,
     DINO,
     DINOHead,
+    DyHead,
     EmbeddingRPNHead,
     HybridTaskCascadeRoIHead,
     Mask2Former,

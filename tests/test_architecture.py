@@ -14,18 +14,18 @@ MMLAB = {'mmdet', 'mmengine', 'mmcv'}
 # room -> rooms and packages it may import besides itself and the standard library
 MAY_IMPORT = {
     '__init__': set(),
+    '__main__': {'commands'},
     'errors': set(),
-    'command_line': {'config', 'mmengine'},
     # the programs: they call every room
     'commands': {
-        *('errors', 'command_line', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
+        *('__init__', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
         *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
     'registry': {'compat', 'run_log', 'mmengine'},
     'run_log': {'ops', 'mmengine'},
-    'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'registry', 'mmdet'},
+    'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'necks', 'registry', 'mmdet'},
     'drop_in_backbone': {'compat', 'models', 'registry', 'mmdet', 'mmengine'},
     # what its patches name, each when somebody else has imported it
     'compat': {'ops', 'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet'},
@@ -41,7 +41,7 @@ MAY_IMPORT = {
     'analysis': {'compat', 'config', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
     'structures': MMLAB | {'compat', 'ops', 'numpy', 'torch', 'pycocotools', 'cv2'},
     'detectors': MMLAB | {'errors', 'config', 'models', 'ops', 'structures', 'registry', 'numpy', 'scipy', 'torch'},
-    'necks': {'models', 'ops', 'registry', 'torch', 'mmengine', 'mmcv'},
+    'necks': MMLAB | {'models', 'ops', 'registry', 'torch'},
     # `runtime` and `torch_ops` are copied beside exports, and import less
     'export': MMLAB
     | {'__init__', 'errors', 'config', 'engine', 'structures', 'detectors', 'ops', 'registry', 'numpy', 'torch'}

@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 from mmengine.config import Config
 
-from swin_mmdet.command_line import ArgumentParser
+from swin_mmdet.commands.arguments import ArgumentParser
 from swin_mmdet.commands.run import run_cli
 from swin_mmdet.config import nodes
 from swin_mmdet.errors import UserError

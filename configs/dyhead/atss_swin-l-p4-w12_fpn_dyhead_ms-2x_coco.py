@@ -18,6 +18,18 @@ model = dict(
         drop_path_rate=0.2,
         init_cfg=dict(type='Pretrained', checkpoint=pretrained),
     ),
+    neck=[
+        dict(
+            type='FPN',
+            in_channels=[384, 768, 1536],
+            out_channels=256,
+            start_level=0,
+            add_extra_convs='on_output',
+            num_outs=5,
+        ),
+        dict(type='swin_mmdet.DyHead', in_channels=256, out_channels=256, num_blocks=6, zero_init_offset=False),
+    ],
+    bbox_head=dict(type='swin_mmdet.ATSSHead'),
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
 default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))

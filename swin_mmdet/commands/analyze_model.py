@@ -9,7 +9,7 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swin_mmdet.command_line import ArgumentParser, Settings
+from swin_mmdet.commands.arguments import ArgumentParser, Settings
 from swin_mmdet.commands.prepare import merge
 from swin_mmdet.config.files import existing_config, project_configs, read_config
 from swin_mmdet.errors import UserError

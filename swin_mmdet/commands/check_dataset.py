@@ -4,12 +4,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swin_mmdet.command_line import ArgumentParser, Settings
+from swin_mmdet.commands.arguments import ArgumentParser, Settings
 from swin_mmdet.commands.prepare import apply_options
 from swin_mmdet.config.files import existing, read_config
 
 if TYPE_CHECKING:
     from swin_mmdet.datasets import CocoFile, Problem
+
+# where COCO files are written for folders that have none
+CONVERTED = Path('work_dirs/check_dataset')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -20,8 +23,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'target',
         type=Path,
-        help='a config (.py): its data, classes, heads and evaluators are checked against each other; a folder in a '
-        'common COCO layout; or an annotation file (.json)',
+        help='a config (.py): its data, classes, heads and evaluators are checked against each other; a folder, '
+        'of COCO or any other layout that train reads; or an annotation file (.json) of COCO',
+    )
+    parser.add_argument(
+        '--split', metavar='SHARE', help='as for train: with a folder that has no images for validation, such as 0.8'
     )
     parser.add_argument(
         '--images',
@@ -35,15 +41,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def examine(
-    target: Path, cfg_options: dict | None, images: Path | None = None
+    target: Path, cfg_options: dict | None, images: Path | None = None, split: str | None = None
 ) -> 'tuple[list[Problem], list[CocoFile]]':
     """Problems of the target and the annotation files it reads."""
-    from swin_mmdet.datasets import check_folder, discover, find_problems, read_coco
+    from swin_mmdet.datasets import check_folder, find_problems, read_coco
     from swin_mmdet.datasets.check import check_file
+    from swin_mmdet.datasets.layouts import Split, find_data
     from swin_mmdet.datasets.missing_data import check_folders
 
     if target.is_dir():
-        found = discover(target)
+        found = find_data(target, CONVERTED, Split.read(split) if split else None)
         print(f'train: {found.train_ann}, images in {found.train_images}')
         print(f'val:   {found.val_ann}, images in {found.val_images}')
         print(f'metainfo=dict(classes={found.classes!r})\n')
@@ -52,7 +59,7 @@ def examine(
         coco = read_coco(target)
         return check_file(coco, images), [coco]
     config = read_config(str(target))
-    apply_options(config, None, cfg_options or {})
+    apply_options(config, cfg_options or {})
     check_folders(config)
     return find_problems(config)
 
@@ -66,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     from swin_mmdet.datasets.problems import ERROR, count, listing
 
     try:
-        problems, files = examine(args.target, args.cfg_options, args.images)
+        problems, files = examine(args.target, args.cfg_options, args.images, args.split)
     except (FileNotFoundError, ValueError) as error:
         print(error)
         return 1

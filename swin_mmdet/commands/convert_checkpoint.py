@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swin_mmdet.command_line import ArgumentParser
+from swin_mmdet.commands.arguments import ArgumentParser
 from swin_mmdet.errors import UserError, naming_checkpoint
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from swin_mmdet.command_line import ArgumentParser, Settings
+from swin_mmdet.commands.arguments import ArgumentParser, Settings
 from swin_mmdet.commands.prepare import merge
 from swin_mmdet.config.files import existing_config, existing_weights, read_config
 

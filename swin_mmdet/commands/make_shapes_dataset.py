@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from swin_mmdet.command_line import ArgumentParser
+from swin_mmdet.commands.arguments import ArgumentParser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

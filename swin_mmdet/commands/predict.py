@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from swin_mmdet.command_line import ArgumentParser, Settings
+from swin_mmdet.commands.arguments import ArgumentParser, Settings
 from swin_mmdet.commands.image_paths import image_paths
 from swin_mmdet.commands.prepare import merge
 from swin_mmdet.config.files import EXPORTED, existing, existing_config, existing_weights, read_config

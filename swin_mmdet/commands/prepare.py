@@ -4,10 +4,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swin_mmdet.command_line import Settings
+from swin_mmdet.commands.arguments import Settings
 from swin_mmdet.commands.launcher import LAUNCHERS, is_main_process, local_rank, set_local_rank
 from swin_mmdet.commands.say import say
 from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config
+from swin_mmdet.errors import UserError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -29,7 +30,14 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--data',
         metavar='FOLDER',
-        help='use the COCO-format data set in this folder: its images, annotations, classes and number of classes',
+        help='use the data set in this folder, of COCO, YOLO, Pascal VOC, LabelMe, CVAT, Label Studio, Supervisely or '
+        'Datumaro: its images, annotations, classes and number of classes',
+    )
+    parser.add_argument(
+        '--split',
+        metavar='SHARE',
+        help='with --data that has no images for validation: train on this share of them, such as 0.8, and validate on '
+        'the others; images of like names stay together',
     )
     parser.add_argument(
         '--drop-in', action='store_true', help="use swin_mmdet's parts for those of the same name in mmdet's configs"
@@ -46,6 +54,8 @@ def check_paths(args: argparse.Namespace) -> None:
         existing_weights(args.checkpoint, 'checkpoint')
     if args.data:
         existing(args.data, 'data folder')
+    elif args.split:
+        raise UserError(f'--split {args.split}: it divides the images of --data FOLDER, which is not given')
 
 
 def load_config(args: argparse.Namespace) -> 'Config':
@@ -59,19 +69,28 @@ def load_config(args: argparse.Namespace) -> 'Config':
     MMLogger.get_current_instance().addHandler(EARLY_LINES)
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401
-    apply_options(cfg, args.data, args.cfg_options)
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    default = cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    if args.data:
+        use_data(cfg, args.data, Path(args.work_dir or args.cfg_options.get('work_dir') or default), args.split)
+    apply_options(cfg, args.cfg_options)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default
     cfg.launcher = args.launcher
     return cfg
 
 
-def apply_options(cfg: 'Config', data: str | None, options: dict) -> None:
-    """Merge the options, later ones on top: `--data`, `data_root=FOLDER`, every other `--cfg-options`."""
-    from swin_mmdet.datasets.data_folder import check_instances, move_data, use_folder
+def use_data(cfg: 'Config', folder: str, work_dir: Path, split: str | None) -> None:
+    """`--data` and `--split`; annotations that have to be converted go into the work-dir."""
+    from swin_mmdet.datasets.data_folder import check_instances, use_folder
+    from swin_mmdet.datasets.layouts import Split
 
-    if data:
-        check_instances(cfg, data)
-        use_folder(cfg, existing(data, 'data folder'))
+    check_instances(cfg, folder)
+    use_folder(cfg, folder, work_dir / 'data', Split.read(split) if split else None)
+
+
+def apply_options(cfg: 'Config', options: dict) -> None:
+    """Merge `--cfg-options`; `data_root=FOLDER` moves all paths that start with it."""
+    from swin_mmdet.datasets.data_folder import move_data
+
     if 'data_root' in options:
         # by itself the variable would change nothing: the paths were made from it when the file was read
         move_data(cfg, options['data_root'])

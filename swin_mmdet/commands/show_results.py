@@ -2,14 +2,14 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from swin_mmdet.command_line import ArgumentParser
+from swin_mmdet.commands.arguments import ArgumentParser
+from swin_mmdet.errors import UserError
 
 ROWS = (('box', 'bbox'), ('mask', 'segm'))
 COLUMNS = (('AP', 'mAP'), ('AP50', 'mAP_50'), ('AP75', 'mAP_75'))
-USER_ERROR, MISSED = 2, 1
+MISSED = 1
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -23,12 +23,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     values = last_evaluation(Path(args.work_dir))
     if not values:
-        print(f'error: no evaluation in {args.work_dir}; run test.py with this --work-dir', file=sys.stderr)
-        return USER_ERROR
+        raise UserError(f'no evaluation in {args.work_dir}; run test.py with this --work-dir')
     name, _, wanted = (args.goal or '').partition('=')
     if args.goal and (name not in values or not is_number(wanted)):
-        print(f'error: --goal {args.goal}: give METRIC=NUMBER, with one of {", ".join(values)}', file=sys.stderr)
-        return USER_ERROR
+        raise UserError(f'--goal {args.goal}: give METRIC=NUMBER, with one of {", ".join(values)}')
     print(table(values))
     return check(values, name, float(wanted)) if args.goal else 0
 

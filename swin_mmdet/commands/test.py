@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swin_mmdet.command_line import ArgumentParser
+from swin_mmdet.commands.arguments import ArgumentParser
 from swin_mmdet.commands.prepare import (
     add_shared_arguments,
     check_before_run,

@@ -2,7 +2,7 @@
 
 import argparse
 
-from swin_mmdet.command_line import ArgumentParser
+from swin_mmdet.commands.arguments import ArgumentParser
 from swin_mmdet.commands.everyday import add_everyday_arguments, read_everyday
 from swin_mmdet.commands.launcher import world_size
 from swin_mmdet.commands.prepare import (

@@ -117,6 +117,7 @@ def test_all_but_the_named_parts_is_mmdets(name: str):
         parts |= {'swin_mmdet.Mask2Former', 'swin_mmdet.Mask2FormerHead', 'swin_mmdet.MaskFormerFusionHead'}
         parts |= {'swin_mmdet.MSDeformAttnPixelDecoder'}
     parts |= {'swin_mmdet.RTMDetSepBNHead'} if name.startswith('rtmdet') else set()
+    parts |= {'swin_mmdet.DyHead', 'swin_mmdet.ATSSHead'} if name.startswith('dyhead') else set()
     parts |= {'swin_mmdet.BertModel'} if 'language_model' in other['model'] else set()
     parts |= {'swin_mmdet.DINO', 'swin_mmdet.DINOHead'} if name.startswith('dino/') else set()
     assert set(types_of_ours(one)) == parts

@@ -123,3 +123,28 @@ for name in ('torch', 'mmengine', 'mmcv', 'mim'):
     assert environment.run('-c', code, PYTHONPATH='').splitlines() == missing
     (environment.site_packages / 'swin_mmdet').rename(environment.site_packages / 'gone')
     assert environment.run('-c', code, PYTHONPATH='').splitlines() == missing
+
+
+def test_the_program_and_the_tools_of_the_wheel_start(installed: Environment, desk: Path):
+    program = installed.python.with_name('swin-mmdet')
+    assert '\n  convert-checkpoint ' in installed.run(program, '--help')
+    tools = installed.site_packages / 'swin_mmdet/.mim/tools'
+    names = {path.stem for path in tools.glob('*.py')}
+    assert {'train', 'test', 'predict', 'check_dataset', 'convert_checkpoint', 'analyze_model'} < names
+    for name in names:
+        assert f'usage: {name}.py ' in installed.run(tools / f'{name}.py', '--help')
+    assert 'error: no config at nowhere.py' in installed.run(tools / 'train.py', 'nowhere.py', code=2)
+    assert '0 problems' in installed.run(program, 'check', 'shapes', cwd=desk)
+
+
+@pytest.mark.slow
+def test_the_program_trains_and_predicts(installed: Environment, desk: Path):
+    program = installed.python.with_name('swin-mmdet')
+    output = installed.run(program, 'train', 'tiny.py', '--work-dir', 'program', cwd=desk)
+    assert 'loss_mask' in output
+    words = ['tiny.py', 'program/iter_2.pth', 'shapes/val2017', '--out-dir', 'program/predicted']
+    assert '2 images drawn' in installed.run(program, 'predict', *words, cwd=desk)
+    # another process starts the same by the name of the module
+    words = ['tiny.py', 'program/iter_2.pth', '--work-dir', 'program', '--launcher', 'pytorch']
+    start = ['-m', 'torch.distributed.run', '--nproc-per-node', '1', '--master-port', '29643']
+    assert 'coco/segm_mAP' in installed.run(*start, '-m', 'swin_mmdet', 'test', *words, cwd=desk)

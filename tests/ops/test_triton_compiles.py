@@ -46,13 +46,13 @@ class CompiledOnly:
 
 
 def compile_attention(window_size: int, dtype: torch.dtype, cosine: bool, head_dim: int = 32) -> None:
-    from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward, launch_forward
+    from swin_mmdet.ops.shifted_window_attention import attention_backward, attention_forward
 
     qkv = torch.empty(2, window_size + 1, 2 * window_size, 6 * head_dim, dtype=dtype)
     table, pad = torch.empty((2 * window_size - 1) ** 2, 2), torch.empty(6 * head_dim)
-    inputs = qkv, table, pad, torch.empty(2) if cosine else None, window_size, window_size // 2, None if cosine else 0.2
-    out = launch_forward(*inputs)
-    launch_backward(out, *inputs, sum_all=True, with_out=True)
+    inputs = qkv, table, pad, torch.empty(2) if cosine else None, window_size, window_size // 2, 1.0 if cosine else 0.2
+    out = attention_forward(*inputs)
+    attention_backward(out, *inputs, sum_all=True, with_out=True)
 
 
 def compile_branches(dtype: torch.dtype) -> None:
@@ -122,6 +122,22 @@ def compile_deformable(dtype: torch.dtype) -> None:
     convolution.convolve_backward(out, *maps, mask, weight, Geometry(padding=(1, 1)))
 
 
+def compile_dynamic_head(dtype: torch.dtype) -> None:
+    from swin_mmdet.ops.dynamic_head import Levels
+    from swin_mmdet.ops.dynamic_head import triton_launch as head
+
+    levels = Levels(2, ((4, 4), (2, 2)))
+    rows, offsets = torch.empty(40, 256, dtype=dtype), torch.empty(40, 27, dtype=dtype)
+    weights = [torch.empty(256, 256, 3, 3)] * 3
+    results = head.convolve(rows, offsets, weights, levels)
+    head.convolve_backward(results, rows, offsets, weights, levels)
+    mean, _ = head.moments(results, levels.segments())
+    head.lines(results, levels.segments(), mean, mean)
+    enlarged, coefficients = torch.empty(32, 256, dtype=dtype), torch.empty(8, 4, 256)
+    out = head.blend(results, enlarged, coefficients, levels)
+    head.blend_backward(out, results, enlarged, coefficients, levels)
+
+
 def main() -> None:
     import swin_mmdet.ops.triton_batched_nms as nms
     import swin_mmdet.ops.triton_box_assignment as assignment
@@ -132,11 +148,13 @@ def main() -> None:
     import swin_mmdet.ops.triton_roi_align as align
     from swin_mmdet.ops.deformable_attention import triton_launch as deformable
     from swin_mmdet.ops.deformable_convolution import triton_launch as convolution
+    from swin_mmdet.ops.dynamic_head import triton_launch as dynamic_head
     from swin_mmdet.ops.residual_branch import triton_launch as residual
     from swin_mmdet.ops.shifted_window_attention import triton_launch as attention
 
     for module in (
         attention, residual, column_sums, nms, assignment, masks, points, images, align, deformable, convolution,
+        dynamic_head,
     ):  # fmt: skip
         for name in [name for name in vars(module) if name.endswith('_kernel')]:
             setattr(module, name, CompiledOnly(getattr(module, name).function))
@@ -152,6 +170,7 @@ def main() -> None:
     compile_nms(2000)
     compile_detector_parts()
     compile_deformable(torch.bfloat16)
+    compile_dynamic_head(torch.bfloat16)
 
 
 @pytest.mark.slow
@@ -162,7 +181,7 @@ def test_the_kernels_compile():
     done = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     shared = [int(line.split()[1]) for line in done.stdout.splitlines()]
-    assert len(shared) == 3 + 3 + 5 + 5 + 15 + 2 + 2 + 3 + 1 + 1 + 2 + 1 + 2 + 2 * 2 + 3
+    assert len(shared) == 3 + 3 + 5 + 5 + 15 + 2 + 2 + 3 + 1 + 1 + 2 + 1 + 2 + 2 * 2 + 3 + 7
     # what the smallest GPUs of those that the kernels are for have
     assert max(shared) <= 99 * 1024, done.stdout
 

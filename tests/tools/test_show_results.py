@@ -47,6 +47,6 @@ def test_a_goal_decides_the_exit_code(work_dir: Path, goal: str, code: int, word
 
 
 @pytest.mark.parametrize('goal', ['segm_mAP', 'segm_mAP=much', 'AP=0.3'])
-def test_a_goal_that_is_none(work_dir: Path, goal: str, capsys: pytest.CaptureFixture):
-    assert show(work_dir, '--goal', goal) == 2
-    assert f'--goal {goal}: give METRIC=NUMBER, with one of bbox_mAP, ' in capsys.readouterr().err
+def test_a_goal_that_is_none(work_dir: Path, goal: str, user_error: type[Exception]):
+    with pytest.raises(user_error, match=f'--goal {goal}: give METRIC=NUMBER, with one of bbox_mAP, '):
+        show(work_dir, '--goal', goal)

@@ -4,13 +4,12 @@ input [B, C, H, W], weight [D, C / group, kh, kw], output [B, D, h, w]; offset [
 holds (dy, dx) for each kernel position, mask [B, deformable_group * kh * kw, h, w] a factor.
 """
 
-import math
-
 import torch
 import torchvision  # noqa: F401  (registers torch.ops.torchvision)
 from torch import Tensor
 
 from swin_mmdet.compat.mmcv_ops.precision import widen
+from swin_mmdet.ops.deformable_convolution.geometry import leading
 
 
 def deform_conv_forward(
@@ -108,16 +107,6 @@ def _operands(
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     mask = input.new_zeros(len(input), 1) if mask is None else mask
     return widen(input, weight, offset, mask, bias)
-
-
-def leading(tensor: Tensor, size: tuple[int, int]) -> Tensor:
-    """The first numbers of each image as [B, channels, *size], a view.
-
-    mmcv reads offset and mask so, whatever their height and width, and DyHead depends on it: it passes the offsets of a
-    level twice as fine as the output.
-    """
-    batch, channels = tensor.shape[:2]
-    return tensor.reshape(batch, -1)[:, :channels * math.prod(size)].view(batch, channels, *size)
 
 
 def _on_outer_edge(offset: Tensor, kernel_size: torch.Size, geometry: tuple[int, ...]) -> Tensor:

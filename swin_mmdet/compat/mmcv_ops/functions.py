@@ -11,11 +11,11 @@ from types import ModuleType
 from torch import Tensor
 from torch.nn.modules.utils import _pair
 
-from swin_mmdet.compat.mmcv_ops.deform import leading
 from swin_mmdet.compat.mmcv_ops.install import NAME, is_ours
 from swin_mmdet.ops.deformable_attention import sample_levels
 from swin_mmdet.ops.deformable_attention.triton_op import why_not_triton as why_not_attention
 from swin_mmdet.ops.deformable_convolution import Geometry, deformable_convolution
+from swin_mmdet.ops.deformable_convolution.geometry import leading
 from swin_mmdet.ops.deformable_convolution.triton_op import why_not_triton as why_not_convolution
 
 Pair = int | tuple[int, int]

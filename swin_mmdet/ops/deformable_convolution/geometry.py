@@ -1,5 +1,6 @@
 """The numbers of a convolution, and the sizes that follow from them."""
 
+import math
 from typing import NamedTuple
 
 from torch import Tensor
@@ -22,3 +23,13 @@ class Geometry(NamedTuple):
             for size, taps, stride, padding, dilation in sizes
         )
         return height, width
+
+
+def leading(tensor: Tensor, size: tuple[int, int]) -> Tensor:
+    """The first numbers of each image as [B, channels, *size], a view.
+
+    mmcv reads offset and mask so, whatever their height and width, and DyHead depends on it: it passes the offsets of a
+    level twice as fine as the output.
+    """
+    batch, channels = tensor.shape[:2]
+    return tensor.reshape(batch, -1)[:, : channels * math.prod(size)].view(batch, channels, *size)

@@ -1,13 +1,12 @@
-"""Arguments of the tools: a mistake is one sentence that names the nearest argument, and `KEY=VALUE` settings."""
+"""Arguments of the programs: a mistake is one sentence that names the nearest argument, and `KEY=VALUE` settings."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from swin_mmdet.commands.run import USER_ERROR
 from swin_mmdet.config.nearest import meant
-
-USER_ERROR = 2
 
 
 class ArgumentParser(argparse.ArgumentParser):

@@ -1,0 +1,204 @@
+"""How many small changes to the library do a room's tests notice? A random sample of mutmut's mutants, room by room.
+
+    nice -n 10 python tools/benchmarks/mutants.py engine --sample 80 --out tools/benchmarks/results/mutants.csv
+
+Works on a copy of the tracked files, which stays for `mutmut show NAME` in it. A mutant counts as killed when one of
+the tests of its room that run the changed function fails, or runs endlessly; other rooms' tests are not asked, so the
+library as a whole is tested better than this says. mutmut changes bodies of functions, but none that are decorated
+other than as class or static methods, and no constants of modules and classes.
+"""
+
+import argparse
+import io
+import json
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from contextlib import redirect_stdout
+from datetime import date
+from pathlib import Path
+
+from harness import version_of
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.mutation.trampoline import set_mutant_under_test
+from mutmut.stats import status_by_exit_code
+from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir
+
+ROOT = Path(__file__).resolve().parents[2]
+EQUIVALENT = ROOT / 'tests/mutants/EQUIVALENT.md'
+ROOMS = ('ops', 'checkpoint', 'datasets', 'structures', 'detectors', 'engine', 'evaluation')
+# options of pytest: triton's interpreter runs kernels far too slowly for this
+FAST = ['--ignore-glob=*/test_triton*', '--ignore-glob=*/test_residual_branch.py', '-m', 'not slow', '-k', 'not triton']
+KILLED = ('killed', 'timeout', 'segfault', 'suspicious')
+SETTINGS = """
+[tool.mutmut]
+source_paths = ["swin_mmdet"]
+only_mutate = ["swin_mmdet/{room}/*"]
+do_not_mutate = ["*/triton_*"]
+also_copy = ["configs", "tools", "setup.py", "README.md", ".pytest.ini", ".ruff.toml"]
+pytest_add_cli_args_test_selection = {tests}
+process_isolation = "forkserver"
+timeout_multiplier = 3.0
+timeout_constant = 20.0
+use_setproctitle = false
+track_dependencies = false
+use_git_change_detection = false
+"""
+# in a process of its own, which has imported nothing of the library that is not changed
+RUN = """
+from mutmut import __main__ as mutmut
+from mutmut.runners.harness import PytestRunner
+from mutmut.state import state
+from mutmut.workers.isolation import ForkServerRunner
+
+arguments = PytestRunner._pytest_args_regular_run
+PytestRunner._pytest_args_regular_run = lambda self, tests: arguments(  # fast ones first
+    self, sorted(tests, key=lambda name: state().duration_by_test.get(name, 0.0))
+)
+PytestRunner().warm_up()  # imports once for all that are forked, and runs nothing
+# finding which tests run what has shown that they pass, and each mutant shows that they can fail
+ForkServerRunner.run_clean_tests = lambda self, tests: 0
+mutmut.run_forced_fail_test = lambda runner: None
+mutmut._run((), 1)
+"""
+
+
+def main() -> None:
+    args = parse_args()
+    folder = args.folder or Path(tempfile.mkdtemp(prefix=f'mutants-{args.room}-'))
+    copy_checkout(folder)
+    tests = json.dumps([f'tests/{args.room}', *FAST])
+    (folder / 'pyproject.toml').write_text(SETTINGS.format(room=args.room, tests=tests))
+    os.chdir(folder)  # whose settings mutmut reads
+    population = write_sample(args.room, args.sample, args.seed)
+    run(folder)
+    statuses = results()
+    survivors = {name: status for name, status in statuses.items() if status not in KILLED}
+    known = EQUIVALENT.read_text() if EQUIVALENT.exists() else ''
+    counts = Counter(statuses.values())
+    equivalent = 0
+    for name, status in survivors.items():
+        change = difference(name)
+        is_known = change in known
+        equivalent += is_known
+        print(f'{"equivalent" if is_known else status} {name}\n{change}\n')
+    killed, asked = sum(counts[status] for status in KILLED), len(statuses) - equivalent
+    low, high = interval(killed, asked)
+    row = {
+        'room': args.room, 'mutants': population, 'sample': len(statuses), 'seed': args.seed, 'killed': killed,
+        'survived': counts['survived'] - equivalent, 'without a test': counts['no tests'], 'equivalent': equivalent,
+        'killed %': round(100 * killed / asked, 1), 'low %': round(100 * low, 1), 'high %': round(100 * high, 1),
+        'mutmut': version_of('mutmut'), 'commit': commit(), 'date': date.today().isoformat(),
+    }  # fmt: skip
+    print(', '.join(f'{name} {value}' for name, value in row.items()))
+    if args.out:
+        append(args.out, row)
+    print(f'the copy with all mutants is {folder}')
+
+
+def absolute(path: str) -> Path:
+    return Path(path).resolve()
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('room', choices=ROOMS)
+    parser.add_argument('--sample', type=int, default=80, help='how many mutants, of all that there are')
+    parser.add_argument('--seed', type=int, default=0, help='of the sample')
+    parser.add_argument('--out', type=absolute, help='CSV file to which the row is added')
+    parser.add_argument('--folder', type=absolute, help='where to work, instead of a new folder')
+    return parser.parse_args()
+
+
+def copy_checkout(folder: Path) -> None:
+    """What git tracks, as it stands now."""
+    listed = subprocess.check_output(['git', 'ls-files', '-z'], cwd=ROOT, text=True)
+    for name in filter(None, listed.split('\0')):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+
+
+def write_sample(room: str, size: int, seed: int) -> int:
+    """Write so many mutants into the copy in the working folder; how many there are in all.
+
+    mutmut would write every one first, which takes longer than to try the sample.
+    """
+    from mutmut import __main__ as mutmut  # reads its settings
+    from mutmut.mutation import file_mutation
+
+    found, places = {}, []
+    for path in sorted(Path('swin_mmdet', room).rglob('*.py')):
+        if not path.name.startswith('triton_'):
+            module, mutations, *ignored = file_mutation.create_mutations(str(path), path.read_text())
+            mutations = [one for one in mutations if one.contained_by_top_level_function]
+            places += [(str(path), index) for index in range(len(mutations))]
+            found[str(path)] = module, mutations, *ignored
+    chosen = set(random.Random(seed).sample(places, min(size, len(places))))
+
+    def create_chosen(path: str, *_) -> tuple:
+        module, mutations, *ignored = found[path]
+        return module, [one for index, one in enumerate(mutations) if (path, index) in chosen], *ignored
+
+    file_mutation.create_mutations = create_chosen
+    set_mutant_under_test('mutant_generation')
+    with redirect_stdout(io.StringIO()):
+        copy_src_dir()
+        copy_also_copy_files()
+        mutmut.create_mutants(1)
+    return len(places)
+
+
+def run(folder: Path) -> None:
+    """Find which tests run what, then try one mutant after the other."""
+    data = os.environ.get('SWIN_MMDET_DATA', str(ROOT.parent / 'shared' / 'data'))
+    environment = os.environ | {'SWIN_MMDET_DATA': data, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(folder / 'mutants')}
+    subprocess.run([sys.executable, '-c', RUN], cwd=folder, env=environment, check=True)
+
+
+def results() -> dict[str, str]:
+    """Mutant -> what became of it."""
+    statuses = {}
+    for path in Path('mutants').rglob('*.meta'):
+        codes = json.loads(path.read_text())['exit_code_by_key']
+        statuses |= {name: status_by_exit_code[code] for name, code in codes.items()}
+    return statuses
+
+
+def difference(name: str) -> str:
+    """The lines that differ, as EQUIVALENT.md has them."""
+    lines = get_diff_for_mutant(name).splitlines()
+    lines = [line for line in lines if line[:1] in ('+', '-') and line[:3] not in ('+++', '---')]
+    return '\n'.join(line[0] + ' ' + line[1:].strip() for line in lines)
+
+
+def interval(killed: int, asked: int) -> tuple[float, float]:
+    """Wilson's, of 95 %."""
+    z = 1.96
+    share, spread = killed / asked, z * math.sqrt(killed * (asked - killed) / asked + z * z / 4) / asked
+    middle, scale = share + z * z / (2 * asked), 1 + z * z / asked
+    return (middle - spread) / scale, (middle + spread) / scale
+
+
+def commit() -> str:
+    """With a plus where files differ from it."""
+    head = subprocess.check_output(['git', 'rev-parse', '--short', 'HEAD'], cwd=ROOT, text=True).strip()
+    changed = subprocess.check_output(
+        ['git', 'status', '--porcelain', '--', 'swin_mmdet', 'tests'], cwd=ROOT, text=True
+    )
+    return head + '+' * bool(changed.strip())
+
+
+def append(path: Path, row: dict) -> None:
+    """To a CSV file, whose columns are the row's."""
+    lines = path.read_text().splitlines() if path.exists() else [','.join(row)]
+    path.write_text('\n'.join([*lines, ','.join(map(str, row.values()))]) + '\n')
+
+
+if __name__ == '__main__':
+    main()

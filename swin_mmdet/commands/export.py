@@ -20,7 +20,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--max-size', type=int, default=2048, metavar='N', help='with --dynamic: the longest side')
     parser.add_argument('--max-detections', type=int, metavar='N', help="at most so many (default: the config's)")
     parser.add_argument('--score-thr', type=float, help="only from this score on (default: the config's)")
-    parser.add_argument('--fp16', action='store_true', help='the network in half precision')
     parser.add_argument('--runtime', action='store_true', help='write beside it what runs it without mmdet')
     parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
     parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's parts in mmdet's configs")
@@ -42,7 +41,6 @@ def main(argv: list[str] | None = None) -> None:
         size=tuple(args.size) if args.size else None,
         max_detections=args.max_detections,
         score_thr=args.score_thr,
-        half=args.fp16,
         most=args.max_size,
     )
     for line in export_checkpoint(cfg, args.checkpoint, Path(args.out), options, runtime=args.runtime):

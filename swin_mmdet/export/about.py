@@ -54,7 +54,6 @@ def about(
         'detector': type_name(cfg.model),
         'backbone': type_name(cfg.model.backbone),
         'to': options.to,
-        'precision': options.precision,
         'size': list(options.size) if options.size else None,
         'free': options.free(least),
         'outputs': list(outputs),

@@ -38,8 +38,7 @@ def export_checkpoint(
     check_model(model, options)
     yield f'{type(model).__name__} of {Path(checkpoint).name}: tracing, which takes some minutes'
     differences = export_detector(model, cfg, out, options, classes=classes, checkpoint=checkpoint)
-    limits = LIMITS[options.precision]
-    yield f'{out} finds what the detector finds (limits: {limits}):'
+    yield f'{out} finds what the detector finds (limits: {LIMITS}):'
     yield from (f'  {one}' for one in differences)
     if runtime:
         written = write_runtime(out, target_of(options.to))
@@ -105,18 +104,17 @@ def export_detector(
     least = family.least(model)
     model.eval()
     with limited(family.rules(model), options):
-        program = family(model, options.half)
+        program = family(model)
         known = about(cfg, options, program.names, tuple(classes), checkpoint, least)
         with TemporaryDirectory(dir=out.parent) as folder:
             bare, proven = (Path(folder, name).with_suffix(target.suffix) for name in ('bare', 'proven'))
             target.write(trace(program, options, least), program.names, bare)
             shutil.copyfile(bare, proven)
             target.annotate(proven, json.dumps(known))
-            limits = LIMITS[options.precision]
             images = images or batches(sizes_of_proof(known))
             score_thr = family.rules(model).get('score_thr', 0.0)
-            differences = prove(model, Detector(proven), images, limits, score_thr)
-            known['proof'] = check(differences, limits, out.name)
+            differences = prove(model, Detector(proven), images, LIMITS, score_thr)
+            known['proof'] = check(differences, LIMITS, out.name)
             target.annotate(bare, json.dumps(known))
             bare.replace(out)
     return differences

@@ -18,7 +18,6 @@ class ExportOptions:
         size: height and width that every image is padded to, or None for free ones.
         max_detections: instead of the config's number.
         score_thr: instead of the config's threshold.
-        half: the network in float16, boxes and scores in float32.
         most: the longest side of images, where sizes are free.
     """
 
@@ -26,7 +25,6 @@ class ExportOptions:
     size: tuple[int, int] | None = None
     max_detections: int | None = None
     score_thr: float | None = None
-    half: bool = False
     most: int = MOST
 
     def __post_init__(self) -> None:
@@ -37,10 +35,6 @@ class ExportOptions:
             raise UserError(f'--max-detections {self.max_detections}: there must be at least 1')
         if self.score_thr is not None and not 0 <= self.score_thr < 1:
             raise UserError(f'--score-thr {self.score_thr}: scores are from 0 to 1')
-
-    @property
-    def precision(self) -> str:
-        return 'float16' if self.half else 'float32'
 
     def free(self, least: int) -> dict | None:
         """What sides a program with free sizes takes that takes none below `least`, as its metadata says it."""

@@ -19,24 +19,21 @@ class Program(nn.Module):
     """Takes images [B, 3, H, W] uint8 RGB, padded at the bottom and right, and their sizes [B, 2] int64 before that.
 
     Returns what `names` says, of a fixed number M of detections, best first: boxes [B, M, 4] as x1, y1, x2, y2 in
-    pixels of `images`, scores [B, M] and labels [B, M] int64; where there is none, score 0 and label -1. The network
-    may be in half precision, boxes and scores are float32.
+    pixels of `images`, scores [B, M] and labels [B, M] int64; where there is none, score 0 and label -1.
     """
 
     names: tuple[str, ...] = ('boxes', 'scores', 'labels')
 
-    def __init__(self, model: nn.Module, half: bool = False) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        # a copy: what is exchanged or rounded here is the export's alone
+        # a copy: what is exchanged here is the export's alone
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.prepare = Normalise(model.data_preprocessor, torch.float16 if half else torch.float32)
+        self.prepare = Normalise(model.data_preprocessor)
         self.model.data_preprocessor = None
         for part in self.model.modules():
             if type(part) is MMDetSingleRoIExtractor:
                 # of the same attributes, and its program has no question to the sizes of boxes
                 part.__class__ = SingleRoIExtractor
-        if half:
-            self.model.half()
 
     @staticmethod
     def rules(model: nn.Module) -> ConfigDict:
@@ -63,12 +60,11 @@ class Program(nn.Module):
 class Normalise(nn.Module):
     """What the detector's preprocessor makes of bytes."""
 
-    def __init__(self, preprocessor: nn.Module, dtype: torch.dtype) -> None:
+    def __init__(self, preprocessor: nn.Module) -> None:
         super().__init__()
         # one that does not turn BGR round wants BGR
         self.from_rgb = not preprocessor._channel_conversion
         self.pad_value = float(preprocessor.pad_value)
-        self.dtype = dtype
         plain = not preprocessor._enable_normalize
         mean, std = (torch.zeros(3), torch.ones(3)) if plain else (preprocessor.mean, preprocessor.std)
         self.register_buffer('mean', mean.detach().clone().view(1, 3, 1, 1))
@@ -81,5 +77,4 @@ class Normalise(nn.Module):
         x = (x - self.mean) / self.std
         rows = torch.arange(x.shape[2], device=x.device) < sizes[:, :1]
         columns = torch.arange(x.shape[3], device=x.device) < sizes[:, 1:]
-        x = torch.where((rows[:, :, None] & columns[:, None, :])[:, None], x, self.pad_value)
-        return x.to(self.dtype)
+        return torch.where((rows[:, :, None] & columns[:, None, :])[:, None], x, self.pad_value)

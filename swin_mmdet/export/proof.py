@@ -51,7 +51,7 @@ class Difference:
         )
 
 
-LIMITS = {'float32': Limits(0.1, 1e-3, 0.99), 'float16': Limits(1.0, 1e-2, 0.99)}
+LIMITS = Limits(boxes=0.1, scores=1e-3, masks=0.99)
 
 
 @torch.no_grad()

@@ -65,7 +65,7 @@ def annotate_archive(path: Path, about: str) -> None:
 def write_onnx(traced: ExportedProgram, names: Sequence[str], path: Path) -> None:
     """One file, whose RoIAlign and NonMaxSuppression are ONNX's own operators."""
     if sum(value.numel() * value.element_size() for value in traced.state_dict.values()) > MOST_BYTES:
-        raise UserError('the weights are more than the 2 GiB that an ONNX file holds: use --fp16 or --to torch')
+        raise UserError('the weights are more than the 2 GiB that an ONNX file holds: use --to torch')
     made = torch.onnx.export(
         traced, (), None, input_names=['images', 'sizes'], output_names=list(names), opset_version=OPSET,
         dynamo=True, external_data=False, verbose=False,

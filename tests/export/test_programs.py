@@ -41,6 +41,6 @@ def test_a_program_finds_what_the_detector_finds(name, repository):
     model, _ = small_detector(repository / 'configs' / CONFIGS[name])
     family = family_of(model)
     # a whole image, one that is padded and one without objects
-    differences = prove(model, ProgramItself(family(model)), batches([(96, 128)]), LIMITS['float32'], 0.0)
-    assert all(one.within(LIMITS['float32']) for one in differences), differences
+    differences = prove(model, ProgramItself(family(model)), batches([(96, 128)]), LIMITS, 0.0)
+    assert all(one.within(LIMITS) for one in differences), differences
     assert all(one.pairs >= 10 for one in differences)

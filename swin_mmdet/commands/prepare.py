@@ -1,6 +1,7 @@
 """What a program does before it runs a config: arguments that several share, options merged, checks, the device."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ from swin_mmdet.errors import UserError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+    from swin_mmdet.datasets.checks.options import CheckOptions
+
+SPLITS = 'train', 'val', 'test'
 
 
 def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +47,33 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--drop-in', action='store_true', help="use swin_mmdet's parts for those of the same name in mmdet's configs"
     )
+    add_check_arguments(parser, '--quick-check')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='how the processes were started')
     # torchrun sets LOCAL_RANK; the older torch.distributed.launch passes the argument
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_check_arguments(parser: argparse.ArgumentParser, quick: str) -> None:
+    """How far the check of data goes, by the same arguments for every program."""
+    parser.add_argument(
+        quick,
+        dest='quick',
+        action='store_true',
+        help='check data by the headers of images alone; else every image is decoded, once until it changes',
+    )
+    parser.add_argument(
+        '--allow-outside',
+        action='store_true',
+        help='open images whose names in the annotations lead out of their folder',
+    )
+
+
+def check_options(args: argparse.Namespace) -> 'CheckOptions':
+    """What `add_check_arguments` gave."""
+    from swin_mmdet.datasets.checks.options import CheckOptions
+    from swin_mmdet.datasets.image_cache import cache_folder
+
+    return CheckOptions(not args.quick, cache_folder(), args.allow_outside)
 
 
 def check_paths(args: argparse.Namespace) -> None:
@@ -118,15 +147,22 @@ def check_weights(path: str, what: str) -> str:
     return path
 
 
-def check_before_run(cfg: 'Config') -> None:
-    """Find mistakes before the long work starts: missing packages and weights, wrong annotations."""
+def check_before_run(cfg: 'Config', args: argparse.Namespace, splits: Sequence[str] = SPLITS) -> None:
+    """Find mistakes before the long work starts: missing packages and weights, wrong annotations of these splits.
+
+    Labels that a split would number in another order than its classes are numbered by name, in place.
+    """
     from swin_mmdet.config.packages import check_packages
+    from swin_mmdet.datasets import label_by_name
 
     check_packages(cfg)
+    say(*label_by_name(cfg, splits))
     if is_main_process():
         from swin_mmdet.engine.check_run import check_run
 
-        check_run(cfg)
+        others = tuple(f'{split}_' for split in SPLITS if split not in splits)
+        used = type(cfg)({key: value for key, value in cfg.items() if not key.startswith(others)}) if others else cfg
+        check_run(used, check_options(args))
 
 
 def fit_to_device(cfg: 'Config') -> None:

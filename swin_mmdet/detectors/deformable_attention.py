@@ -10,9 +10,9 @@ from swin_mmdet.ops.tracing import is_exported
 
 
 class MultiScaleDeformableAttention(MMCVMultiScaleDeformableAttention):
-    """mmcv's class: same parameters, arguments and results, without a question to the GPU.
+    """mmcv's class: same parameters, arguments and results, without synchronising with the GPU.
 
-    Softmax, arithmetic of places and sampling are one operation. Where points are sampled is float32 also under
+    Softmax, arithmetic of locations and sampling are one operation. Where points are sampled is float32 also under
     autocast, which mmcv rounds to the type of the values.
     """
 
@@ -28,7 +28,7 @@ class MultiScaleDeformableAttention(MMCVMultiScaleDeformableAttention):
         pyramid: Pyramid | None = None,
         **kwargs,
     ) -> Tensor:
-        """[B, Q, C]; arguments as in mmcv, and the pyramid whose places are the values."""
+        """[B, Q, C]; arguments as in mmcv, and the pyramid whose pixels are the values."""
         if pyramid is None or not self.batch_first:
             return super().forward(
                 query, key, value, identity, query_pos, key_padding_mask, reference_points, **kwargs
@@ -45,7 +45,7 @@ class MultiScaleDeformableAttention(MMCVMultiScaleDeformableAttention):
             self.attention_weights(query).unflatten(-1, (self.num_heads, -1)),
         )
         if is_exported():
-            found = exported_attention(value, pyramid.sizes, *places)
+            attended = exported_attention(value, pyramid.sizes, *places)
         else:
-            found = deformable_attention(value, *level_shapes(pyramid.sizes, value.device), *places)
-        return self.dropout(self.output_proj(found)) + identity
+            attended = deformable_attention(value, *level_shapes(pyramid.sizes, value.device), *places)
+        return self.dropout(self.output_proj(attended)) + identity

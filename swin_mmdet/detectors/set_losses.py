@@ -85,16 +85,16 @@ def set_losses(
     sizes [B, 4] of the images, factors [2]: what the losses of classes and of boxes are divided by.
     """
     scores, boxes = predicted.scores.flatten(1, 2), predicted.boxes.flatten(1, 2)
-    own = boxes.gather(1, matches.places[..., None].expand(-1, -1, 4))
+    own = boxes.gather(1, matches.indices[..., None].expand(-1, -1, 4))
     own = own.to(torch.promote_types(own.dtype, torch.float32))
     sizes = sizes[matches.images]
     wanted = centers_of(matches.boxes / sizes)
     labels = matches.labels.new_full(scores.shape[:2], head.num_classes)
-    found = torch.zeros_like(matches.labels) if predicted.agnostic else matches.labels
-    target = Labels(labels.scatter(1, matches.places, found), None)
+    classes = torch.zeros_like(matches.labels) if predicted.agnostic else matches.labels
+    target = Labels(labels.scatter(1, matches.indices, classes), None)
     if isinstance(head.loss_cls, QualityFocalLoss):
         quality = overlaps(corners_of(own.detach()), corners_of(wanted))
-        target = target._replace(quality=quality.new_zeros(labels.shape).scatter(1, matches.places, quality))
+        target = target._replace(quality=quality.new_zeros(labels.shape).scatter(1, matches.indices, quality))
     class_factor, box_factor = (factors + EPS).unbind()
     differences = overlaps(corners_of(own) * sizes, corners_of(wanted) * sizes, 'giou', head.loss_iou.eps)
     return {

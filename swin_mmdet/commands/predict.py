@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     from swin_mmdet.engine.inference import detect_in_views, detect_plainly, load_detector
     from swin_mmdet.engine.language_models import check_language_models
     from swin_mmdet.engine.load_weights import read_weights
-    from swin_mmdet.evaluation.coco_results import Ids, coco_results
+    from swin_mmdet.evaluation.coco_results import CocoIds, coco_results
     from swin_mmdet.visualization import DetLocalVisualizer
 
     if args.drop_in:
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         model = load_detector(cfg, read_weights(args.checkpoint, 'checkpoint'), args.device)
     reader = ImageReader(get_test_pipeline_cfg(model.cfg))
     detect = detect_in_views(model) if args.tta else detect_plainly(model)
-    ids = Ids(model.dataset_meta['classes'], args.ann_file)
+    ids = CocoIds(model.dataset_meta['classes'], args.ann_file)
     out_dir = Path(args.out_dir)
     # a folder of its own, so that no drawing can replace the image it was made from
     pictures = out_dir / 'vis'

@@ -36,19 +36,19 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError(f'--out {args.out}: the name must end in .pkl or .pickle')
     check_paths(args)
     cfg = load_config(args)
-    if args.checkpoint.endswith(EXPORTED):
-        if args.tta:
-            raise UserError(f'--tta takes a checkpoint: {args.checkpoint} is exported and has one view of an image')
-        from swin_mmdet.export.evaluated import use_exported
-
-        use_exported(cfg, args.checkpoint)
-    else:
-        cfg.load_from = check_weights(args.checkpoint, 'checkpoint')
+    exported = args.checkpoint.endswith(EXPORTED)
+    if exported and args.tta:
+        raise UserError(f'--tta takes a checkpoint: {args.checkpoint} is exported and has one view of an image')
+    cfg.load_from = None if exported else check_weights(args.checkpoint, 'checkpoint')
     cfg.resume = False
     if args.show_dir:
         draw_into(cfg, args.show_dir)
     check_before_run(cfg, args, splits=('test',))
     fit_to_device(cfg)
+    if exported:
+        from swin_mmdet.export.evaluated import use_exported
+
+        use_exported(cfg, args.checkpoint)
     if args.tta:
         from swin_mmdet.detectors.views import use_tta
 

@@ -4,6 +4,8 @@ import gc
 import json
 from pathlib import Path
 
+from swin_mmdet.errors import UserError
+
 MAGIC = (
     (b'\x1f\x8b', 'it is compressed (gzip): unpack it'),
     (b'PK\x03\x04', 'it is a zip archive: unpack it'),
@@ -16,7 +18,7 @@ UTF_8_MARK = b'\xef\xbb\xbf'
 LISTS = 'images', 'annotations', 'categories'
 
 
-class CocoFileError(ValueError):
+class CocoFileError(UserError, ValueError):
     """The file cannot be read as COCO annotations."""
 
 

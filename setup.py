@@ -19,6 +19,8 @@ IMAGES = ['pycocotools>=2.0.8', 'opencv-python-headless', 'simplejpeg>=1.7']
 MMDET = ['mmengine>=0.10.7', 'mmcv-lite>=2.0.1,<2.2', 'mmdet>=3.3,<4', *IMAGES]
 ONEDL = ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', *IMAGES]
 EVAL = ['faster-coco-eval>=1.6']
+# detectors as ONNX files; 1.20 is the first onnxruntime with wheels for numpy 2 and Python 3.13
+EXPORT = ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20']
 # timm and transformers are oracles of the checkpoint conversions, peft and torchao replace layers, tifffile reads
 # images of many bands, hypothesis finds examples, and setuptools builds the wheel that is tested
 TEST = [
@@ -73,11 +75,12 @@ setup(
         'mmdet': TORCH + MMDET,
         'onedl': TORCH + ONEDL,
         'eval': EVAL,
+        'export': EXPORT,
         # pastes objects for HTC++, as the paper does
         'htc': ['instaboostfast'],
         'test': TEST,
         # writes the mutants of tools/benchmarks/mutants.py, which reaches into it
         'dev': ['mutmut==3.8.*'],
-        'all': TORCH + MMDET + EVAL + TEST,
+        'all': TORCH + MMDET + EVAL + EXPORT + TEST,
     },
 )

@@ -107,19 +107,36 @@ class BatchedQueryHead:
         scores, boxes = layer_cls_scores[-1].float(), layer_bbox_preds[-1].float()
         most = self.test_cfg.get('max_per_img', boxes.shape[1])
         if self.loss_cls.use_sigmoid:
-            scores, index = scores.flatten(1).topk(most)
-            scores, labels, place = scores.sigmoid(), index % self.num_classes, index // self.num_classes
+            scores, places, labels = best_of_classes(scores, most)
+            scores = scores.sigmoid()
         else:
             scores, labels = scores.softmax(-1)[..., :-1].max(-1)
-            scores, place = scores.topk(most)
-            labels = labels.gather(1, place)
-        sizes = image_sizes(batch_img_metas, boxes)[:, None]
-        boxes = corners_of(boxes.gather(1, place[..., None].expand(-1, -1, 4))) * sizes
-        boxes = torch.minimum(boxes.clamp(min=0), sizes)
-        if rescale:
-            factors = [[*meta['scale_factor']] * 2 for meta in batch_img_metas]
-            boxes = boxes / to_device(factors, boxes)[:, None]
-        return [
-            InstanceData(bboxes=box, scores=score, labels=label)
-            for box, score, label in zip(boxes, scores, labels, strict=True)
-        ]
+            scores, places = scores.topk(most)
+            labels = labels.gather(1, places)
+        return detections(scores, labels, boxes, places, batch_img_metas, rescale)
+
+
+def best_of_classes(scores: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The largest of each image's scores [B, P, C], whose predictions and which classes they are: [B, most] each."""
+    classes = scores.shape[-1]
+    scores, index = scores.flatten(1).topk(most)
+    return scores, index // classes, index % classes
+
+
+def detections(
+    scores: Tensor, labels: Tensor, boxes: Tensor, places: Tensor, metas: Sequence[dict], rescale: bool
+) -> list[InstanceData]:
+    """Of each image, with scores, labels and numbers of boxes [B, n]; boxes [B, P, 4] as `PredictedSets` has them.
+
+    In pixels of the image that the model saw, with `rescale` of the original one.
+    """
+    sizes = image_sizes(metas, boxes)[:, None]
+    boxes = corners_of(boxes.gather(1, places[..., None].expand(-1, -1, 4))) * sizes
+    boxes = torch.minimum(boxes.clamp(min=0), sizes)
+    if rescale:
+        factors = [[*meta['scale_factor']] * 2 for meta in metas]
+        boxes = boxes / to_device(factors, boxes)[:, None]
+    return [
+        InstanceData(bboxes=box, scores=score, labels=label)
+        for box, score, label in zip(boxes, scores, labels, strict=True)
+    ]

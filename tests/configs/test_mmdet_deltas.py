@@ -203,6 +203,7 @@ def test_the_backbone_is_mmdets(name: str):
         'with_cp': all(stage.with_cp for stage in backbone.stages),
         'qkv_bias': first.attn.qkv.bias is not None,
         'qk_scale': None,
+        'patch_size': backbone.patch_embed.proj.kernel_size[0],
         'patch_norm': isinstance(backbone.patch_embed.norm, nn.LayerNorm),
         'strides': (4, *[2] * (len(backbone.stages) - 1)),
         # for an absolute position embedding, which none of them has; and formats, which are recognised

@@ -22,7 +22,7 @@ EVAL = ['faster-coco-eval>=1.6']
 # images of many bands, hypothesis finds examples, and setuptools builds the wheel that is tested
 TEST = [
     *('pytest>=7', 'pytest-xdist>=3', 'ruff>=0.6', 'timm>=1.0', 'transformers>=5', 'peft>=0.15', 'torchao>=0.10'),
-    *('tifffile', 'setuptools>=70.1', 'hypothesis>=6.100'),
+    *('tifffile', 'setuptools>=70.1', 'hypothesis>=6.100', 'mypy>=1.11'),
 ]
 
 
@@ -65,7 +65,7 @@ setup(
     packages=find_packages(include=['swin_mmdet', 'swin_mmdet.*']),
     entry_points={'console_scripts': ['swin-mmdet = swin_mmdet.commands.program:main']},
     cmdclass={'build_py': BuildWithStartup, 'develop': DevelopAsWheel},
-    package_data={'swin_mmdet': ['.mim/**/*']},
+    package_data={'swin_mmdet': ['py.typed', '.mim/**/*']},
     exclude_package_data={'swin_mmdet': ['.mim/tools/benchmarks/results/*']},
     install_requires=['numpy'],
     extras_require={

@@ -8,6 +8,7 @@ children of the root, so only a child of the root is found from every scope (mme
 from collections.abc import Callable
 from typing import Any
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -29,6 +30,7 @@ MODELS = Registry(
     locations=['swin_mmdet.models', 'swin_mmdet.necks', 'swin_mmdet.detectors', 'swin_mmdet.reppoints_v2'],
 )
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['swin_mmdet.evaluation'])
+DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['swin_mmdet.datasets'])
 TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['swin_mmdet.datasets.transforms']
 )
@@ -64,7 +66,7 @@ class BuildsOurs:
         if isinstance(kind, str) and kind.count('.') > 1:
             kind = get_object_from_string(kind)
         try:
-            ours = self.ours.get(kind)
+            ours = None if kind is None else self.ours.get(kind)
         except TypeError:  # it cannot be hashed: the builder says what is wrong
             ours = None
         return cfg if ours is None else type(cfg)(cfg, type=ours)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def resolve_variant(
                 f'arch={name!r} is unknown; use one of {sorted(VARIANTS)}, or a dict of {sorted(explicit)}'
             )
         return VARIANTS[name]
-    numbers = dict(arch) if arch is not None else given
+    numbers: dict[str, Any] = dict(arch) if arch is not None else dict(given)
     missing = sorted(set(explicit) - set(numbers))
     if missing:
         raise ValueError(f'an explicit architecture needs embed_dims, depths and num_heads; missing: {missing}')

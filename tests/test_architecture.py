@@ -44,8 +44,9 @@ MAY_IMPORT = {
     'necks': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
-    | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'},
-    'evaluation': {'errors', 'registry', 'structures', 'mmdet', 'mmengine', 'numpy', 'torch'}
+    | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'}
+    | {'tqdm', 'simplejpeg'},
+    'evaluation': {'errors', 'registry', 'structures', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch'}
     | {'pycocotools', 'faster_coco_eval'},
 }
 READS_THE_ENVIRONMENT = {
@@ -99,6 +100,29 @@ def test_an_init_lists_public_names_and_holds_no_code(path):
         assert isinstance(node, allowed), f'{name_of(path)}:{node.lineno} holds code'
         if isinstance(node, ast.Expr):
             assert isinstance(node.value, ast.Constant), f'{name_of(path)}:{node.lineno} holds code'
+
+
+@pytest.mark.parametrize('path', [p for p in FILES if p.name == '__init__.py'], ids=name_of)
+def test_an_init_exports_what_it_imports_and_nothing_private(path):
+    nodes = ast.parse(path.read_text()).body
+    exported = [ast.literal_eval(node.value) for node in nodes if isinstance(node, ast.Assign) and _assigns_all(node)]
+    if not exported:
+        return  # a folder whose files are imported by their names
+    imported = [alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(exported[0]) == sorted(imported)
+    assert not [name for name in imported if name.startswith('_')]
+
+
+def _assigns_all(node):
+    return [getattr(target, 'id', None) for target in node.targets] == ['__all__']
+
+
+@pytest.mark.parametrize('path', FILES, ids=name_of)
+def test_what_begins_with_an_underscore_stays_in_its_file(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith('swin_mmdet'):
+            private = [alias.name for alias in node.names if alias.name.startswith('_')]
+            assert not private, f'{name_of(path)}:{node.lineno} imports {private}'
 
 
 @pytest.mark.parametrize('path', [path for path in FILES if path not in READS_THE_ENVIRONMENT], ids=name_of)

@@ -9,7 +9,8 @@ usage: tools/quickstart.sh [--data FOLDER] [--work-dir DIR] [--smoke] [--epochs 
 Trains a small Swin Mask R-CNN on drawn shapes, evaluates it, draws its predictions and ends with a table of its AP.
 A GPU is used where there is one.
 
-  --data FOLDER      a COCO-format data set of your own instead of the shapes (classes are read from its annotations)
+  --data FOLDER      a data set of your own instead of the shapes, of COCO, YOLO or any layout that train.py reads
+  --split SHARE      with --data that has no images for validation: train on this share of them, such as 0.8
   --work-dir DIR     where everything is written (default: work_dirs/quickstart)
   --smoke            a few iterations only, to see that every step runs
   --epochs N         or --iters, --batch-size, --lr, --img-scale, --workers, --seed: as for train.py, for the training
@@ -28,7 +29,7 @@ while [ $# -gt 0 ]; do
             if [ "$1" = --data ]; then data="$2"; else work_dir="$2"; fi
             shift 2
             ;;
-        --epochs | --iters | --batch-size | --lr | --img-scale | --workers | --seed)
+        --split | --epochs | --iters | --batch-size | --lr | --img-scale | --workers | --seed)
             [ $# -gt 1 ] || { echo "$1 needs a value" >&2; usage >&2; exit 2; }
             everyday+=("$1" "$2")
             shift 2

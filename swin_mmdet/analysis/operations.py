@@ -39,12 +39,13 @@ def embedding_bag_flop(weight: Tensor, indices: Tensor, *args: Any, out_val: tup
 
 aten = torch.ops.aten
 # of each operation, two for a multiply-add
-FORMULAS = flop_registry | {
+FORMULAS_OF_OURS: dict[Any, Callable[..., int]] = {
     torch.ops.torchvision.deform_conv2d: deform_conv_flop,
     aten.grid_sampler_2d: bilinear_flop,
     aten._embedding_bag: embedding_bag_flop,
     aten._embedding_bag_forward_only: embedding_bag_flop,
 }
+FORMULAS = flop_registry | FORMULAS_OF_OURS
 LINEAR = (aten.mm, aten.addmm)
 # of two activations
 PRODUCTS = (aten.bmm, aten.baddbmm, aten.grid_sampler_2d, aten._embedding_bag, aten._embedding_bag_forward_only)
@@ -95,7 +96,7 @@ class OperationCounter(TorchDispatchMode):
         del attention, args, out
         self._tokens = (0, 0)
 
-    def __torch_dispatch__(self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_dispatch__(self, func: Any, types: tuple, args: tuple = (), kwargs: dict | None = None) -> Any:
         del types
         kwargs = kwargs or {}
         operation = func._overloadpacket

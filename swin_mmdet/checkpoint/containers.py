@@ -128,7 +128,7 @@ def describe_training(checkpoint: object) -> dict[str, object]:
         return {}
     loose = {key: value for key, value in checkpoint.items() if isinstance(value, (str, int, float))}
     inner = checkpoint.get('meta')
-    described = _plain(loose, {}) | (_plain(inner, {}) if isinstance(inner, Mapping) else {})
+    described = _plain_dict(loose) | (_plain_dict(inner) if isinstance(inner, Mapping) else {})
     described = {key.strip('_'): value for key, value in described.items()}
     dataset = described.get('dataset_meta')
     # mmdet 3 writes the classes of its dataset's metainfo, in its first versions in capitals, mmdet 2 its model's
@@ -137,6 +137,12 @@ def describe_training(checkpoint: object) -> dict[str, object]:
             described['classes'] = [holder[name]] if isinstance(holder[name], str) else holder[name]
             break
     return described
+
+
+def _plain_dict(values: Mapping) -> dict:
+    plain = _plain(values, {})
+    assert isinstance(plain, dict)
+    return plain
 
 
 def _plain(value: object, done: dict[int, object], depth: int = 0) -> object:

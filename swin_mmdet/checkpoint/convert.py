@@ -118,15 +118,16 @@ def convert(found: CanonicalWeights, to: str, window_size: int | None = None) ->
     if heads:
         prefix = BACKBONE
     weights = from_canonical(backbone, target.layout, prefix)
-    if target.index:
-        weights |= _buffers(backbone, to, target, prefix, window_size)
+    weights |= _buffers(backbone, to, target, prefix, window_size)
     wrapper = 'state_dict' if heads else target.wrapper
     return Converted(weights | heads, wrapper, left_out)
 
 
 def _buffers(backbone: StateDict, to: str, target: Target, prefix: str, window_size: int | None) -> StateDict:
-    """The buffers that strict loading in the target asks for, though any model can compute them."""
+    """The buffers that strict loading in the target asks for, if any, though any model can compute them."""
     buffers: StateDict = {}
+    if target.index is None:
+        return buffers
     for key, value in backbone.items():
         found = TABLE_OR_SCALE.match(key)
         if found is None:

@@ -57,14 +57,14 @@ def load_detector_weights(
             if strict:
                 _check_heads(report, wanted)
         else:
-            found = match_backbones(file.state_dict, places, prefix)
-            report = new_report(name, next(iter(found.values())), file.weights)
+            matched = match_backbones(file.state_dict, places, prefix)
+            report = new_report(name, next(iter(matched.values())), file.weights)
             values = {}
             detectors = detectors_of(places)
             for outer, own in detectors.items():
                 inner = tuple(other for other in detectors if other != outer and other.startswith(outer))
                 part = {key: x for key, x in wanted.items() if key.startswith(outer) and not key.startswith(inner)}
-                values |= _fit_detector(outer, own, found, part, buffers, report, strict, resize)
+                values |= _fit_detector(outer, own, matched, part, buffers, report, strict, resize)
             report.missing += [key for key in wanted if not key.startswith(tuple(detectors))]
     copy_into(wanted, values)
     print_log(report.summary(), 'current')

@@ -80,10 +80,12 @@ def read_checkpoint(source: str | Path | Mapping | CheckpointFile, averaged: boo
     if isinstance(source, CheckpointFile):
         return source
     if isinstance(source, Mapping):
-        name, content, header = 'the state dict', source, {}
+        name = 'the state dict'
+        held: Content = (source, {})
     else:
         name = str(source)
-        content, header = _read(name)
+        held = _read(name)
+    content, header = held
     try:
         weights = choose_weights(content, averaged)
     except ValueError as error:
@@ -253,8 +255,8 @@ def _read_zip(path: str) -> object:
         survey = TorchSurvey(io.BytesIO(archive.read(f'{folder}/data.pkl')))
         survey.load()
     for key, claim in survey.claims.items():
-        record = records.get(f'{folder}/data/{key}')
-        held = record.file_size if record else 0
+        claimed = records.get(f'{folder}/data/{key}')
+        held = claimed.file_size if claimed else 0
         if claim != held:
             raise Unreadable(f'{DAMAGED}: a tensor claims {claim} bytes of a record that has {held}. {AGAIN}')
     return _torch_load(path, survey.names, mmap=True)

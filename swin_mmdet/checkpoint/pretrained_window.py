@@ -17,8 +17,8 @@ def pretrained_windows(tables: Mapping[str, Tensor]) -> dict[int, int]:
     windows = {}
     for key, table in tables.items():
         stage = COORDS_TABLE.match(key)
-        edge = table.abs().max().item() if stage and table.numel() else 0.0
-        if edge > 0:
+        edge = table.abs().max().item() if table.numel() else 0.0
+        if stage and edge > 0:
             reach = (table.shape[1] - 1) // 2
             windows[int(stage[1])] = 1 + round(8 * reach / (2 ** (3 * edge) - 1))
     return windows

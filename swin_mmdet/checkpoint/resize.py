@@ -1,10 +1,15 @@
 """Weights that depend on a size, fitted to another: bias tables, position embeddings, the first convolution."""
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from swin_mmdet.ops.relative_position import resize_bias_table, window_size_of_table
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RESIZE_MODES = ('bicubic', 'geometric')
 
@@ -75,7 +80,7 @@ def resize_bias_table_geometrically(table: Tensor, window_size: int) -> Tensor:
     return torch.from_numpy(np.stack(resized)).flatten(1).t().to(table.dtype).contiguous()
 
 
-def _growing_steps(count: int, reach: int) -> 'np.ndarray':  # noqa: F821
+def _growing_steps(count: int, reach: int) -> 'np.ndarray':
     """`count` places 1, 1 + q, 1 + q + q**2, ... with the last at `reach`; q in 1.01 .. 1.5 by bisection."""
     import numpy as np
 

@@ -24,7 +24,8 @@ def write_checkpoint(target: str, file: CheckpointFile, converted: Converted) ->
             save_file(state_dict, partial, metadata={'format': 'pt'})
         else:
             classes = file.meta.get('classes')
-            meta = {'dataset_meta': {'classes': tuple(classes)}} if classes else {}
+            named = tuple(classes) if isinstance(classes, list | tuple) else ()
+            meta = {'dataset_meta': {'classes': named}} if named else {}
             torch.save({converted.wrapper: state_dict, 'meta': meta} if converted.wrapper else state_dict, partial)
         os.replace(partial, target)
     finally:

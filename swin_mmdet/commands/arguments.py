@@ -17,7 +17,9 @@ class ArgumentParser(argparse.ArgumentParser):
         print(f'error: {message} (--help lists the arguments)', file=sys.stderr)
         raise SystemExit(USER_ERROR)
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:
+    def parse_args(  # type: ignore[override]  # of one kind of namespace
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
         """The arguments; an unknown one is refused with the nearest that there is."""
         known, unknown = self.parse_known_args(args, namespace)
         if unknown:

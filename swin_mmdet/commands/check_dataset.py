@@ -5,11 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swin_mmdet.commands.arguments import ArgumentParser, Settings
-from swin_mmdet.commands.prepare import apply_options
+from swin_mmdet.commands.prepare import add_check_arguments, apply_options, check_options
 from swin_mmdet.config.files import existing, read_config
+from swin_mmdet.errors import UserError
 
 if TYPE_CHECKING:
-    from swin_mmdet.datasets import CocoFile, Problem
+    from mmengine.config import Config
+
+    from swin_mmdet.datasets import CocoFile, CocoFolder, Problem
+
+# where COCO files are written for folders that have none
+CONVERTED = Path('work_dirs/check_dataset')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -20,8 +26,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'target',
         type=Path,
-        help='a config (.py): its data, classes, heads and evaluators are checked against each other; a folder in a '
-        'common COCO layout; or an annotation file (.json)',
+        help='a config (.py): its data, classes, heads and evaluators are checked against each other; a folder, '
+        'of COCO or any other layout that train reads; or an annotation file (.json) of COCO',
+    )
+    parser.add_argument(
+        '--split', metavar='SHARE', help='as for train: with a folder that has no images for validation, such as 0.8'
     )
     parser.add_argument(
         '--images',
@@ -29,32 +38,77 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='FOLDER',
         help='where the images of an annotation file are (default: sought beside)',
     )
+    add_check_arguments(parser, '--quick')
+    parser.add_argument(
+        '--fix',
+        type=Path,
+        metavar='OUT',
+        help='write a repaired copy into a new folder: annotations, links to the images and a list of what was changed',
+    )
     parser.add_argument('--cfg-options', nargs='+', action=Settings, metavar='KEY=VALUE', help='change the config')
     parser.add_argument('--max-classes', type=int, default=20, help='classes listed per file (default: %(default)s)')
     return parser.parse_args(argv)
 
 
-def examine(
-    target: Path, cfg_options: dict | None, images: Path | None = None
-) -> 'tuple[list[Problem], list[CocoFile]]':
+def examine(args: argparse.Namespace) -> 'tuple[list[Problem], list[CocoFile]]':
     """Problems of the target and the annotation files it reads."""
-    from swin_mmdet.datasets import check_folder, discover, find_problems, read_coco
+    from swin_mmdet.datasets import check_folder, find_problems, label_by_name, read_coco
     from swin_mmdet.datasets.check import check_file
     from swin_mmdet.datasets.missing_data import check_folders
 
-    if target.is_dir():
-        found = discover(target)
+    options = check_options(args)
+    if args.target.is_dir():
+        found = located(args)
         print(f'train: {found.train_ann}, images in {found.train_images}')
         print(f'val:   {found.val_ann}, images in {found.val_images}')
         print(f'metainfo=dict(classes={found.classes!r})\n')
-        return check_folder(found)
-    if target.suffix == '.json':
-        coco = read_coco(target)
-        return check_file(coco, images), [coco]
-    config = read_config(str(target))
-    apply_options(config, None, cfg_options or {})
+        return check_folder(found, options)
+    if args.target.suffix == '.json':
+        coco = read_coco(args.target)
+        return check_file(coco, args.images, options), [coco]
+    config = configured(args)
     check_folders(config)
-    return find_problems(config)
+    for line in label_by_name(config):
+        print(line)
+    return find_problems(config, options=options)
+
+
+def located(args: argparse.Namespace) -> 'CocoFolder':
+    """The data of a folder of any layout."""
+    from swin_mmdet.datasets.layouts import Split, find_data
+
+    return find_data(args.target, CONVERTED, Split.read(args.split) if args.split else None)
+
+
+def configured(args: argparse.Namespace) -> 'Config':
+    """The config with its options."""
+    config = read_config(str(args.target))
+    apply_options(config, args.cfg_options or {})
+    return config
+
+
+def fix(args: argparse.Namespace) -> None:
+    """Write a repaired copy and say what was changed and what is left."""
+    from swin_mmdet.datasets.problems import ERROR, count, listing
+    from swin_mmdet.datasets.repair.parts import parts_of_config, parts_of_file, parts_of_folder
+    from swin_mmdet.datasets.repair.write import CHANGES, summary, what_is_left, write_repaired
+
+    options = check_options(args)
+    try:
+        if args.target.is_dir():
+            parts = parts_of_folder(args.target, lambda: located(args))
+        elif args.target.suffix == '.json':
+            parts = parts_of_file(args.target, args.images)
+        else:
+            parts = parts_of_config(configured(args))
+        changes = write_repaired(parts, args.fix, options)
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(f'--fix: {error}') from error
+    print(f'\n{args.fix}: a repaired copy, {count(len(changes), "change")} ({CHANGES} has them all)')
+    print(summary(changes))
+    left = [problem for problem in what_is_left(parts, args.fix, options) if problem.level == ERROR]
+    if left:
+        print(f'\n{count(len(left), "problem")} that a repair would have to guess at:\n{listing(left)}')
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,11 +116,21 @@ def main(argv: list[str] | None = None) -> int:
     existing(str(args.target), 'config, folder or annotation file')
     if args.images:
         existing(str(args.images), 'folder of images')
+    if args.fix and args.fix.exists() and (not args.fix.is_dir() or any(args.fix.iterdir())):
+        raise UserError(f'--fix {args.fix}: there is something already; name a new folder')
+    code = report(args)
+    if args.fix:
+        fix(args)
+    return code
+
+
+def report(args: argparse.Namespace) -> int:
+    """Print the findings; 1 if there are problems."""
     from swin_mmdet.datasets import describe
     from swin_mmdet.datasets.problems import ERROR, count, listing
 
     try:
-        problems, files = examine(args.target, args.cfg_options, args.images)
+        problems, files = examine(args)
     except (FileNotFoundError, ValueError) as error:
         print(error)
         return 1
@@ -76,4 +140,6 @@ def main(argv: list[str] | None = None) -> int:
     warnings = [problem for problem in problems if problem.level != ERROR]
     for found, noun in ((errors, 'problem'), (warnings, 'warning')):
         print(f'{count(len(found), noun)}{":" if found else ""}\n{listing(found)}'.rstrip())
+    if errors and not args.fix:
+        print('\n--fix OUT writes a copy in which is repaired what takes no guess')
     return int(bool(errors))

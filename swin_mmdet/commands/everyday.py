@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from typing import Any
 
 from swin_mmdet.config.everyday import EverydayOptions
 from swin_mmdet.errors import UserError
@@ -51,7 +52,7 @@ def read_everyday(args: argparse.Namespace) -> EverydayOptions:
     Raises:
         UserError: one that is none, out of range, or set twice.
     """
-    found = {
+    found: dict[str, Any] = {
         name: _whole(name, word, LEAST.get(name, 1), most)
         for name, most in MOST.items()
         if (word := getattr(args, name)) is not None

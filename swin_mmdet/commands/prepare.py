@@ -1,6 +1,7 @@
 """What a program does before it runs a config: arguments that several share, options merged, checks, the device."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,9 +9,14 @@ from swin_mmdet.commands.arguments import Settings
 from swin_mmdet.commands.launcher import LAUNCHERS, is_main_process, local_rank, set_local_rank
 from swin_mmdet.commands.say import say
 from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config
+from swin_mmdet.errors import UserError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+    from swin_mmdet.datasets.checks.options import CheckOptions
+
+SPLITS = 'train', 'val', 'test'
 
 
 def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,14 +35,45 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--data',
         metavar='FOLDER',
-        help='use the COCO-format data set in this folder: its images, annotations, classes and number of classes',
+        help='use the data set in this folder, of COCO, YOLO, Pascal VOC, LabelMe, CVAT, Label Studio, Supervisely or '
+        'Datumaro: its images, annotations, classes and number of classes',
+    )
+    parser.add_argument(
+        '--split',
+        metavar='SHARE',
+        help='with --data that has no images for validation: train on this share of them, such as 0.8, and validate on '
+        'the others; images of like names stay together',
     )
     parser.add_argument(
         '--drop-in', action='store_true', help="use swin_mmdet's parts for those of the same name in mmdet's configs"
     )
+    add_check_arguments(parser, '--quick-check')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='how the processes were started')
     # torchrun sets LOCAL_RANK; the older torch.distributed.launch passes the argument
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_check_arguments(parser: argparse.ArgumentParser, quick: str) -> None:
+    """How far the check of data goes, by the same arguments for every program."""
+    parser.add_argument(
+        quick,
+        dest='quick',
+        action='store_true',
+        help='check data by the headers of images alone; else every image is decoded, once until it changes',
+    )
+    parser.add_argument(
+        '--allow-outside',
+        action='store_true',
+        help='open images whose names in the annotations lead out of their folder',
+    )
+
+
+def check_options(args: argparse.Namespace) -> 'CheckOptions':
+    """What `add_check_arguments` gave."""
+    from swin_mmdet.datasets.checks.options import CheckOptions
+    from swin_mmdet.datasets.image_cache import cache_folder
+
+    return CheckOptions(not args.quick, cache_folder(), args.allow_outside)
 
 
 def check_paths(args: argparse.Namespace) -> None:
@@ -46,6 +83,8 @@ def check_paths(args: argparse.Namespace) -> None:
         existing_weights(args.checkpoint, 'checkpoint')
     if args.data:
         existing(args.data, 'data folder')
+    elif args.split:
+        raise UserError(f'--split {args.split}: it divides the images of --data FOLDER, which is not given')
 
 
 def load_config(args: argparse.Namespace) -> 'Config':
@@ -59,19 +98,28 @@ def load_config(args: argparse.Namespace) -> 'Config':
     MMLogger.get_current_instance().addHandler(EARLY_LINES)
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401
-    apply_options(cfg, args.data, args.cfg_options)
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    default = cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    if args.data:
+        use_data(cfg, args.data, Path(args.work_dir or args.cfg_options.get('work_dir') or default), args.split)
+    apply_options(cfg, args.cfg_options)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default
     cfg.launcher = args.launcher
     return cfg
 
 
-def apply_options(cfg: 'Config', data: str | None, options: dict) -> None:
-    """Merge the options, later ones on top: `--data`, `data_root=FOLDER`, every other `--cfg-options`."""
-    from swin_mmdet.datasets.data_folder import check_instances, move_data, use_folder
+def use_data(cfg: 'Config', folder: str, work_dir: Path, split: str | None) -> None:
+    """`--data` and `--split`; annotations that have to be converted go into the work-dir."""
+    from swin_mmdet.datasets.data_folder import check_instances, use_folder
+    from swin_mmdet.datasets.layouts import Split
 
-    if data:
-        check_instances(cfg, data)
-        use_folder(cfg, existing(data, 'data folder'))
+    check_instances(cfg, folder)
+    use_folder(cfg, folder, work_dir / 'data', Split.read(split) if split else None)
+
+
+def apply_options(cfg: 'Config', options: dict) -> None:
+    """Merge `--cfg-options`; `data_root=FOLDER` moves all paths that start with it."""
+    from swin_mmdet.datasets.data_folder import move_data
+
     if 'data_root' in options:
         # by itself the variable would change nothing: the paths were made from it when the file was read
         move_data(cfg, options['data_root'])
@@ -99,15 +147,22 @@ def check_weights(path: str, what: str) -> str:
     return path
 
 
-def check_before_run(cfg: 'Config') -> None:
-    """Find mistakes before the long work starts: missing packages and weights, wrong annotations."""
+def check_before_run(cfg: 'Config', args: argparse.Namespace, splits: Sequence[str] = SPLITS) -> None:
+    """Find mistakes before the long work starts: missing packages and weights, wrong annotations of these splits.
+
+    Labels that a split would number in another order than its classes are numbered by name, in place.
+    """
     from swin_mmdet.config.packages import check_packages
+    from swin_mmdet.datasets import label_by_name
 
     check_packages(cfg)
+    say(*label_by_name(cfg, splits))
     if is_main_process():
         from swin_mmdet.engine.check_run import check_run
 
-        check_run(cfg)
+        others = tuple(f'{split}_' for split in SPLITS if split not in splits)
+        used = type(cfg)({key: value for key, value in cfg.items() if not key.startswith(others)}) if others else cfg
+        check_run(used, check_options(args))
 
 
 def fit_to_device(cfg: 'Config') -> None:

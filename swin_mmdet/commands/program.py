@@ -27,6 +27,7 @@ COMMANDS = {
     'test': Command('test', 'evaluate a checkpoint'),
     'predict': Command('predict', 'detect objects in images, draw them and write COCO results'),
     'check': Command('check_dataset', 'list everything that is wrong with data before a training'),
+    'convert-dataset': Command('convert_dataset', 'write labelled images of any layout as a COCO folder'),
     'convert-checkpoint': Command(
         'convert_checkpoint', 'say what is in a checkpoint, or rewrite it for others'
     ),

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     cfg.resume = False
     if args.show_dir:
         draw_into(cfg, args.show_dir)
-    check_before_run(type(cfg)({key: value for key, value in cfg.items() if not key.startswith(('train_', 'val_'))}))
+    check_before_run(cfg, args, splits=('test',))
     fit_to_device(cfg)
     if args.tta:
         from swin_mmdet.detectors.views import use_tta

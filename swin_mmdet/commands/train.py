@@ -101,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
     if cfg.get('load_from'):
         check_weights(cfg.load_from, 'checkpoint to resume from' if cfg.get('resume') else 'weights (load_from)')
     say(*keep_two(cfg))
-    check_before_run(cfg)
+    check_before_run(cfg, args)
     say(*apply_length(cfg, everyday, settings, processes))
     fit_to_device(cfg)
     from mmengine.registry import RUNNERS

@@ -18,8 +18,8 @@ def accepted_arguments(kind: Callable) -> frozenset[str] | None:
     if isinstance(kind, partial):
         return accepted_arguments(kind.func)
     if not inspect.isclass(kind):
-        names, rest = _parameters(kind) if inspect.isroutine(kind) else (set(), 'unknown')
-        return None if rest else frozenset(names)
+        own, rest = _parameters(kind) if inspect.isroutine(kind) else (set(), 'unknown')
+        return None if rest else frozenset(own)
     if any('__new__' in parent.__dict__ for parent in kind.__mro__[:-1]) or type(kind).__call__ is not type.__call__:
         return None  # another method decides
     names: set[str] = set()

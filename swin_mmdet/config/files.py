@@ -105,8 +105,8 @@ def _nearest_beside(path: Path, suffixes: tuple[str, ...]) -> Path | None:
         inside = near / path.name if near else None
         return inside if inside and inside.exists() else near and _nearest_beside(near / path.name, suffixes)
     names = [entry.name for entry in folder.iterdir() if not suffixes or entry.is_dir() or entry.suffix in suffixes]
-    near = nearest(path.name, names, LIKELY if suffixes else 0.75)
-    return folder / near if near else None
+    name = nearest(path.name, names, LIKELY if suffixes else 0.75)
+    return folder / name if name else None
 
 
 def _nearest_of_project(name: str) -> Path | None:

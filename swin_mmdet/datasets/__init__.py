@@ -2,12 +2,15 @@
 
 import swin_mmdet.compat  # noqa: F401  mmdet can be imported only after it
 from swin_mmdet.datasets.check import check_config, check_folder, find_problems
+from swin_mmdet.datasets.coco_dataset import CocoDataset
 from swin_mmdet.datasets.coco_file import CocoFile, read_coco
 from swin_mmdet.datasets.describe import describe
 from swin_mmdet.datasets.discover import CocoFolder, discover
+from swin_mmdet.datasets.label_order import label_by_name
 from swin_mmdet.datasets.problems import DatasetCheckError, Problem
 
 __all__ = [
+    'CocoDataset',
     'CocoFile',
     'CocoFolder',
     'DatasetCheckError',
@@ -17,5 +20,6 @@ __all__ = [
     'describe',
     'discover',
     'find_problems',
+    'label_by_name',
     'read_coco',
 ]

@@ -9,8 +9,10 @@ from mmengine.logging import print_log
 from swin_mmdet.datasets.checks.annotations import annotation_problems, file_problems, filter_problems, mask_problems
 from swin_mmdet.datasets.checks.classes import agreement_problems, class_problems, head_problems, intended_classes
 from swin_mmdet.datasets.checks.evaluators import evaluator_problems, evaluators, writes_only
-from swin_mmdet.datasets.checks.images import image_problems
+from swin_mmdet.datasets.checks.images import EVERYTHING, image_problems
+from swin_mmdet.datasets.checks.options import CheckOptions
 from swin_mmdet.datasets.checks.semantic_maps import semantic_problems
+from swin_mmdet.datasets.checks.splits import Part, split_problems
 from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
 from swin_mmdet.datasets.discover import CocoFolder, images_beside
 from swin_mmdet.datasets.heads import roi_head_has
@@ -19,7 +21,7 @@ from swin_mmdet.datasets.read_image import ImageReader
 from swin_mmdet.datasets.sources import CocoSource, coco_sources
 
 
-def check_config(cfg) -> None:
+def check_config(cfg, options: CheckOptions = EVERYTHING) -> None:
     """Check the COCO data of an `mmengine.Config` against its files, its model and its evaluators.
 
     Logs one line per annotation file and every warning.
@@ -27,7 +29,7 @@ def check_config(cfg) -> None:
     Raises:
         DatasetCheckError: something would stop the run or silently spoil it; lists all such problems and remedies.
     """
-    problems, files = find_problems(cfg, thorough=False)
+    problems, files = find_problems(cfg, thorough=False, options=options)
     for coco in files:
         print_log(
             f'{coco.path}: {len(coco.file_names)} images, {coco.num_annotations} annotations, '
@@ -42,7 +44,9 @@ def check_config(cfg) -> None:
         raise DatasetCheckError(errors)
 
 
-def find_problems(cfg, thorough: bool = True) -> tuple[list[Problem], list[CocoFile]]:
+def find_problems(
+    cfg, thorough: bool = True, options: CheckOptions = EVERYTHING
+) -> tuple[list[Problem], list[CocoFile]]:
     """Errors and warnings about the data of a config, and its annotation files as far as they can be read.
 
     Images are opened last. Unless `thorough`, they are not where something else is an error already: it has to be put
@@ -53,6 +57,7 @@ def find_problems(cfg, thorough: bool = True) -> tuple[list[Problem], list[CocoF
     classes: dict[str, tuple[str, ...]] = {}
     images: dict[tuple, list[Problem]] = {}
     closed: list[tuple[CocoSource, CocoFile]] = []
+    parts: list[Part] = []
     model = cfg.get('model') or {}
     for source in coco_sources(cfg):
         try:
@@ -64,8 +69,9 @@ def find_problems(cfg, thorough: bool = True) -> tuple[list[Problem], list[CocoF
         files[coco.path] = coco
         problems += _source_problems(cfg, source, coco)
         if source.image_folder is not None:
-            found = _image_problems(source, coco, images, opened=False)
+            found = _image_problems(source, coco, images, options, opened=False)
             problems += found
+            parts.append(Part(source.split, source.key, coco, source.image_folder))
             if not found:
                 closed.append((source, coco))
         classes[source.key] = intended_classes(source, coco)
@@ -74,24 +80,28 @@ def find_problems(cfg, thorough: bool = True) -> tuple[list[Problem], list[CocoF
         problems += head_problems(model, next(iter(classes.values())))
     if thorough or not any(problem.level == ERROR for problem in problems):
         for source, coco in closed:
-            problems += _image_problems(source, coco, images, opened=True)
+            problems += _image_problems(source, coco, images, options, opened=True)
+        problems += split_problems(parts, options)
     return _merged(problems), list(files.values())
 
 
-def check_folder(folder: CocoFolder) -> tuple[list[Problem], list[CocoFile]]:
+def check_folder(
+    folder: CocoFolder, options: CheckOptions = EVERYTHING
+) -> tuple[list[Problem], list[CocoFile]]:
     """Problems of a folder of data by itself, without a config."""
-    problems, files, classes = [], [], {}
+    problems, files, classes, parts = [], [], {}, []
     for name, ann_file, images in (('train', folder.train_ann, folder.train_images),
                                    ('val', folder.val_ann, folder.val_images)):
         coco = read_coco(ann_file)
         files.append(coco)
-        classes[name] = coco.class_names
+        classes[name] = tuple(sorted(coco.classes_for()))  # numbered by name, whatever their order
         problems += file_problems(coco, name) + annotation_problems(coco, name) + _masks_by_themselves(coco, name)
-        problems += image_problems(coco, images, name, 'the image folder')
-    return _merged(problems + agreement_problems(classes)), files
+        problems += image_problems(coco, images, name, 'the image folder', options=options)
+        parts.append(Part(name, name, coco, images))
+    return _merged(problems + agreement_problems(classes) + split_problems(parts, options)), files
 
 
-def check_file(coco: CocoFile, images: Path | None = None) -> list[Problem]:
+def check_file(coco: CocoFile, images: Path | None = None, options: CheckOptions = EVERYTHING) -> list[Problem]:
     """Problems of one annotation file and its images, which are sought beside it unless their folder is given."""
     where = coco.path.name
     problems = file_problems(coco, where) + annotation_problems(coco, where) + _masks_by_themselves(coco, where)
@@ -100,7 +110,7 @@ def check_file(coco: CocoFile, images: Path | None = None) -> list[Problem]:
             folder = images or images_beside(coco.path, coco)
         except FileNotFoundError as error:
             return [*problems, Problem(where, str(error), 'name the folder of the images: --images FOLDER')]
-        problems += image_problems(coco, folder, where, '--images')
+        problems += image_problems(coco, folder, where, '--images', options=options)
     return _merged(problems)
 
 
@@ -115,7 +125,7 @@ def _masks_by_themselves(coco: CocoFile, where: str) -> list[Problem]:
 
 
 def _image_problems(
-    source: CocoSource, coco: CocoFile, known: dict[tuple, list[Problem]], *, opened: bool
+    source: CocoSource, coco: CocoFile, known: dict[tuple, list[Problem]], options: CheckOptions, *, opened: bool
 ) -> list[Problem]:
     """Of a source's images, through its pipeline's reader; `known` has those of other sources, and gets these."""
     try:
@@ -129,7 +139,7 @@ def _image_problems(
     if same not in known:
         known[same] = image_problems(
             coco, source.image_folder, source.key, "data_prefix['img']", reader,
-            may_ignore=may_ignore, with_masks=source.with_mask, opened=opened,
+            may_ignore=may_ignore, with_masks=source.with_mask, opened=opened, options=options,
         )
     return [replace(problem, where=source.key) for problem in known[same]]
 

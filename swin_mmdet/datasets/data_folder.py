@@ -1,25 +1,34 @@
-"""Other data put into a config: a COCO-format folder, or the same files in another place."""
+"""Other data put into a config: a folder of any layout, or the same files in another place."""
 
 from pathlib import Path
 
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from swin_mmdet.config import nodes, type_name
-from swin_mmdet.datasets.discover import discover
+from swin_mmdet.datasets.discover import CocoFolder
 from swin_mmdet.datasets.heads import class_weights, head_classes
+from swin_mmdet.datasets.image_needs import image_needs
+from swin_mmdet.datasets.layouts import Split, find_data
 from swin_mmdet.errors import UserError
 
 
-def use_folder(cfg: Config, folder: str) -> None:
+def use_folder(cfg: Config, folder: str, cache: str | Path = 'work_dirs/data', split: Split | None = None) -> None:
     """Train and evaluate on this folder: paths, class names and the number of classes of every head.
 
+    Args:
+        cache: where COCO files are written for a folder that has none
+        split: the images for validation to choose where none are
+
     Raises:
-        UserError: no COCO-format data set is recognised in the folder.
+        UserError: no data set is recognised in the folder, or it cannot be read.
     """
     try:
-        found = discover(folder)
+        found = find_data(folder, cache, split)
     except (FileNotFoundError, ValueError) as error:
         raise UserError(f'--data {folder}: {error}') from error
+    _fit_image_loading(cfg, found)
     classes = tuple(found.classes)
     sources = {
         'train': (found.train_ann, found.train_images),
@@ -42,6 +51,23 @@ def use_folder(cfg: Config, folder: str) -> None:
     for weights in class_weights(cfg.model):
         if fitted := weights.fitted(len(classes)):
             cfg.merge_from_dict({weights.key: fitted})
+
+
+def _fit_image_loading(cfg: Config, found: CocoFolder) -> None:
+    """Let pipelines read images of more than 8 bits, or with transparent pixels, as a person sees them."""
+    needs = image_needs([found.train_images, found.val_images], [found.train_ann, found.val_ann])
+    if not needs:
+        return
+    changed = False
+    for split in ('train', 'val', 'test'):
+        for node in nodes(cfg.get(f'{split}_dataloader')):
+            usual = node.get('type') in ('LoadImageFromFile', 'mmdet.LoadImageFromFile', LoadImageFromFile)
+            if usual and node.get('color_type', 'color') == 'color' and node.get('imdecode_backend', 'cv2') == 'cv2':
+                node.update(needs, type='swin_mmdet.LoadImageFromFile')
+                changed = True
+    if changed:
+        said = ', '.join(f'{key}={value}' for key, value in needs.items())
+        print_log(f'data: images are read by swin_mmdet.LoadImageFromFile({said})', logger='current')
 
 
 def check_instances(cfg: Config, folder: str) -> None:

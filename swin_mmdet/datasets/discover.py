@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
+from swin_mmdet.datasets.inside_folder import is_inside
 from swin_mmdet.datasets.problems import some
 
 SPLIT_NAMES = {'train': ('train',), 'val': ('val', 'valid', 'validation')}
@@ -93,18 +94,23 @@ def images_beside(ann_file: Path, coco: CocoFile) -> Path:
 
 
 def _split(folder: Path, split: str, ann: str | Path | None, images: str | Path | None) -> tuple[Path, Path, CocoFile]:
-    ann_file = _annotation_file(folder, split) if ann is None else folder / ann
+    ann_file = find_annotations(folder, split) if ann is None else folder / ann
     if not ann_file.is_file():
         raise FileNotFoundError(f'{split}_ann: no such file: {ann_file}')
     coco = read_coco(ann_file)
     if images is None:
-        return ann_file, _image_folder(folder, split, ann_file, coco), coco
+        return ann_file, find_images(folder, split, ann_file, coco), coco
     if not (folder / images).is_dir():
         raise FileNotFoundError(f'{split}_images: no such folder: {folder / images}')
     return ann_file, folder / images, coco
 
 
-def _annotation_file(folder: Path, split: str) -> Path:
+def find_annotations(folder: Path, split: str) -> Path:
+    """The annotation file of a split.
+
+    Raises:
+        FileNotFoundError: none has one of the common names.
+    """
     sought = [pattern.format(name=name) for pattern in ANNOTATIONS for name in SPLIT_NAMES[split]]
     found = [folder / name for name in sought if (folder / name).is_file()]
     if found:
@@ -124,7 +130,7 @@ def _annotation_file(folder: Path, split: str) -> Path:
     raise FileNotFoundError(message)
 
 
-def _image_folder(folder: Path, split: str, ann_file: Path, coco: CocoFile) -> Path:
+def find_images(folder: Path, split: str, ann_file: Path, coco: CocoFile) -> Path:
     """The first folder that has one of the images the file lists."""
     candidates = [folder / pattern.format(name=name) for name in SPLIT_NAMES[split] for pattern in IMAGES]
     if split == 'val':  # a file split in two leaves its images where they were
@@ -136,12 +142,22 @@ def _first_with_images(candidates: list[Path], ann_file: Path, coco: CocoFile) -
     """The first of the folders that has one of the images the file lists."""
     candidates = list(dict.fromkeys(candidates))
     names = [name for name in coco.file_names[:3] if name]
-    for candidate in candidates:
-        if any((candidate / name).is_file() for name in names):
-            return candidate
+    # names that lead elsewhere are not looked up; those of another computer may have the files here
+    last = [name.replace('\\', '/').rstrip('/').rpartition('/')[2] for name in names]
+    for sought in (names, last):
+        for candidate in candidates:
+            if any(name and is_inside(candidate, name) and (candidate / name).is_file() for name in sought):
+                return candidate
+    if not names:
+        raise FileNotFoundError(f'{ann_file} lists no images')
     sought = '\n  '.join(str(candidate) for candidate in candidates)
     listed = some(names) or 'none listed'
-    raise FileNotFoundError(f'the images of {ann_file} (such as {listed}) are in none of:\n  {sought}')
+    message = f'the images of {ann_file} (such as {listed}) are in none of:\n  {sought}'
+    around = {folder for path in candidates if path.is_dir() for folder in path.iterdir() if folder.is_dir()}
+    for other in sorted(around):
+        if all(is_inside(other, name) and (other / name).is_file() for name in names):
+            raise FileNotFoundError(f'{message}\nThey are in {other}: are these the annotations of another split?')
+    raise FileNotFoundError(message)
 
 
 def _classes(coco: CocoFile) -> tuple[str, ...]:

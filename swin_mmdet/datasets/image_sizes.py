@@ -1,88 +1,120 @@
-"""Sizes of many images as a pipeline will load them, from their headers where these can be believed.
+"""Sizes of many images as a pipeline will load them, from their headers where these can be believed; and their damage.
 
 A header tells format, size and orientation. Whether the pipeline's decoder reads such files, and whether it turns them,
-is learnt by decoding one of each kind. What a header cannot tell is damage between it and the end of the file: only
-files that do not end as their format does are looked at further.
+is learnt by decoding one of each kind. Damage between header and end is found by decoding every file (`pixels`);
+without that, only files that do not end as their format does are looked at further.
 """
 
-import os
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
+from swin_mmdet.datasets.headers import Header, TooManyPixelsError, read_header, what_it_is
+from swin_mmdet.datasets.image_cache import ImageCache
+from swin_mmdet.datasets.pixels import Pixels, look_at_pixels
+from swin_mmdet.datasets.progress import with_progress
 from swin_mmdet.datasets.read_image import ImageReader, UnreadableImageError
 
 READERS, DECODERS = 16, 4  # threads; decoded images are large
 SAMPLES = 3
-ORIENTATION = 0x0112
-# how files end, and within how many bytes: cameras write something after a JPEG
-ENDS = {'JPEG': (b'\xff\xd9', 4096), 'MPO': (b'\xff\xd9', 4096), 'PNG': (b'IEND', 64)}
-
-
-@dataclass(frozen=True)
-class Header:
-    """Width and height as stored; what of `kind`, decoders treat alike; whether the file `ends` as its format does."""
-
-    size: tuple[int, int]
-    kind: tuple
-    ends: bool
 
 
 @dataclass(frozen=True)
 class ImageSize:
-    """Width and height as the pipeline loads an image, None if it cannot; whether pixels are missing; why it fails."""
+    """Width and height as the pipeline loads an image, None if it cannot, and what is known of the file.
+
+    is_cut_off: pixels are missing, which decoders may fill up.
+    reason: why it cannot be loaded, or what is missing.
+    ignored: a training takes another image instead.
+    too_large: no decoder should be asked for it.
+    """
 
     size: tuple[int, int] | None
     is_cut_off: bool = False
     reason: str = ''
     ignored: bool = False
+    too_large: bool = False
+    header: Header | None = None
+    pixels: Pixels | None = None
 
 
-def image_sizes(paths: Sequence[Path], reader: ImageReader) -> list[ImageSize]:
-    """Of each image; a decoder sees those alone of which the headers do not tell enough."""
-    with warnings.catch_warnings(), ThreadPoolExecutor(READERS) as pool:
-        # of PIL's, at images which the pipeline may well take
-        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-        headers = list(pool.map(read_header, paths))
+@dataclass(frozen=True)
+class Seen:
+    """What one look at a file gave."""
+
+    header: Header | None = None
+    pixels: Pixels | None = None
+    too_large: str = ''
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the header can be believed."""
+        if self.header is None:
+            return False
+        return self.header.ends if self.pixels is None else not self.pixels.damage
+
+
+def image_sizes(
+    paths: Sequence[Path], reader: ImageReader, *, pixels: bool = False, cache: ImageCache | None = None
+) -> list[ImageSize]:
+    """Of each image; the pipeline's decoder sees those alone of which headers do not tell enough.
+
+    pixels: decode every file, with a faster decoder, in search of damage
+    cache: of earlier looks
+    """
+    seen = _look_at(paths, pixels, cache)
     kinds: dict[tuple, list[int]] = defaultdict(list)
+    sizes: dict[int, ImageSize] = {}
     decode = []
-    for index, header in enumerate(headers):
-        if header is None or not header.ends:
+    for index, look in enumerate(seen):
+        if look.too_large:
+            sizes[index] = ImageSize(None, reason=look.too_large, too_large=True)
+        elif not look.is_sure:
             decode.append(index)
         else:
-            kinds[header.kind].append(index)
-    sizes: dict[int, ImageSize] = {}
+            kinds[look.header.kind].append(index)
     with ThreadPoolExecutor(DECODERS) as pool:
         for indices in kinds.values():
-            turned = _turned([(paths[i], headers[i].size) for i in indices], reader)
+            turned = _turned([(paths[i], seen[i].header.size) for i in indices], reader)
             if turned is None:
                 decode += indices
             else:
-                sizes |= {i: ImageSize(headers[i].size[:: -1 if turned else 1]) for i in indices}
-        decoded = pool.map(lambda index: _decoded(paths[index], headers[index], reader), decode)
+                sizes |= {i: ImageSize(seen[i].header.size[:: -1 if turned else 1]) for i in indices}
+        decoded = pool.map(lambda index: _decoded(paths[index], seen[index], reader), decode)
         sizes |= dict(zip(decode, decoded, strict=True))
-    return [sizes[index] for index in range(len(paths))]
+    return [replace(sizes[i], header=look.header, pixels=look.pixels) for i, look in enumerate(seen)]
 
 
-def read_header(path: Path) -> Header | None:
-    """None where PIL knows no header; another decoder may."""
+def _look_at(paths: Sequence[Path], pixels: bool, cache: ImageCache | None) -> list[Seen]:
+    with warnings.catch_warnings(), ThreadPoolExecutor(DECODERS if pixels else READERS) as pool:
+        # of PIL's, at images which the pipeline may well take
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+        looks = pool.map(lambda path: _look(path, pixels, cache), paths)
+        seen = list(with_progress(looks, len(paths), 'images looked at' if pixels else 'headers read'))
+    if cache:
+        cache.save()
+    return seen
+
+
+def _look(path: Path, pixels: bool, cache: ImageCache | None) -> Seen:
     try:
-        with open(path, 'rb') as file, Image.open(file) as image:
-            end, within = ENDS.get(image.format, (b'', 0))
-            file.seek(max(os.fstat(file.fileno()).st_size - within, 0))
-            ends = end in file.read(within)
-            # PIL would decode a whole PNG in search of it
-            exif = image.getexif() if image.format != 'PNG' or 'exif' in image.info else {}
-            # the tiles tell compression and bits
-            stored = [(codec, arguments[0]) for codec, _, _, arguments in image.tile[:1] if image.format == 'TIFF']
-            return Header(image.size, (image.format, image.mode, exif.get(ORIENTATION, 1), *stored), ends)
-    except Exception:  # its plugins raise anything; the pipeline's decoder has the last word
-        return None
+        status = path.stat()
+        if cache and (kept := cache.get(path, status)) and (kept[1] or not pixels):
+            return Seen(*kept)
+        header = read_header(path)
+    except TooManyPixelsError as error:
+        return Seen(too_large=str(error))
+    except (OSError, ValueError):
+        return Seen()
+    found = look_at_pixels(path, header.format) if pixels and header else None
+    if cache and header:
+        cache.put(path, status, header, found)
+    return Seen(header, found)
 
 
 def _turned(images: Sequence[tuple[Path, tuple[int, int]]], reader: ImageReader) -> bool | None:
@@ -95,12 +127,19 @@ def _turned(images: Sequence[tuple[Path, tuple[int, int]]], reader: ImageReader)
     return None
 
 
-def _decoded(path: Path, header: Header | None, reader: ImageReader) -> ImageSize:
+def _decoded(path: Path, seen: Seen | None, reader: ImageReader) -> ImageSize:
     try:
         height, width = reader.read(path).shape[:2]
     except UnreadableImageError as error:
-        return ImageSize(None, reason=str(error), ignored=error.ignored)
-    return ImageSize((width, height), is_cut_off=header is not None and not header.ends and _lacks_pixels(path))
+        what = '' if seen and seen.header else what_it_is(path)
+        reason = f'it is {what}; {error}' if what else str(error)
+        return ImageSize(None, reason=reason, ignored=error.ignored)
+    if seen is None or seen.header is None:
+        return ImageSize((width, height))
+    if seen.pixels is not None:
+        lost = bool(seen.pixels.damage) and not seen.pixels.harmless
+        return ImageSize((width, height), is_cut_off=lost, reason=seen.pixels.damage)
+    return ImageSize((width, height), is_cut_off=not seen.header.ends and _lacks_pixels(path))
 
 
 def _lacks_pixels(path: Path) -> bool:

@@ -11,6 +11,7 @@ from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 
 from swin_mmdet.config import nodes
+from swin_mmdet.datasets.coco_dataset import NamedCOCO
 
 SPLITS = ('train', 'val', 'test')
 
@@ -23,6 +24,7 @@ class CocoSource:
     image_folder: None if the config has no data_prefix['img'].
     classes: `metainfo['classes']`, or those of the dataset type; a str where the config gives one.
     is_default: the classes are those of the dataset type.
+    by_name: labels are positions in `classes`, else in the categories of the file.
     pipeline: its steps, as the config has them.
     filter_cfg: which images a training leaves out.
     with_mask: the pipeline loads masks.
@@ -38,6 +40,7 @@ class CocoSource:
     image_folder: Path | None
     classes: tuple[str, ...] | str
     is_default: bool
+    by_name: bool
     pipeline: tuple[dict, ...]
     filter_cfg: dict
     with_mask: bool
@@ -47,10 +50,10 @@ class CocoSource:
     map_suffix: str
 
 
-def coco_sources(cfg) -> list[CocoSource]:
+def coco_sources(cfg, *, quiet: bool = False) -> list[CocoSource]:
     """Every data set of the train, val and test dataloaders that reads files as mmdet's CocoDataset does.
 
-    Others (another format, or files on a server) are named in the log.
+    Others (another format, or files on a server) are named in the log, unless `quiet`.
     """
     found = []
     for split in SPLITS:
@@ -59,7 +62,7 @@ def coco_sources(cfg) -> list[CocoSource]:
             source = _source(split, key, dataset)
             if isinstance(source, CocoSource):
                 found.append(source)
-            else:
+            elif not quiet:
                 print_log(f'{key} is not checked: {source}', logger='current')
     return found
 
@@ -102,6 +105,7 @@ def _source(split: str, key: str, dataset: dict) -> CocoSource | str:
         image_folder=images,
         classes=classes if isinstance(classes, str) else tuple(classes),
         is_default='classes' not in metainfo,
+        by_name=issubclass(cls.COCOAPI, NamedCOCO),
         pipeline=tuple(pipeline),
         filter_cfg=dict(dataset.get('filter_cfg') or {}),
         with_mask=_loads(pipeline, 'with_mask'),

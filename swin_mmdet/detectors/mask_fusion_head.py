@@ -14,7 +14,7 @@ from torch import Tensor
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.mask_runs import boxes_of_masks, changes_in_columns
 from swin_mmdet.ops.paste_masks import runs_between
-from swin_mmdet.ops.to_device import OnTheWay, to_device
+from swin_mmdet.ops.to_device import AsyncHostCopy, to_device
 from swin_mmdet.registry import MODELS
 from swin_mmdet.structures import EncodedMasks
 
@@ -67,7 +67,7 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
         scores, index = scores[..., :-1].flatten(1).topk(
             self.test_cfg.get('max_per_image', 100), 1, sorted=False
         )
-        chosen = OnTheWay(index).wait().numpy()
+        chosen = AsyncHostCopy(index).wait().numpy()
         things = chosen % self.num_classes < self.num_things_classes
         queries, kept, inverse = [], [], []
         for own, is_thing in zip(chosen, things, strict=True):
@@ -95,7 +95,7 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
         """The same as a map of segments."""
         best, labels = scores.max(-1)
         is_kept = (labels != self.num_classes) & (best > self.test_cfg.get('object_mask_thr', 0.8))
-        known = OnTheWay(torch.where(is_kept, labels, -1)).wait().numpy()
+        known = AsyncHostCopy(torch.where(is_kept, labels, -1)).wait().numpy()
         drawn = []
         for image, (own, meta) in enumerate(zip(known, metas, strict=True)):
             query = to_device(np.flatnonzero(own >= 0), masks, torch.int64)
@@ -106,12 +106,12 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
             ids = (best[image, query][:, None, None] * p).argmax(0)
             likely = p >= 0.5
             own = ids == torch.arange(len(query), device=ids.device)[:, None, None]
-            areas = OnTheWay(torch.stack([own.flatten(1).sum(1), likely.flatten(1).sum(1)]))
+            areas = AsyncHostCopy(torch.stack([own.flatten(1).sum(1), likely.flatten(1).sum(1)]))
             drawn.append((ids, likely, p, areas))
         return [self._map(own[own >= 0], *parts) for own, parts in zip(known, drawn, strict=True)]
 
     def _map(
-        self, labels: np.ndarray, ids: Tensor | None, likely: Tensor | None, p: Tensor, areas: OnTheWay | None
+        self, labels: np.ndarray, ids: Tensor | None, likely: Tensor | None, p: Tensor, areas: AsyncHostCopy | None
     ) -> PixelData:
         """Of masks with `labels` [n]: which is each pixel's [H, W], where they are likely [n, H, W], their areas."""
         if ids is None:

@@ -77,7 +77,7 @@ def sampling_of(sampler: RandomSampler) -> dict:
     """Arguments of `sample_boxes`."""
     return {
         'number': sampler.num,
-        'most_positive': int(sampler.num * sampler.pos_fraction),
+        'max_positive': int(sampler.num * sampler.pos_fraction),
         'negatives_per_positive': sampler.neg_pos_ub if sampler.neg_pos_ub >= 0 else None,
     }
 

@@ -43,7 +43,7 @@ def box_loss(
         'loss_cls': weighted_loss(head.loss_cls, scores, labels, weight, count.clamp(min=1)),
         'acc': 100 * right.sum() / count.clamp(min=1),
     }
-    first = regions.most_positive
+    first = regions.max_positive
     assigned = regions.assigned[:, :first]
     deltas = own_deltas(head, deltas, regions.labels)[:, :first]
     found, target = regression(

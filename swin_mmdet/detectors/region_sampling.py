@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from swin_mmdet.detectors.matching import rule_of, sampling_of
 from swin_mmdet.ops.box_assignment import assign_boxes
 from swin_mmdet.ops.box_sampling import close_ranks, sample_boxes
-from swin_mmdet.ops.to_device import OnTheWay
+from swin_mmdet.ops.to_device import AsyncHostCopy
 from swin_mmdet.structures import Objects, SampledRegions
 
 
@@ -30,7 +30,7 @@ def sample_regions(
     places, assigned = close_ranks(*sample_boxes(assigned, **sampling), sampling['number'])
     boxes = boxes.gather(1, places[..., None].expand(-1, -1, 4)).masked_fill((assigned < 0)[..., None], 0)
     labels = objects.labels.gather(1, (assigned - 1).clamp(min=0)).masked_fill(assigned <= 0, classes)
-    return SampledRegions(boxes, assigned, (places < added) & (assigned > 0), labels, sampling['most_positive'])
+    return SampledRegions(boxes, assigned, (places < added) & (assigned > 0), labels, sampling['max_positive'])
 
 
 def classify_used(
@@ -53,7 +53,7 @@ class CountsOnTheWay:
     """How many regions of each image have objects: on the way to the host while the GPU has other work."""
 
     def __init__(self, regions: SampledRegions) -> None:
-        self._counts = OnTheWay((regions.assigned > 0).sum(1))
+        self._counts = AsyncHostCopy((regions.assigned > 0).sum(1))
 
     def wait(self) -> list[int]:
         """Of every image."""

@@ -77,7 +77,7 @@ class RPNHead(KeepsAnchors, MMDetRPNHead):
         loss_cls = weighted_loss(self.loss_cls, scores.flatten(0, 1), target.flatten(0, 1), weight.flatten(), count)
 
         # those of objects stand first
-        places, assigned = (x[:, : sampling['most_positive']] for x in (places, assigned))
+        places, assigned = (x[:, : sampling['max_positive']] for x in (places, assigned))
         deltas = flatten_maps(bbox_preds, 4).gather(1, places[..., None].expand(-1, -1, 4))
         found, target = regression(
             anchors[places], deltas, objects.boxes, assigned, self.bbox_coder, self.reg_decoded_bbox

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from swin_mmdet.ops.box_overlaps import KINDS, centers_of, overlaps
 from swin_mmdet.ops.pair_costs import distance_cost, focal_cost, probability_cost, token_cost
-from swin_mmdet.ops.to_device import OnTheWay, to_device
+from swin_mmdet.ops.to_device import AsyncHostCopy, to_device
 from swin_mmdet.structures import Objects
 
 # objects of an image for which an assignment takes longer than to hand it to a thread
@@ -113,7 +113,7 @@ class CostsOnTheWay:
     def __init__(self, costs: Sequence[Tensor]) -> None:
         self._shapes = [cost.shape for cost in costs]
         flat = [cost.flatten() for cost in costs]
-        self._flat = OnTheWay(torch.cat(flat) if len(flat) > 1 else flat[0])
+        self._flat = AsyncHostCopy(torch.cat(flat) if len(flat) > 1 else flat[0])
 
     def wait(self) -> list[np.ndarray]:
         """Of each set [S, B, G, P]."""

@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 from swin_mmdet.ops.mask_points import sample_labels, sample_masks
-from swin_mmdet.ops.to_device import OnTheWay, to_device
+from swin_mmdet.ops.to_device import AsyncHostCopy, to_device
 from swin_mmdet.structures import PackedMasks
 
 
@@ -70,7 +70,7 @@ class TrueMasksOnTheWay:
         labels = self._maps.flatten(1).long()
         labels = labels.where((labels >= 0) & (labels < classes), classes)
         present = torch.zeros(len(maps), classes + 1, dtype=torch.bool, device=labels.device)
-        self._stuff = OnTheWay(present.scatter_(1, labels, torch.ones_like(labels, dtype=torch.bool)))
+        self._stuff = AsyncHostCopy(present.scatter_(1, labels, torch.ones_like(labels, dtype=torch.bool)))
 
     def wait(self) -> TrueMasks:
         """For the host to know how many there are; without stuff it does."""

@@ -1,16 +1,23 @@
-"""What a training run does besides the model: its optimizer's groups, its log, averaged weights, parts that stay."""
+"""A run besides its model: runners, weights, length and schedule, optimizer, averages, parts that stay, the log."""
 
 from swin_mmdet.engine.ema_hook import EMAHook
 from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
 from swin_mmdet.engine.layer_decay import LayerDecayOptimWrapperConstructor
+from swin_mmdet.engine.load_weights import load_weights, read_weights
 from swin_mmdet.engine.optim_wrapper_constructor import OptimWrapperConstructor
+from swin_mmdet.engine.runner import LoadingRunner, StrictRunner, TrainingRunner
 from swin_mmdet.engine.runtime_info_hook import RuntimeInfoHook
 
 __all__ = [
     'EMAHook',
     'FreezeHook',
     'LayerDecayOptimWrapperConstructor',
+    'LoadingRunner',
     'OptimWrapperConstructor',
     'RuntimeInfoHook',
+    'StrictRunner',
+    'TrainingRunner',
     'freeze',
+    'load_weights',
+    'read_weights',
 ]

@@ -44,7 +44,7 @@ def accumulate(cfg: Config, wanted: str, processes: int = 1) -> list[str]:
             _stretch(hook, ('interval', 'save_begin'), count)
         if type_name(hook) == 'EMAHook':
             # mmengine's would average after every iteration
-            hook.type = 'swin_mmdet.EMAHook'
+            hook['type'] = 'swin_mmdet.EMAHook'
     return [
         f'--accumulate: {count} iterations make one step of the optimizer; counts of iterations (warm-up, schedules, '
         f'length, intervals) are times {count}, counts of epochs stay'

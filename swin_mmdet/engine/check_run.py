@@ -3,12 +3,13 @@
 from mmengine.config import Config
 
 from swin_mmdet.datasets.check import check_config
+from swin_mmdet.datasets.checks.options import CheckOptions
 from swin_mmdet.datasets.missing_data import check_folders
 from swin_mmdet.engine.language_models import check_language_models
 from swin_mmdet.engine.pretrained import check_pretrained
 
 
-def check_run(cfg: Config) -> None:
+def check_run(cfg: Config, options: CheckOptions) -> None:
     """All that the run of a config reads is there and right; weights and language models of the web are fetched.
 
     Raises:
@@ -19,4 +20,4 @@ def check_run(cfg: Config) -> None:
         # testing needs no other weights than the checkpoint's
         check_pretrained(cfg)
     check_language_models(cfg)
-    check_config(cfg)
+    check_config(cfg, options)

@@ -57,7 +57,7 @@ def open_log(log: MMLogger, seed: int | None, processes: int) -> None:
         extra = FILE_ONLY if issubclass(category, FOR_DEVELOPERS) else None
         log.warning(f'{category.__name__}: {message} ({filename}:{lineno})', extra=extra)
 
-    warnings.showwarning = show
+    warnings.showwarning = show  # type: ignore[assignment]  # it takes what Python's takes
 
 
 def device_name() -> str:

@@ -46,7 +46,7 @@ def follow_settings(cfg: Config, settings: dict, before: RunLength | None) -> li
     lines, length = [], run_length(cfg)
     if before:
         changes = follow(cfg, before, settings)
-        if length != before:
+        if length and length != before:
             lines.append(_line(f'--cfg-options train_cfg.{length.field} {before.count} -> {length.count}', changes))
     warm_ups = [key for key, one in schedulers(cfg.get('param_scheduler')) if is_warm_up(one)]
     if any(covered(f'{key}.end', settings) for key in warm_ups):

@@ -19,10 +19,11 @@ def set_learning_rate(cfg: Config, rate: float, explicit: Collection[str] = ()) 
         UserError: the config has no single rate.
     """
     wrapper, changes = cfg.get('optim_wrapper') or {}, Changes()
-    old = (wrapper.get('optimizer') or {}).get('lr')
+    optimizer = wrapper.get('optimizer') or {}
+    old = optimizer.get('lr')
     if not old:
         raise UserError('--lr: the config has no optim_wrapper.optimizer.lr, set the rates of its optimizers in it')
-    changes.set(wrapper.optimizer, 'lr', rate, 'optim_wrapper.optimizer.lr')
+    changes.set(optimizer, 'lr', rate, 'optim_wrapper.optimizer.lr')
     scale_rates(cfg.get('param_scheduler'), rate / old, explicit, changes)
     parts = (wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
     for name, options in parts.items():

@@ -35,7 +35,8 @@ def pretrained(cfg: Config) -> Iterator[Pretrained]:
     for key, node in keyed_nodes(cfg.get('model'), 'model'):
         init_cfg = node.get('init_cfg')
         several = isinstance(init_cfg, list | tuple)
-        for index, one in enumerate(init_cfg if several else [init_cfg]):
+        listed = list(init_cfg) if isinstance(init_cfg, list | tuple) else [init_cfg]
+        for index, one in enumerate(listed):
             if isinstance(one, dict) and type_name(one) in PRETRAINED and one.get('checkpoint'):
                 place = f'{key}.init_cfg.{index}' if several else f'{key}.init_cfg'
                 version, is_ours = _swin(node.get('type'), scope)

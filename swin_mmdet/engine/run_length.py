@@ -7,7 +7,16 @@ from mmengine.config import Config
 
 from swin_mmdet.config import keyed_nodes, type_name
 from swin_mmdet.config.changes import Changes
-from swin_mmdet.engine.schedules import COUNTS, by_epoch, covered, end_of, is_warm_up, schedulers, stretch
+from swin_mmdet.engine.schedules import (
+    COUNTS,
+    by_epoch,
+    covered,
+    end_of,
+    end_of_warm_up,
+    is_warm_up,
+    schedulers,
+    stretch,
+)
 from swin_mmdet.engine.warm_up import MOST, SHARE, follow_warm_up, is_left_out, longest, shorten
 from swin_mmdet.errors import UserError
 
@@ -127,6 +136,8 @@ def set_length(
 def interval_problems(cfg: Config) -> list[str]:
     """A sentence about each interval of evaluation and checkpoints that lets them come at the end of the run only."""
     length, problems = run_length(cfg), []
+    if length is None:
+        return problems
     interval = cfg.train_cfg.get('val_interval', 0)
     if cfg.get('val_cfg') is not None and interval > length.count:
         problems.append(
@@ -162,7 +173,7 @@ def _fit_warm_up(
     changes: Changes,
 ) -> None:
     """One that counts what the run counts; the others wait until the iterations of an epoch are known."""
-    end = end_of(scheduler)
+    end = end_of_warm_up(scheduler)
     if by_epoch(scheduler) != before.by_epoch or covered(f'{key}.end', explicit):
         return
     share = end / before.count
@@ -283,7 +294,7 @@ def _count_iterations(
         scheduler.pop('convert_to_iter_based', None)
         stretch(scheduler, ratio, after.count, (), changes, {end: round(end * ratio) for end in begins})
     elif is_warm_up(scheduler):
-        end, limit = end_of(scheduler), int(SHARE * after.count)
+        end, limit = end_of_warm_up(scheduler), int(SHARE * after.count)
         if end > limit:
             kept = shorten(scheduler, limit)
             follow_warm_up(cfg.param_scheduler, scheduler, end)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from swin_mmdet.config import type_name
-from swin_mmdet.engine.schedules import by_epoch, end_of, is_warm_up, parameter, schedulers
+from swin_mmdet.engine.schedules import by_epoch, end_of, end_of_warm_up, is_warm_up, parameter, schedulers
 from swin_mmdet.engine.warm_up import MOST
 
 # of the run; a schedule within it of the end is meant to end with it
@@ -68,7 +68,7 @@ class _Run:
             yield f'{name} begins at {self.at(begin, scheduler)}, {self.ends(scheduler)}: it never acts'
             return
         if is_warm_up(scheduler):
-            share = self.last(scheduler) / self.iterations
+            share, end = self.last(scheduler) / self.iterations, end_of_warm_up(scheduler)
             if share > MOST:
                 yield f'{name} warms up until {self.at(end, scheduler)}, {self.ends(scheduler)}: {share:.0%} of the run'
             return

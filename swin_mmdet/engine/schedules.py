@@ -33,6 +33,13 @@ def end_of(scheduler: dict) -> int | None:
     return None if end is None or end >= FOREVER else end
 
 
+def end_of_warm_up(scheduler: dict) -> int:
+    """The same of one that `is_warm_up`."""
+    end = end_of(scheduler)
+    assert end is not None
+    return end
+
+
 def is_warm_up(scheduler: dict) -> bool:
     """Whether it leads up to the value of the optimizer: it starts with the run, rises and ends."""
     if scheduler.get('begin', 0) or end_of(scheduler) is None:
@@ -96,9 +103,9 @@ def _milestones(milestones: Collection[int], ratio: float, length: int | None) -
     """At the same shares of the run: whole numbers, each its own, and before the end if they were."""
     new = [round(one * ratio) for one in sorted(milestones)]
     old_length = None if length is None else length / ratio
-    last = None
+    last: int | None = None
     for place in reversed(range(len(new))):
-        if old_length is not None and sorted(milestones)[place] < old_length:
+        if length is not None and old_length is not None and sorted(milestones)[place] < old_length:
             new[place] = min(new[place], length - 1)
         if last is not None:
             new[place] = min(new[place], last - 1)

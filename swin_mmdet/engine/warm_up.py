@@ -8,7 +8,7 @@ fine-tuning), a tenth (BERT's).
 
 from swin_mmdet.config import type_name
 from swin_mmdet.config.changes import Changes
-from swin_mmdet.engine.schedules import by_epoch, end_of, is_warm_up, parameter, schedulers
+from swin_mmdet.engine.schedules import by_epoch, end_of, end_of_warm_up, is_warm_up, parameter, schedulers
 
 SHARE = 0.1
 # of a warm-up and a run in the same unit, which somebody has chosen together
@@ -31,7 +31,7 @@ def bound_warm_up(node: object, epoch_length: int, iterations: int, run_by_epoch
         if not is_warm_up(scheduler) or by_epoch(scheduler) == run_by_epoch:
             continue
         unit = epoch_length if by_epoch(scheduler) else 1
-        end, limit = end_of(scheduler), int(SHARE * iterations / unit)
+        end, limit = end_of_warm_up(scheduler), int(SHARE * iterations / unit)
         if end > limit:
             name = type_name(scheduler)
             unit_name = 'epoch' if by_epoch(scheduler) else 'iteration'

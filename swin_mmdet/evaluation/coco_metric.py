@@ -5,12 +5,14 @@ import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 from mmengine.fileio import load
 from mmengine.logging import MMLogger, print_log
 
+from swin_mmdet.datasets.coco_dataset import BY_NAME, in_order_of_names
 from swin_mmdet.evaluation.backends import resolve_backend
 from swin_mmdet.evaluation.coco_eval import evaluate_coco
 from swin_mmdet.evaluation.proposals import proposal_recall
@@ -40,6 +42,8 @@ class CocoMetric(MMDetCocoMetric):
         ValueError: a name in `metric_items` is unknown, the backend cannot run, or (when evaluating) the data set is
             empty or does not have the classes of `dataset_meta`.
     """
+
+    _coco_api: Any  # mmdet's: of the annotation file, or of the ground truth
 
     def __init__(self, *args, eval_backend: str = 'auto', **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -104,6 +108,8 @@ class CocoMetric(MMDetCocoMetric):
             raise ValueError('CocoMetric: the annotation file has no images')
         classes = self.dataset_meta['classes']
         self.cat_ids = self._coco_api.get_cat_ids(cat_names=classes)
+        if self.dataset_meta.get(BY_NAME):
+            self.cat_ids = in_order_of_names(self._coco_api, self.cat_ids, classes)
         in_file = [category['name'] for category in self._coco_api.dataset['categories']]
         if len(self.cat_ids) != len(classes):
             # labels are positions among the categories found, so each later label would mean another class

@@ -8,6 +8,7 @@ annotations in the order of the file.
 
 import logging
 from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
 
 from mmengine.logging import print_log
 from pycocotools import mask as mask_utils
@@ -111,7 +112,7 @@ def numbered(ids: Iterable[Hashable]) -> dict:
     """Numbers from 1 on, in the order of the ids; ids of several types are ordered by type first."""
     distinct = set(ids)
     try:
-        ordered = sorted(distinct)
+        ordered = sorted(distinct)  # type: ignore[type-var]
     except TypeError:
         numbers = [id for id in distinct if isinstance(id, (int, float))]
         others = distinct - set(numbers)
@@ -149,7 +150,7 @@ def _box(box: Sequence) -> list[float]:
     return [float(value) for value in box]
 
 
-def _mask(mask: object, image: dict) -> list | dict:
+def _mask(mask: Any, image: dict) -> list | dict:
     """The mask without what has no pixels: a first polygon of 2 points is a box to one evaluator."""
     if image['height'] is None or image['width'] is None:
         raise ValueError("its image has no 'height' and 'width'")

@@ -10,54 +10,19 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from swin_mmdet.models.block import Mlp, SwinBlock, SwinBlockV2
+from swin_mmdet.models.fused_blocks import FUSED_BLOCKS, Scales, norm_numbers
 from swin_mmdet.models.patch_embed import PatchEmbed
 from swin_mmdet.models.patch_merging import PatchMerging
-from swin_mmdet.models.plain import Part, layer_norm, linear, why_not_plain, why_not_plain_anywhere
+from swin_mmdet.models.plain import Part, layer_norm, why_not_plain, why_not_plain_anywhere
 from swin_mmdet.models.window_attention import WindowAttention
 from swin_mmdet.models.window_attention_v2 import WindowAttentionV2
-from swin_mmdet.ops.residual_branch import (
-    Branch,
-    Norm,
-    attention,
-    attention_branch,
-    in_dtype,
-    merging,
-    mlp,
-    mlp_branch,
-    output_norm,
-    patch_norm,
-    post_norm,
-)
+from swin_mmdet.ops.residual_branch import in_dtype, merging, output_norm, patch_norm
 from swin_mmdet.ops.shifted_window_attention import why_not_attention
 from swin_mmdet.ops.stochastic_depth import scale_branch
 from swin_mmdet.ops.tracing import is_traced
 from swin_mmdet.ops.triton_available import why_not_kernels
 
-_MLP = Part(
-    'mlp',
-    Mlp,
-    children=(
-        linear('fc1'),
-        Part('act', nn.GELU, settings=(('approximate', 'none'),)),
-        linear('fc2'),
-        Part('drop', nn.Dropout),
-    ),
-)
-_BLOCKS = {
-    cls: (layer_norm('norm1'), attention, Part('drop', nn.Dropout), layer_norm('norm2'), _MLP)
-    for cls, attention in (
-        (SwinBlock, Part(
-            'attn', WindowAttention, ('relative_position_bias_table',), children=(linear('qkv'), linear('proj'))
-        )),
-        # its position MLP is called
-        (SwinBlockV2, Part(
-            'attn', WindowAttentionV2, ('q_bias', 'v_bias', 'logit_scale'),
-            children=(linear('qkv', bias=False), linear('proj')),
-        )),
-    )
-}  # fmt: skip
 _OUTPUT_NORM = layer_norm('the norm of its map')
-_MERGING = Part('downsample', PatchMerging, children=(layer_norm('norm'), linear('reduction', bias=False)))
 _PATCHES = Part(
     'patch_embed',
     PatchEmbed,
@@ -82,7 +47,8 @@ _FORWARDS = tuple((cls, cls.forward) for cls in FUSED)
 def why_not_fused_stage(stage: nn.Module, x: Tensor, norm: nn.LayerNorm | None) -> str | None:
     """None when `run_stage` gives what the stage's modules would, else the reason in words."""
     first = stage.blocks[0]
-    if type(first) not in _BLOCKS:
+    kind = FUSED_BLOCKS.get(type(first))
+    if kind is None:
         return _in_stage(x, f'blocks.0 is a {type(first).__name__} in the place of a SwinBlock')
     reason = _why_not_now(getattr(first.attn, 'attn_backend', 'auto'), x)
     if reason is not None:
@@ -92,14 +58,14 @@ def why_not_fused_stage(stage: nn.Module, x: Tensor, norm: nn.LayerNorm | None) 
         if reason is not None:
             return _in_stage(x, reason)
     reason = None if norm is None else why_not_plain(norm, _OUTPUT_NORM)
-    if reason is None and stage.downsample is not None and type(first) is SwinBlock:
-        reason = why_not_plain(stage.downsample, _MERGING)
+    if reason is None and stage.downsample is not None and kind.merging is not None:
+        reason = why_not_plain(stage.downsample, kind.merging)
     return None if reason is None else _in_stage(x, reason)
 
 
 @cache
 def _block(cls: type[nn.Module], index: int) -> Part:
-    return Part(f'blocks.{index}', cls, children=_BLOCKS[cls])
+    return Part(f'blocks.{index}', cls, children=FUSED_BLOCKS[cls].parts)
 
 
 def _in_stage(x: Tensor, reason: str) -> str:
@@ -159,117 +125,38 @@ def run_patch_embed(embed: PatchEmbed, image: Tensor) -> Tensor:
     """As of `PatchEmbed.forward`."""
     parameters = embed.proj.weight, embed.proj.bias
     copies = in_dtype(parameters, step_dtype(image))
-    return patch_norm(embed.pad(image), *parameters, _numbers(embed.norm), copies, norm_dtype(image))
+    return patch_norm(embed.pad(image), *parameters, norm_numbers(embed.norm), copies, norm_dtype(image))
 
 
 def run_stage(
     stage: nn.Module,
     x: Tensor,
     norm: nn.LayerNorm | None,
-    scales: Sequence[tuple[Tensor | None, Tensor | None]],
+    scales: Sequence[Scales],
     channels_last: bool,
     owns_x: bool,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """As of `SwinStage.forward`, with the scales of each block's two branches."""
-    merge = stage.downsample
-    is_v2 = type(stage.blocks[0]) is SwinBlockV2
-    factors, run_block = (_factors_v2, _run_block_v2) if is_v2 else (_factors, _run_block)
-    parameters = [factors(block) for block in stage.blocks]
-    flat = [parameter for own in parameters for parameter in own]
-    copies = iter(in_dtype(flat if merge is None else [*flat, merge.reduction.weight], step_dtype(x)))
-    # what a block hands on besides x: V1 the branch that is pending, V2 x in the dtype of the matrix products
+    """As of `SwinStage.forward`, with the scales of each block's branches; `fused_blocks.py` draws what goes round."""
+    kind, merge = FUSED_BLOCKS[type(stage.blocks[0])], stage.downsample
+    is_merging_fused = merge is not None and kind.merging is not None
+    factors = [kind.factors(block) for block in stage.blocks]
+    flat = [factor for own in factors for factor in own]
+    copies = iter(in_dtype([*flat, merge.reduction.weight] if is_merging_fused else flat, step_dtype(x)))
     x, beside, owns_x = x.contiguous(), None, owns_x or not x.is_contiguous()
-    for index, (block, pair, own) in enumerate(zip(stage.blocks, scales, parameters, strict=True)):
+    for index, (block, pair, own) in enumerate(zip(stage.blocks, scales, factors, strict=True)):
         # without gradients every block works in the memory of the one before
         arguments = block, x, beside, pair, own, [next(copies) for _ in own], owns_x or index > 0
         if stage.with_cp and torch.is_grad_enabled():
-            # nothing in it is random; to keep the generators' states would stop the GPU, and no CUDA graph may
-            x, beside = checkpoint(run_block, *arguments, use_reentrant=False, preserve_rng_state=False)
+            # nothing in it is random; to keep the generators' states would synchronise, which no CUDA graph may
+            x, beside = checkpoint(kind.run, *arguments, use_reentrant=False, preserve_rng_state=False)
         else:
-            x, beside = run_block(*arguments)
-    branch, out = None if is_v2 else beside, None
+            x, beside = kind.run(*arguments)
+    branch, out = beside if kind.leaves_branch else None, None
     if norm is not None:
-        x, out = output_norm(x, branch, _numbers(norm), step_dtype(x), channels_last=channels_last, reuse=True)
+        x, out = output_norm(x, branch, norm_numbers(norm), step_dtype(x), channels_last=channels_last, reuse=True)
         branch = beside = None  # the merging needs their memory
     elif branch is not None:
         x = x + scale_branch(branch.values + branch.bias.to(branch.values.dtype), branch.scale)
-    if merge is None:
-        return out, None
-    if is_v2:
-        return out, merge(x)
-    return out, merging(x, _numbers(merge.norm), merge.reduction.weight, next(copies))
-
-
-def _factors(block: SwinBlock) -> tuple[Tensor, ...]:
-    """What the matrix products of a block read."""
-    attn, mlp = block.attn, block.mlp
-    return attn.qkv.weight, attn.qkv.bias, attn.proj.weight, mlp.fc1.weight, mlp.fc2.weight
-
-
-def _factors_v2(block: SwinBlockV2) -> tuple[Tensor, ...]:
-    attn, mlp = block.attn, block.mlp
-    return attn.qkv.weight, attn.qkv_bias(), attn.proj.weight, mlp.fc1.weight, mlp.fc2.weight
-
-
-def _run_block(
-    block: SwinBlock,
-    x: Tensor,
-    branch: Branch | None,
-    scales: tuple[Tensor | None, Tensor | None],
-    factors: Sequence[Tensor],
-    copies: Sequence[Tensor],
-    owns_x: bool,
-) -> tuple[Tensor, Branch]:
-    attn, mlp_ = block.attn, block.mlp
-    qkv_weight, qkv_bias, proj_weight, fc1_weight, fc2_weight = factors
-    x, values = attention_branch(
-        x,
-        branch,
-        _numbers(block.norm1),
-        qkv_weight,
-        qkv_bias,
-        attn.relative_position_bias_table,
-        proj_weight,
-        copies[:3],
-        window_size=attn.window_size,
-        shift_size=attn.shift_size,
-        scale=(attn.proj.in_features // attn.num_heads) ** -0.5,
-        reuse=owns_x,
-    )
-    branch = Branch(values, attn.proj.bias, scales[0])
-    x, values = mlp_branch(
-        x, branch, _numbers(block.norm2), fc1_weight, mlp_.fc1.bias, fc2_weight, copies[3:], reuse=owns_x
-    )
-    return x, Branch(values, mlp_.fc2.bias, scales[1])
-
-
-def _run_block_v2(
-    block: SwinBlockV2,
-    x: Tensor,
-    y: Tensor | None,
-    scales: tuple[Tensor | None, Tensor | None],
-    factors: Sequence[Tensor],
-    copies: Sequence[Tensor],
-    owns_x: bool,
-) -> tuple[Tensor, Tensor]:
-    attn, mlp_ = block.attn, block.mlp
-    qkv_weight, qkv_bias, proj_weight, fc1_weight, fc2_weight = factors
-    dtype = copies[0].dtype
-    values = attention(
-        x.to(dtype) if y is None else y,
-        qkv_weight,
-        qkv_bias,
-        attn.bias_table(),
-        attn.cosine_scale(),
-        proj_weight,
-        copies[:3],
-        window_size=attn.window_size,
-        shift_size=attn.shift_size,
-    )
-    x, y = post_norm(x, Branch(values, attn.proj.bias, scales[0]), _numbers(block.norm1), dtype, reuse=owns_x)
-    values = mlp(y, fc1_weight, mlp_.fc1.bias, fc2_weight, copies[3:])
-    return post_norm(x, Branch(values, mlp_.fc2.bias, scales[1]), _numbers(block.norm2), dtype, reuse=True)
-
-
-def _numbers(norm: nn.LayerNorm) -> Norm:
-    return Norm(norm.weight, norm.bias, norm.eps)
+    if is_merging_fused:
+        return out, merging(x, norm_numbers(merge.norm), merge.reduction.weight, next(copies))
+    return out, None if merge is None else merge(x)

@@ -8,7 +8,7 @@ from swin_mmdet.registry import MODELS
 
 @MODELS.register_module()
 class LayerNorm2d(nn.LayerNorm):
-    """LayerNorm over the channels of each place of a map: [B, C, H, W] -> [B, C, H, W].
+    """LayerNorm over the channels of each pixel of a map: [B, C, H, W] -> [B, C, H, W].
 
     `norm_cfg=dict(type='swin_mmdet.LayerNorm2d')` puts it behind convolutions of necks and heads, as ViTDet does
     (arXiv 2203.16527, appendix A.2).

@@ -10,6 +10,13 @@ from torch import Tensor, nn
 
 from swin_mmdet.checkpoint import adopt_foreign_keys, load_backbone_weights
 from swin_mmdet.config.nodes import PRETRAINED, kind_name
+from swin_mmdet.models.backbone_arguments import (
+    check_at_least,
+    check_rate,
+    checked_out_indices,
+    checked_with_cp,
+    per_stage,
+)
 from swin_mmdet.models.derived_buffers import DerivedBuffers
 from swin_mmdet.models.fused import FUSED, run_patch_embed, why_not_fused_patches, why_not_fused_stage
 from swin_mmdet.models.patch_embed import PatchEmbed
@@ -89,19 +96,18 @@ class SwinBackbone(DerivedBuffers, BaseModule):
     ) -> None:
         variant = resolve_variant(arch, embed_dims, depths, num_heads)
         num_stages = len(variant.depths)
-        out_indices = _checked_out_indices(out_indices, num_stages)
-        checkpointed = _checked_with_cp(with_cp, num_stages)
+        out_indices = checked_out_indices(out_indices, num_stages)
+        checkpointed = checked_with_cp(with_cp, num_stages)
         window_sizes = per_stage('window_size', window_size, num_stages, minimum=1)
         options = {name: per_stage(name, value, num_stages, minimum=0) for name, value in (block_options or {}).items()}
-        _check_at_least('in_channels', in_channels, 1)
-        _check_at_least('pretrain_img_size', pretrain_img_size, PATCH_SIZE)
+        check_at_least('in_channels', in_channels, 1)
+        check_at_least('pretrain_img_size', pretrain_img_size, PATCH_SIZE)
         for name, rate in (
             ('drop_rate', drop_rate),
             ('attn_drop_rate', attn_drop_rate),
             ('drop_path_rate', drop_path_rate),
         ):
-            if not 0 <= rate < 1:
-                raise ValueError(f'{name}={rate} must be at least 0 and less than 1')
+            check_rate(name, rate)
         if not -1 <= frozen_stages <= num_stages:
             raise ValueError(f'frozen_stages={frozen_stages} must lie in -1 .. {num_stages}')
         check_backend_name(attn_backend, 'attn_backend')
@@ -313,33 +319,3 @@ class SwinBackbone(DerivedBuffers, BaseModule):
 
 def _has_values(model: SwinBackbone, _keys: object) -> None:
     model._has_no_values = False
-
-
-def per_stage(name: str, value: int | Sequence[int], num_stages: int, minimum: int) -> tuple[int, ...]:
-    """A number for every stage, from one or from one each."""
-    values = tuple(value) if isinstance(value, Sequence) else (value,) * num_stages
-    if len(values) != num_stages:
-        raise ValueError(f'{name}={value!r} must be one integer, or one for each of the {num_stages} stages')
-    for item in values:
-        _check_at_least(name, item, minimum)
-    return values
-
-
-def _check_at_least(name: str, value: int, minimum: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-        raise ValueError(f'{name}={value!r} must be an integer of at least {minimum}')
-
-
-def _checked_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
-    indices = tuple(out_indices)
-    if not indices or list(indices) != sorted(set(indices)) or not 0 <= indices[0] <= indices[-1] < num_stages:
-        raise ValueError(f'out_indices={out_indices} must be ascending, without repeats, from 0 .. {num_stages - 1}')
-    return indices
-
-
-def _checked_with_cp(with_cp: bool | Collection[int], num_stages: int) -> set[int]:
-    if isinstance(with_cp, bool):
-        return set(range(num_stages)) if with_cp else set()
-    if isinstance(with_cp, int) or not set(with_cp) <= set(range(num_stages)):
-        raise ValueError(f'with_cp={with_cp!r} must be True, False or stages from 0 .. {num_stages - 1}')
-    return set(with_cp)

@@ -1,6 +1,6 @@
 """Adaptive training sample selection (ATSS, arXiv 1912.02424, algorithm 1) for all images of a batch at once.
 
-Public behaviour: mmdet's `ATSSAssigner`. No question to the GPU.
+Public behaviour: mmdet's `ATSSAssigner`. Nothing synchronises with the GPU.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from swin_mmdet.ops.box_assignment import overlaps_of_pairs
 from swin_mmdet.ops.to_device import to_device
 
 # pixels that the center of an anchor is inside of its object at least
-LEAST_INSIDE = 0.01
+MIN_INSIDE = 0.01
 # of a key: the bits of an overlap, which order as it does
 OVERLAP_SHIFT = 32
 
@@ -56,14 +56,14 @@ def assign_adaptively(
     overlap = overlaps_of_pairs(candidate_boxes, boxes)
     centers = _centers(candidate_boxes)
     margin = torch.minimum(centers - boxes[..., :2], boxes[..., 2:] - centers).amin(-1)
-    taken = exists & (overlap >= _mean_plus_deviation(overlap, exists)) & (margin > LEAST_INSIDE)
+    taken = exists & (overlap >= _mean_plus_deviation(overlap, exists)) & (margin > MIN_INSIDE)
 
     # overlap, then earlier object, all in one number
     last = objects.shape[1]
     keys = overlap.view(torch.int32).long() << OVERLAP_SHIFT | (last - number)[:, None]
-    place = candidates + (image * valid.shape[1])[:, None]
+    index = candidates + (image * valid.shape[1])[:, None]
     best = torch.full((valid.numel(),), -1, device=valid.device)
-    best = best.scatter_reduce(0, place.flatten(), keys.masked_fill(~taken, -1).flatten(), 'amax').view_as(valid)
+    best = best.scatter_reduce(0, index.flatten(), keys.masked_fill(~taken, -1).flatten(), 'amax').view_as(valid)
     own = last - (best & (1 << OVERLAP_SHIFT) - 1) + 1
     return torch.where(valid, torch.where(best >= 0, own, 0), -1)
 
@@ -75,15 +75,15 @@ def _nearest(centers: Tensor, exists: Tensor, level_counts: Sequence[int], targe
 
     Where a level has fewer than wanted, others that do not exist.
     """
-    found, start = [], 0
+    indices, start = [], 0
     # a level at a time, for memory
     for level, there in zip(centers.split(level_counts, -2), exists.split(level_counts, 1), strict=True):
         x, y = ((level[..., axis] - targets[:, axis, None]).square() for axis in (0, 1))
         # with the root, as in mmdet: it makes equal what is almost
         distance = (x + y).sqrt().masked_fill(~there, torch.inf)
-        found.append(distance.topk(min(nearest, there.shape[1]), largest=False).indices + start)
+        indices.append(distance.topk(min(nearest, there.shape[1]), largest=False).indices + start)
         start += there.shape[1]
-    return torch.cat(found, 1)
+    return torch.cat(indices, 1)
 
 
 def _mean_plus_deviation(overlap: Tensor, exists: Tensor) -> Tensor:

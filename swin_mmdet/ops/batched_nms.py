@@ -1,4 +1,4 @@
-"""Greedy non-maximum suppression in many groups of boxes at once, of which none waits for the host on a GPU."""
+"""Greedy non-maximum suppression in many groups of boxes at once, without synchronising with a GPU."""
 
 import torch
 import torchvision

@@ -1,4 +1,4 @@
-"""Which object each box is for, by overlap: all images of a batch at once, and no question to the GPU."""
+"""Which object each box is for, by overlap: all images of a batch at once, and nothing synchronises with the GPU."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from swin_mmdet.ops.triton_available import why_not_kernels
 
-# of mmdet's overlaps: the least union
+# of mmdet's overlaps: the smallest union
 EPSILON = 1e-6
 
 
@@ -49,16 +49,16 @@ def _assign_one(boxes: Tensor, valid: Tensor, objects: Tensor, count: Tensor, ru
     number = torch.arange(1, len(objects) + 1, device=boxes.device)[:, None]
     if not len(objects) or not len(boxes):
         return valid.long() - 1
-    found = overlaps(objects, boxes).masked_fill(~valid | (number > count), -1)
-    highest, which = found.max(0)
+    iou = overlaps(objects, boxes).masked_fill(~valid | (number > count), -1)
+    highest, which = iou.max(0)
     # without objects all is background
     highest = highest.clamp(min=0)
     is_negative = (highest >= rule.lowest_negative) & (highest < rule.negative) | (count == 0)
     assigned = torch.where(is_negative, 0, -1)
     assigned = torch.where((highest >= rule.positive) & (count > 0), which + 1, assigned)
     if rule.best is not None:
-        best = found.amax(1, keepdim=True)
-        last = torch.where((found == best) & (best >= rule.best) & (number <= count), number, 0).amax(0)
+        best = iou.amax(1, keepdim=True)
+        last = torch.where((iou == best) & (best >= rule.best) & (number <= count), number, 0).amax(0)
         assigned = torch.where(last > 0, last, assigned)
     return torch.where(valid, assigned, -1)
 

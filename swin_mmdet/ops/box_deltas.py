@@ -25,18 +25,18 @@ def encode_boxes(boxes: Tensor, objects: Tensor, means: Numbers, stds: Numbers) 
     return (deltas - constant(means, boxes.device)) / constant(stds, boxes.device)
 
 
-def decode_boxes(boxes: Tensor, deltas: Tensor, means: Numbers, stds: Numbers, most: float | None = None) -> Tensor:
+def decode_boxes(boxes: Tensor, deltas: Tensor, means: Numbers, stds: Numbers, max_move: float | None = None) -> Tensor:
     """Boxes moved and scaled by deltas, computed in float32, not clipped: [..., 4], [..., 4] -> [..., 4].
 
-    With `most`, centers move at most so many pixels and sides may shrink.
+    With `max_move`, centers move at most so many pixels and sides may shrink.
     """
     boxes = boxes.float()
     deltas = deltas.float() * constant(stds, boxes.device) + constant(means, boxes.device)
     center, size = _center_and_size(boxes)
     moves = size * deltas[..., :2]
-    if most is not None:
-        moves = moves.clamp(-most, most)
-    growth = deltas[..., 2:].clamp(None if most is not None else -MAX_LOG_RATIO, MAX_LOG_RATIO)
+    if max_move is not None:
+        moves = moves.clamp(-max_move, max_move)
+    growth = deltas[..., 2:].clamp(None if max_move is not None else -MAX_LOG_RATIO, MAX_LOG_RATIO)
     center, half = center + moves, size * growth.exp() * 0.5
     return torch.cat([center - half, center + half], -1)
 

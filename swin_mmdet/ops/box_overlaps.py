@@ -36,6 +36,6 @@ def overlaps(boxes: Tensor, others: Tensor, kind: str = 'iou', eps: float = 1e-6
 
 
 def _area(sides: Tensor) -> Tensor:
-    # the gradient of `prod` asks the GPU whether there are zeros
+    # the gradient of `prod` synchronises with the GPU, to know whether there are zeros
     width, height = sides.unbind(-1)
     return width * height

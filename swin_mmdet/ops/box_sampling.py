@@ -5,40 +5,39 @@ from torch import Tensor
 
 
 def sample_boxes(
-    assigned: Tensor, number: int, most_positive: int, negatives_per_positive: float | None = None
+    assigned: Tensor, number: int, max_positive: int, negatives_per_positive: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """At most `most_positive` boxes with objects, and of background so many that they are `number` together.
+    """At most `max_positive` boxes with objects, and of background so many that they are `number` together.
 
     Each box of a kind is as likely as the others. Public behaviour: mmdet's `RandomSampler`.
 
     Args:
         assigned: [B, N] int64, as `assign_boxes` returns it.
         number: how many of an image, if it has as many.
-        most_positive: of them with objects, at most `number`.
+        max_positive: of them with objects, at most `number`.
         negatives_per_positive: where given, the background is at most so many times those with objects, which count as
             one at least.
 
     Returns:
-        Places among the N, and what is assigned there: each [B, P + Q] with those of objects in the first
-        P = min(most_positive, N) columns, background in the others; in both the first columns are used, and what is
+        Indices into the N, and what is assigned there: each [B, P + Q] with those of objects in the first
+        P = min(max_positive, N) columns, background in the others; in both the first columns are used, and what is
         assigned to the unused ones is -1.
     """
     boxes = assigned.shape[1]
     draws = torch.rand(assigned.shape, device=assigned.device)
-    positive_draws, positive = draws.masked_fill(assigned <= 0, -1).topk(min(most_positive, boxes))
+    positive_draws, positive = draws.masked_fill(assigned <= 0, -1).topk(min(max_positive, boxes))
     negative_draws, negative = draws.masked_fill(assigned != 0, -1).topk(min(number, boxes))
     positives = (positive_draws >= 0).sum(1, keepdim=True)
-    most = number - positives
+    max_negative = number - positives
     if negatives_per_positive is not None:
-        most = torch.minimum(most, (positives.clamp(min=1) * negatives_per_positive).long())
-    is_used = torch.cat(
-        [positive_draws >= 0, (negative_draws >= 0) & (torch.arange(negative.shape[1], device=most.device) < most)], 1
-    )
-    places = torch.cat([positive, negative], 1)
-    return places, assigned.gather(1, places).masked_fill(~is_used, -1)
+        max_negative = torch.minimum(max_negative, (positives.clamp(min=1) * negatives_per_positive).long())
+    rank = torch.arange(negative.shape[1], device=assigned.device)
+    is_used = torch.cat([positive_draws >= 0, (negative_draws >= 0) & (rank < max_negative)], 1)
+    indices = torch.cat([positive, negative], 1)
+    return indices, assigned.gather(1, indices).masked_fill(~is_used, -1)
 
 
-def close_ranks(places: Tensor, assigned: Tensor, number: int) -> tuple[Tensor, Tensor]:
+def close_ranks(indices: Tensor, assigned: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """Both [B, K] without the unused columns between, cut to `number`, the order kept."""
     order = (assigned < 0).to(torch.uint8).argsort(dim=1, stable=True)[:, :number]
-    return places.gather(1, order), assigned.gather(1, order)
+    return indices.gather(1, order), assigned.gather(1, order)

@@ -22,7 +22,7 @@ def sine_encoding(coordinates: Tensor, num_feats: int, temperature: float = 1000
     Coordinates are (x, y) or (x, y, width, height); of their encodings that of y comes before that of x.
     """
     order = [1, 0, 2, 3][: coordinates.shape[-1]]
-    coordinates = torch.stack([coordinates[..., place] for place in order], -1) * (2 * math.pi)
+    coordinates = torch.stack([coordinates[..., axis] for axis in order], -1) * (2 * math.pi)
     angles = coordinates[..., None] / wavelengths(num_feats, temperature, coordinates.device)
     return torch.stack([angles[..., 0::2].sin(), angles[..., 1::2].cos()], -1).flatten(-3)
 

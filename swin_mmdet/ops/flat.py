@@ -9,7 +9,7 @@ ALIGNED = 8  # elements: 16 bytes of the smallest type, which is what wide loads
 
 
 def flat_numel(shapes: Sequence[torch.Size]) -> int:
-    """How many elements hold tensors of these shapes, each from an aligned place."""
+    """How many elements hold tensors of these shapes, each from an aligned offset."""
     return sum(_aligned(shape.numel()) for shape in shapes)
 
 

@@ -2,7 +2,7 @@
 
 With f(x) = sigmoid(x)**gamma * softplus(x) the loss of a logit is alpha * f(-x) for the class of its anchor and
 (1 - alpha) * f(x) for all others, of which there are nearly all: these are made in one go, and those of classes put in
-their place. No question to the GPU, and no targets for each class.
+their place. Nothing synchronises with the GPU, and there are no targets for each class.
 """
 
 import torch

@@ -65,8 +65,8 @@ def plain_sample_masks(
         left, top, width, height = boxes[chosen][:, :, None].unbind(1)
         x, y = x - left, y - top
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        place = starts[chosen][:, None] + y * ((width + 7) // 8) + x // 8
-        return ((bits[place.where(inside, 0)] >> (x & 7).to(torch.uint8)) & 1).bool() & inside
+        index = starts[chosen][:, None] + y * ((width + 7) // 8) + x // 8
+        return ((bits[index.where(inside, 0)] >> (x & 7).to(torch.uint8)) & 1).bool() & inside
 
     return _bilinear(at, image_size, points, rows)
 
@@ -78,8 +78,8 @@ def plain_sample_labels(maps: Tensor, images: Tensor, labels: Tensor, points: Te
     def at(chosen: Tensor, y: Tensor, x: Tensor) -> Tensor:
         image = images[chosen][:, None]
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (image >= 0)
-        place = (image * height + y) * width + x
-        return (maps.flatten()[place.where(inside, 0)] == labels[chosen][:, None]) & inside
+        index = (image * height + y) * width + x
+        return (maps.flatten()[index.where(inside, 0)] == labels[chosen][:, None]) & inside
 
     return _bilinear(at, (height, width), points, rows)
 
@@ -88,9 +88,9 @@ def _bilinear(
     at: Callable[[Tensor, Tensor, Tensor], Tensor], image_size: tuple[int, int], points: Tensor, rows: Tensor
 ) -> Tensor:
     """Of masks that `at(numbers [n], rows [n, P], columns [n, P])` says are 0 or 1 at whole pixels."""
-    found = points.new_empty(len(rows), points.shape[1], dtype=torch.float32)
+    sampled = points.new_empty(len(rows), points.shape[1], dtype=torch.float32)
     numbers = torch.arange(len(rows), device=rows.device)
-    for part, into in zip(*(x.split(max(1, POINTS_AT_ONCE // max(1, points.shape[1]))) for x in (numbers, found))):
+    for part, into in zip(*(x.split(max(1, POINTS_AT_ONCE // max(1, points.shape[1]))) for x in (numbers, sampled))):
         x, y = (_pixels(points[rows[part], :, axis], image_size[1 - axis]) for axis in (0, 1))
         left, top = x.floor(), y.floor()
         right, down = x - left, y - top
@@ -99,7 +99,7 @@ def _bilinear(
         into += at(part, top, left + 1) * (right * (1 - down))
         into += at(part, top + 1, left) * ((1 - right) * down)
         into += at(part, top + 1, left + 1) * (right * down)
-    return found
+    return sampled
 
 
 def _pixels(shares: Tensor, length: int) -> Tensor:
@@ -117,18 +117,18 @@ def sample_features(features: Tensor, points: Tensor) -> Tensor:
         x, y = _pixels(points[..., 0], width), _pixels(points[..., 1], height)
         left, top = x.floor(), y.floor()
         right, down = x - left, y - top
-        # of each corner the place and the weight, which is nothing beside the map
+        # of each corner the index and the weight, which is nothing beside the map
         columns, rows = (torch.stack([one, one + 1], -1) for one in (left, top))
         across = torch.stack([1 - right, right], -1) * ((columns >= 0) & (columns < width))
         along = torch.stack([1 - down, down], -1) * ((rows >= 0) & (rows < height))
         images = torch.arange(batch, device=features.device)[:, None, None] * height
         rows = rows.clamp(0, height - 1).long() + images
-        places = rows[..., None] * width + columns.clamp(0, width - 1).long()[..., None, :]
+        indices = rows[..., None] * width + columns.clamp(0, width - 1).long()[..., None, :]
         weights = (along[..., None] * across[..., None, :]).to(features.dtype)
-        found = torch.nn.functional.embedding_bag(
-            places.view(-1, 4),
+        sampled = torch.nn.functional.embedding_bag(
+            indices.view(-1, 4),
             features.permute(0, 2, 3, 1).reshape(-1, channels),
             mode='sum',
             per_sample_weights=weights.view(-1, 4),
         )
-        return found.view(*points.shape[:-1], channels)
+        return sampled.view(*points.shape[:-1], channels)

@@ -7,8 +7,8 @@ from torch import Tensor
 def changes_in_columns(bits: Tensor) -> tuple[Tensor, Tensor]:
     """Which pixels of masks [N, H, W] bool differ from the one above, or from the last of the column before.
 
-    The first pixel of a mask is held against 0. Numbers of masks [T] and places [T], by columns from the left, as
-    `runs_between` takes them. The host waits for a GPU, to learn how many there are.
+    The first pixel of a mask is held against 0. Indices of masks [T] and of their pixels [T], by columns from the left,
+    as `runs_between` takes them. Synchronises with a GPU, to learn how many there are.
     """
     columns = bits.mT.flatten(1)
     before = torch.cat([columns.new_zeros(len(columns), 1), columns[:, :-1]], 1)

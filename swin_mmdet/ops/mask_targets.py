@@ -16,7 +16,7 @@ def mask_targets(
     """Where at least half of each cell of a RoI is covered: [N, size, size] float32 of 0 and 1.
 
     A cell is the mean of bilinear samples, one per started pixel each way, as RoIAlign takes them. On a GPU with Triton
-    nothing waits for the device.
+    nothing synchronises with it.
 
     Args:
         bits, starts, boxes: masks of G objects as `PackedMasks` holds them: uint8 [n], int64 [G], int32 [G, 4]
@@ -44,17 +44,17 @@ def plain_mask_targets(
         here = ((objects >= first) & (objects < first + MAPS)).nonzero().flatten()
         if len(here):
             maps = unpack_masks(bits, starts[chosen], boxes[chosen], image_size)[:, None].float()
-            place = torch.cat([(objects[here] - first)[:, None], rois[here]], dim=1)
-            covered[here] = roi_align(maps, place, size, sampling_ratio=0, aligned=True).squeeze(1)
+            numbered = torch.cat([(objects[here] - first)[:, None], rois[here]], dim=1)
+            covered[here] = roi_align(maps, numbered, size, sampling_ratio=0, aligned=True).squeeze(1)
     return (covered >= 0.5).float()
 
 
 def unpack_masks(bits: Tensor, starts: Tensor, boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
     """Whole masks, [G, H, W] uint8 of 0 and 1."""
     masks = bits.new_zeros(len(starts), *image_size)
-    places = torch.arange(8, dtype=torch.uint8, device=bits.device)
+    bit_index = torch.arange(8, dtype=torch.uint8, device=bits.device)
     for mask, start, (x, y, width, height) in zip(masks, starts.tolist(), boxes.tolist(), strict=True):
         row_bytes = -(-width // 8)
         rows = bits[start : start + height * row_bytes].view(height, row_bytes, 1)
-        mask[y : y + height, x : x + width] = (rows >> places & 1).view(height, 8 * row_bytes)[:, :width]
+        mask[y : y + height, x : x + width] = (rows >> bit_index & 1).view(height, 8 * row_bytes)[:, :width]
     return masks

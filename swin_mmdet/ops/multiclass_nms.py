@@ -35,20 +35,20 @@ class Detections(NamedTuple):
 def find_candidates(scores: Tensor, valid: Tensor, score_threshold: float) -> Candidates | None:
     """Of probabilities [B, P, K] of proposals of which there are `valid` [B, P]; None when no image has any.
 
-    Waits for a GPU, once: all that follows is then of N candidates a class, not of P.
+    Synchronises with a GPU, once: all that follows is then of N candidates a class, not of P.
     """
     proposals, classes = scores.shape[1:]
     above = (scores > score_threshold) & valid[..., None]
-    most = int(above.sum(1).amax())
-    if not most:
+    max_candidates = int(above.sum(1).amax())
+    if not max_candidates:
         return None
     rank = torch.arange(proposals * classes - 1, -1, -1, device=scores.device).view(proposals, classes)
     keys = (scores.float().view(torch.int32).long() << SCORE_SHIFT | rank).masked_fill(~above, -1)
-    return Candidates(*keys.mT.topk(most))
+    return Candidates(*keys.mT.topk(max_candidates))
 
 
 def multiclass_nms(boxes: Tensor, candidates: Candidates, iou_threshold: float, max_per_image: int) -> Detections:
-    """The detections that mmdet's `multiclass_nms` finds in each image, in its order, without waiting for a GPU.
+    """The detections that mmdet's `multiclass_nms` finds in each image, in its order, without synchronising with a GPU.
 
     NMS among the candidates of each class, of boxes [B, K, N, 4] float32, leaves some, of which the best
     `max_per_image` are kept.
@@ -56,24 +56,24 @@ def multiclass_nms(boxes: Tensor, candidates: Candidates, iou_threshold: float, 
     exists = candidates.keys >= 0
     keep = batched_nms(_classes_apart(boxes, exists).flatten(0, 1), exists.flatten(0, 1), iou_threshold)
     keys = candidates.keys.where(keep.view_as(exists), -1).flatten(1)
-    keys, place = keys.topk(min(max_per_image, keys.shape[1]))
-    found = boxes.flatten(1, 2).gather(1, place[..., None].expand(-1, -1, 4))
-    return Detections(found, _score_of(keys), place // boxes.shape[2], (keys >= 0).sum(1))
+    keys, index = keys.topk(min(max_per_image, keys.shape[1]))
+    kept_boxes = boxes.flatten(1, 2).gather(1, index[..., None].expand(-1, -1, 4))
+    return Detections(kept_boxes, _score_of(keys), index // boxes.shape[2], (keys >= 0).sum(1))
 
 
 def soft_multiclass_nms(boxes: Tensor, candidates: Candidates, rule: SoftNms, max_per_image: int) -> Detections:
     """The same with soft-NMS: mmdet's detections too, but for the order of equal scores."""
     exists = candidates.keys >= 0
     scores = _score_of(candidates.keys).masked_fill(~exists, NOT_THERE)
-    place, scores = soft_nms(_classes_apart(boxes, exists), scores, rule, max_per_image)
-    found = boxes.flatten(1, 2).gather(1, place[..., None].expand(-1, -1, 4))
-    return Detections(found, scores, place // boxes.shape[2], (scores >= 0).sum(1))
+    index, scores = soft_nms(_classes_apart(boxes, exists), scores, rule, max_per_image)
+    kept_boxes = boxes.flatten(1, 2).gather(1, index[..., None].expand(-1, -1, 4))
+    return Detections(kept_boxes, scores, index // boxes.shape[2], (scores >= 0).sum(1))
 
 
 def labelled_nms(
     boxes: Tensor, scores: Tensor, labels: Tensor, valid: Tensor, iou_threshold: float, max_per_image: int
 ) -> Detections:
-    """The detections that NMS within classes leaves of candidates with a label each, without waiting for a GPU.
+    """The detections that NMS within classes leaves of candidates with a label each, without synchronising with a GPU.
 
     boxes [B, P, 4] float32, scores [B, P] float32, none below 0, labels [B, P], and which of them are `valid` [B, P].
     Of equal scores the first is first.
@@ -84,9 +84,9 @@ def labelled_nms(
     apart = boxes + (labels * _step(boxes, valid)[:, None])[..., None]
     keep = batched_nms(apart, valid, iou_threshold)
     falling = torch.arange(keep.shape[1], 0, -1, device=keep.device)
-    left, place = falling.where(keep, 0).topk(min(max_per_image, keep.shape[1]))
-    found = boxes.gather(1, place[..., None].expand(-1, -1, 4))
-    return Detections(found, scores.gather(1, place), labels.gather(1, place), (left > 0).sum(1))
+    left, index = falling.where(keep, 0).topk(min(max_per_image, keep.shape[1]))
+    kept_boxes = boxes.gather(1, index[..., None].expand(-1, -1, 4))
+    return Detections(kept_boxes, scores.gather(1, index), labels.gather(1, index), (left > 0).sum(1))
 
 
 def _score_of(keys: Tensor) -> Tensor:

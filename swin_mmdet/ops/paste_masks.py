@@ -11,7 +11,7 @@ from torch import Tensor
 PIXELS_AT_ONCE = 2**23
 # a CPU gains nothing from instances side by side, which cost it the pixels that fill up the smaller ones
 PIXELS_AT_ONCE_ON_CPU = 0
-# a place in [-1, 1] of the mask, far enough outside to be sampled as zero
+# a location in [-1, 1] of the mask, far enough outside to be sampled as zero
 OUTSIDE = 3.0
 
 
@@ -30,7 +30,7 @@ def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -
     assert threshold >= 0.5, threshold
     if not len(masks):
         return []
-    first, length = _tiles(boxes, sizes)
+    first, length = _sampled_regions(boxes, sizes)
     order = length[:, 1].argsort()
     boxes, sizes, first, length = boxes[order], sizes[order], first[order], length[order]
     # pixels are numbered through all images, one for each instance
@@ -51,7 +51,7 @@ def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -
     return [runs[rank] for rank in order.argsort().tolist()]
 
 
-def _tiles(boxes: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+def _sampled_regions(boxes: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
     """What is sampled: left and top, width and height, each [N, 2] int64."""
     first = (boxes[:, :2].floor() - 1).clamp(min=0).long()
     last = (boxes[:, 2:].ceil() + 1).long().minimum(sizes.flip(1))
@@ -59,20 +59,20 @@ def _tiles(boxes: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _samples(boxes: Tensor, first: Tensor, length: Tensor, count: int) -> Tensor:
-    """Of `length` [N, 2] pixels from `first` [N, 2] on the places in their boxes, [-1, 1]: [N, 2, count], x and y."""
+    """Of `length` [N, 2] pixels from `first` [N, 2] on the locations in their boxes, [-1, 1]: [N, 2, count], x, y."""
     step = torch.arange(count, device=boxes.device) + 0.5
     low, high = boxes[:, :2, None], boxes[:, 2:, None]
-    place = (first[..., None] + step - low) / (high - low) * 2 - 1
-    place = place.nan_to_num(nan=torch.nan, posinf=0.0, neginf=0.0)
-    return place.where(step < length[..., None], OUTSIDE)
+    location = (first[..., None] + step - low) / (high - low) * 2 - 1
+    location = location.nan_to_num(nan=torch.nan, posinf=0.0, neginf=0.0)
+    return location.where(step < length[..., None], OUTSIDE)
 
 
 def _groups(length: Tensor, on_gpu: bool) -> list[tuple[slice, int, int]]:
     """Of instances ordered by height as many as may be sampled at once, with the most columns and rows."""
-    most = PIXELS_AT_ONCE if on_gpu else PIXELS_AT_ONCE_ON_CPU
+    max_pixels = PIXELS_AT_ONCE if on_gpu else PIXELS_AT_ONCE_ON_CPU
     groups, start, columns, rows = [], 0, 0, 0
     for index, (width, height) in enumerate(length.tolist()):
-        if index > start and (index + 1 - start) * max(columns, width) * height > most:
+        if index > start and (index + 1 - start) * max(columns, width) * height > max_pixels:
             groups.append((slice(start, index), columns, rows))
             start, columns = index, 0
         columns, rows = max(columns, width), height
@@ -82,28 +82,28 @@ def _groups(length: Tensor, on_gpu: bool) -> list[tuple[slice, int, int]]:
 def _changes(masks: Tensor, x: Tensor, y: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     """Which pixels differ from the one above, or from the last of the column before: instances, columns and rows.
 
-    masks [n, S, S] at places x [n, W] and y [n, H], of which the last is outside.
+    masks [n, S, S] at locations x [n, W] and y [n, H], of which the last is outside.
     """
     # columns are rows of the sampled map, for they are the order of the runs
     grid = torch.stack(torch.broadcast_tensors(x[:, :, None], y[:, None, :]), dim=3)
     bits = (F.grid_sample(masks[:, None], grid, align_corners=False) >= threshold).flatten()
     # rolled, a zero comes first: the last row is outside
-    place = (bits ^ bits.roll(1)).nonzero()[:, 0]
+    index = (bits ^ bits.roll(1)).nonzero()[:, 0]
     columns, rows = x.shape[1], y.shape[1]
-    return place // (columns * rows), place // rows % columns, place % rows
+    return index // (columns * rows), index // rows % columns, index % rows
 
 
-def runs_between(instance: Tensor, place: Tensor, start: Tensor) -> list[Sequence[int]]:
-    """Lengths of runs from the places [T] of changes, ascending; pixels of instance i begin at `start` [N + 1] of i."""
-    # a column that ends at the last row and the next that begins at the first are one run: both places go, while the
+def runs_between(instance: Tensor, index: Tensor, start: Tensor) -> list[Sequence[int]]:
+    """Lengths of runs from the indices [T] of pixels that change, ascending; instance i has those from start[i] on."""
+    # a column that ends at the last row and the next that begins at the first are one run: both indices go, while the
     # end of an instance and the begin of the next are apart
-    framed = F.pad(place + instance, (1, 1), value=-1)
+    framed = F.pad(index + instance, (1, 1), value=-1)
     once = (framed[1:-1] != framed[:-2]) & (framed[1:-1] != framed[2:])
-    place = place[once & (place < start[instance + 1])]
+    index = index[once & (index < start[instance + 1])]
     # a first pixel of 1 is after a run of no 0
-    lengths = torch.cat((start, place)).sort().values.diff()
-    ends = torch.searchsorted(place, start) + torch.arange(len(start), device=start.device)
+    lengths = torch.cat((start, index)).sort().values.diff()
+    ends = torch.searchsorted(index, start) + torch.arange(len(start), device=start.device)
     # slices of an array cost less than those of a tensor
-    found = torch.cat((ends, lengths)).int().cpu().numpy()
-    ends, lengths = found[: len(start)].tolist(), found[len(start) :]
+    numbers = torch.cat((ends, lengths)).int().cpu().numpy()
+    ends, lengths = numbers[: len(start)].tolist(), numbers[len(start) :]
     return [lengths[begin:end] for begin, end in pairwise(ends)]

@@ -1,6 +1,6 @@
-"""Places of the maps of a feature pyramid in one row, of images that are padded to one size.
+"""Pixels of the maps of a feature pyramid in one row, of images that are padded to one size.
 
-N places of L levels, of one after the other, each row by row. What is here depends on sizes alone: it is made on the
+N pixels of L levels, of one after the other, each row by row. What is here depends on sizes alone: it is made on the
 device from numbers of the host, kept for the sizes that come again, and not to be written into. Images that are all
 unpadded share one row: B is 1 then.
 """
@@ -45,21 +45,21 @@ class SineSettings(NamedTuple):
 
 @remembered(KEPT)
 def level_shapes(sizes: tuple[Size, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Heights and widths [L, 2] and first places [L], int64."""
+    """Heights and widths [L, 2] and first pixels [L], int64."""
     starts = [sum(height * width for height, width in sizes[:level]) for level in range(len(sizes))]
     with torch.inference_mode(False):
-        found = _put([[*size, start] for size, start in zip(sizes, starts, strict=True)], device, torch.int64)
-        return found[:, :2].contiguous(), found[:, 2].contiguous()
+        numbers = _put([[*size, start] for size, start in zip(sizes, starts, strict=True)], device, torch.int64)
+        return numbers[:, :2].contiguous(), numbers[:, 2].contiguous()
 
 
 @remembered(KEPT)
 def padding(pyramid: Pyramid, device: torch.device) -> Tensor | None:
-    """Which places are beside the image [B, N] bool; None when none is in any image."""
+    """Which pixels are beside the image [B, N] bool; None when none is in any image."""
     if not pyramid.is_padded:
         return None
-    level, place = _places(pyramid.sizes, device)
+    level, at = _pixels(pyramid.sizes, device)
     with torch.inference_mode(False):
-        return (place >= _filled(pyramid, device)[:, level]).any(-1)
+        return (at >= _filled(pyramid, device)[:, level]).any(-1)
 
 
 @remembered(KEPT)
@@ -72,7 +72,7 @@ def filled_shares(pyramid: Pyramid, device: torch.device) -> Tensor:
 
 @remembered(KEPT)
 def reference_points(pyramid: Pyramid, device: torch.device) -> Tensor:
-    """Where each place's center lies in the maps of all levels, in shares of them: (x, y) [images, N, L, 2] float32."""
+    """Where each pixel's center lies in the maps of all levels, in shares of them: (x, y) [images, N, L, 2] float32."""
     with torch.inference_mode(False):
         shares = filled_shares(pyramid, device)[:, None]
         return _centers(pyramid, device)[:, :, None].expand(len(pyramid.filled), -1, -1, -1) * shares
@@ -80,12 +80,12 @@ def reference_points(pyramid: Pyramid, device: torch.device) -> Tensor:
 
 @remembered(KEPT)
 def proposals(pyramid: Pyramid, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Of each place a box around its center, before the sigmoid, [B, N, 4] float32, and whether it is none [B, N] bool.
+    """Of each pixel a box around its center, before the sigmoid, [B, N, 4] float32, and whether it is none [B, N] bool.
 
-    The box of a place beside the image, or too near to its border, is infinite. Level l's are 0.05 * 2**l wide, in
+    The box of a pixel beside the image, or too near to its border, is infinite. Level l's are 0.05 * 2**l wide, in
     shares of the image.
     """
-    level, _ = _places(pyramid.sizes, device)
+    level, _ = _pixels(pyramid.sizes, device)
     with torch.inference_mode(False):
         center = _centers(pyramid, device)
         side = (0.05 * 2.0**level).expand(len(center), -1)[..., None].expand(-1, -1, 2)
@@ -100,58 +100,58 @@ def proposals(pyramid: Pyramid, device: torch.device) -> tuple[Tensor, Tensor]:
 def sine_rows_and_columns(pyramid: Pyramid, settings: SineSettings, device: torch.device) -> tuple[Tensor, Tensor]:
     """The encodings of all levels' rows [B, sum of H, F] and columns [B, sum of W, F], F = num_feats.
 
-    The encoding of a place is that of its row and then that of its column.
+    The encoding of a pixel is that of its row and then that of its column.
     """
     with torch.inference_mode(False):
         filled = _filled(pyramid, device)
-        found = []
+        encodings = []
         for axis in (0, 1):
             lengths = [size[axis] for size in pyramid.sizes]
             level = torch.cat([torch.full((length,), at, device=device) for at, length in enumerate(lengths)])
             number = torch.cat([torch.arange(1, length + 1, device=device) for length in lengths])
-            most = filled[..., 1 - axis][:, level]
-            number = torch.minimum(number.float(), most)
+            filled_length = filled[..., 1 - axis][:, level]
+            number = torch.minimum(number.float(), filled_length)
             if settings.normalize:
-                number = (number + settings.offset) / (most + settings.eps) * settings.scale
+                number = (number + settings.offset) / (filled_length + settings.eps) * settings.scale
             angles = number[..., None] / wavelengths(settings.num_feats, settings.temperature, device)
-            found.append(torch.stack([angles[..., 0::2].sin(), angles[..., 1::2].cos()], -1).flatten(-2))
-        return tuple(found)
+            encodings.append(torch.stack([angles[..., 0::2].sin(), angles[..., 1::2].cos()], -1).flatten(-2))
+        return tuple(encodings)
 
 
 @remembered(KEPT)
 def sine_positions(pyramid: Pyramid, settings: SineSettings, device: torch.device) -> tuple[Tensor, ...]:
-    """The encodings of each level's places: [B, H * W, 2 F] float32."""
+    """The encodings of each level's pixels: [B, H * W, 2 F] float32."""
     with torch.inference_mode(False):
         rows, columns = sine_rows_and_columns(pyramid, settings, device)
         heights, widths = zip(*pyramid.sizes, strict=True)
-        found = []
+        encodings = []
         for row, column in zip(rows.split(heights, 1), columns.split(widths, 1), strict=True):
             shape = row.shape[0], row.shape[1], column.shape[1], -1
             both = row[:, :, None].expand(shape), column[:, None].expand(shape)
-            found.append(torch.cat(both, -1).flatten(1, 2))
-        return tuple(found)
+            encodings.append(torch.cat(both, -1).flatten(1, 2))
+        return tuple(encodings)
 
 
 @remembered(KEPT)
-def _places(sizes: tuple[Size, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Of each place its level [N] int64, and its column and row [N, 2] float32."""
+def _pixels(sizes: tuple[Size, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of each pixel its level [N] int64, and its column and row [N, 2] float32."""
     with torch.inference_mode(False):
-        levels, places = [], []
+        levels, pixels = [], []
         for level, (height, width) in enumerate(sizes):
             row, column = torch.meshgrid(
                 torch.arange(height, dtype=torch.float32, device=device),
                 torch.arange(width, dtype=torch.float32, device=device),
                 indexing='ij',
             )
-            places.append(torch.stack([column, row], -1).flatten(0, 1))
+            pixels.append(torch.stack([column, row], -1).flatten(0, 1))
             levels.append(torch.full((height * width,), level, device=device))
-        return torch.cat(levels), torch.cat(places)
+        return torch.cat(levels), torch.cat(pixels)
 
 
 def _centers(pyramid: Pyramid, device: torch.device) -> Tensor:
-    """Of the places, in shares of what the image fills: (x, y) [B, N, 2]."""
-    level, place = _places(pyramid.sizes, device)
-    return (place + 0.5) / _filled(pyramid, device)[:, level]
+    """Of the pixels, in shares of what the image fills: (x, y) [B, N, 2]."""
+    level, at = _pixels(pyramid.sizes, device)
+    return (at + 0.5) / _filled(pyramid, device)[:, level]
 
 
 def _filled(pyramid: Pyramid, device: torch.device) -> Tensor:

@@ -47,8 +47,8 @@ def pyramid_roi_align(
     for level, (one, scale) in enumerate(zip(maps, scales, strict=True)):
         own = (levels == level).nonzero()[:, 0]
         # without a region of its own a map still belongs to the graph, which distributed training waits for
-        found = torchvision.ops.roi_align(
+        pooled = torchvision.ops.roi_align(
             one.to(rois.dtype), rois[own], size, scale, sampling_ratio=sampling_ratio or -1, aligned=True
         )
-        out = out.index_add(0, own, found.to(dtype))
+        out = out.index_add(0, own, pooled.to(dtype))
     return out

@@ -10,7 +10,7 @@ from swin_mmdet.ops.box_overlaps import overlaps
 
 EPS = 1e-7
 # of a pair that may be chosen: far objects cost more than float32 holds
-MOST = 1e30
+MAX_COST = 1e30
 
 
 class SoftLabelSettings(NamedTuple):
@@ -26,7 +26,7 @@ def assign_soft_labels(
     scores: Tensor, boxes: Tensor, points: Tensor, inside: Tensor, objects: Tensor, labels: Tensor, counts: Tensor,
     settings: SoftLabelSettings,
 ) -> tuple[Tensor, Tensor]:
-    """Each point's object and how much its predicted box overlaps that, without a question to a GPU.
+    """Each point's object and how much its predicted box overlaps that, without synchronising with a GPU.
 
     Args:
         scores: [B, N, K] logits
@@ -36,24 +36,24 @@ def assign_soft_labels(
         objects, labels, counts: [B, G, 4], [B, G] and [B], of B images, at most G objects each
 
     Returns:
-        [B, N] int64, 0 for background, else 1 + the object's place; [B, N] float32
+        [B, N] int64, 0 for background, else 1 + the object's index; [B, N] float32
     """  # fmt: skip
     exists = torch.arange(objects.shape[1], device=objects.device) < counts[:, None]
-    place = points[:, :2]
-    within = torch.cat([place - objects[:, :, None, :2], objects[:, :, None, 2:] - place], -1).amin(-1) > 0
+    center = points[:, :2]
+    within = torch.cat([center - objects[:, :, None, :2], objects[:, :, None, 2:] - center], -1).amin(-1) > 0
     near = inside & (within & exists[..., None]).any(1)
     possible = near[:, None] & exists[..., None]
     iou = overlaps(boxes[:, None], objects[:, :, None])
-    distance = (place - (objects[:, :, None, :2] + objects[:, :, None, 2:]) / 2).square().sum(-1).sqrt()
+    distance = (center - (objects[:, :, None, :2] + objects[:, :, None, 2:]) / 2).square().sum(-1).sqrt()
     cost = _class_cost(scores.float(), labels, iou) - (iou + EPS).log() * settings.iou_weight
     cost = cost + torch.pow(10, distance / points[:, 2] - settings.soft_center_radius)
-    cost = torch.where(possible, cost.clamp(max=MOST), torch.inf)
-    most = min(settings.topk, len(points))
+    cost = torch.where(possible, cost.clamp(max=MAX_COST), torch.inf)
+    max_points = min(settings.topk, len(points))
     # as many as the best boxes overlap an object in sum
-    wanted = iou.where(possible, 0).topk(most, 2).values.sum(2).int().clamp(min=1)
-    cheapest, number = cost.topk(most, 2, largest=False)
-    chosen = (torch.arange(most, device=cost.device) < wanted[..., None]) & (cheapest < torch.inf)
-    chosen = torch.zeros_like(possible).scatter(2, number, chosen)
+    wanted = iou.where(possible, 0).topk(max_points, 2).values.sum(2).int().clamp(min=1)
+    cheapest, index = cost.topk(max_points, 2, largest=False)
+    chosen = (torch.arange(max_points, device=cost.device) < wanted[..., None]) & (cheapest < torch.inf)
+    chosen = torch.zeros_like(possible).scatter(2, index, chosen)
     # of several objects the cheapest, even if it did not choose the point
     only = cost.argmin(1, keepdim=True) == torch.arange(cost.shape[1], device=cost.device)[:, None]
     chosen = torch.where(chosen.sum(1, keepdim=True) > 1, only, chosen)

@@ -22,12 +22,12 @@ class SoftNms(NamedTuple):
     method: str = 'linear'
 
 
-def soft_nms(boxes: Tensor, scores: Tensor, rule: SoftNms, most: int) -> tuple[Tensor, Tensor]:
-    """The first `most` boxes that soft-NMS picks in each image, best first, without waiting for a GPU.
+def soft_nms(boxes: Tensor, scores: Tensor, rule: SoftNms, max_per_image: int) -> tuple[Tensor, Tensor]:
+    """The first `max_per_image` boxes that soft-NMS picks in each image, best first, without synchronising with a GPU.
 
     boxes [B, K, N, 4] float32 as (x1, y1, x2, y2), of which those of a class alone suppress each other; scores
-    [B, K, N], -1 where there is no box -> places [B, M] int64 in K * N and decayed scores [B, M], -1 after the last
-    box; M is `most`, or K * N where that is less.
+    [B, K, N], -1 where there is no box -> indices [B, M] int64 in K * N and decayed scores [B, M], -1 after the last
+    box; M is `max_per_image`, or K * N where that is less.
 
     Scores only fall, so the first boxes that are picked are the best of all: nothing has to be known of the others.
     Of equal scores the first is picked.
@@ -45,13 +45,13 @@ def soft_nms(boxes: Tensor, scores: Tensor, rule: SoftNms, most: int) -> tuple[T
     areas = (boxes[..., 2:] - boxes[..., :2]).prod(-1)
     image = torch.arange(images, device=boxes.device)
     picked = []
-    for _ in range(min(most, classes * count)):
-        score, place = scores.flatten(1).max(1)
-        picked.append((place, score))
-        label = place // count
+    for _ in range(min(max_per_image, classes * count)):
+        score, index = scores.flatten(1).max(1)
+        picked.append((index, score))
+        label = index // count
         # of the class of the picked box alone
         row, row_boxes, row_areas = scores[image, label], boxes[image, label], areas[image, label]
-        best = (place % count)[:, None]
+        best = (index % count)[:, None]
         box, area = row_boxes.gather(1, best[..., None].expand(-1, -1, 4)), row_areas.gather(1, best)
         size = box[..., 2:].minimum(row_boxes[..., 2:]) - box[..., :2].maximum(row_boxes[..., :2])
         overlap = size.clamp(min=0).prod(-1)
@@ -63,5 +63,5 @@ def soft_nms(boxes: Tensor, scores: Tensor, rule: SoftNms, most: int) -> tuple[T
             weight = torch.where(iou >= iou_threshold, 0 if rule.method == 'naive' else 1 - iou, 1)
         gone = (row < 0) | (row * weight < min_score)
         scores[image, label] = (row * weight).masked_fill(gone, NOT_THERE).scatter(1, best, NOT_THERE)
-    places, scores = (torch.stack(x, 1) for x in zip(*picked, strict=True))
-    return places, scores
+    indices, scores = (torch.stack(x, 1) for x in zip(*picked, strict=True))
+    return indices, scores

@@ -1,4 +1,4 @@
-"""Numbers of the host on a GPU, without waiting for what it does, and its numbers on the host, which waits late."""
+"""Numbers of the host on a GPU without synchronising with it, and its numbers on the host, synchronised late."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,11 +12,11 @@ from swin_mmdet.ops.tracing import remembered
 def to_device(values: Sequence, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """A tensor of `values`, which may be nested, on the device of `like` and of its type, or of `dtype`."""
     made = torch.tensor(values, dtype=dtype or like.dtype)
-    # a copy from memory that is not pinned, as that of `like.new_tensor`, may wait for the GPU
+    # a copy from memory that is not pinned, as that of `like.new_tensor`, may synchronise with the GPU
     return made.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else made.to(like.device)
 
 
-class OnTheWay:
+class AsyncHostCopy:
     """A tensor on the way to the host, which may give a GPU other work until it needs the numbers."""
 
     def __init__(self, tensor: Tensor) -> None:
@@ -34,7 +34,7 @@ class OnTheWay:
         return self._on_host.cpu()
 
 
-class NewTensorsOnTheWay(TorchFunctionMode):
+class AsyncNewTensors(TorchFunctionMode):
     """Within this context `like.new_tensor(values)`, with which mmdet's parts make constants, is `to_device`."""
 
     def __torch_function__(

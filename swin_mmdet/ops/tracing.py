@@ -27,20 +27,21 @@ def is_traced() -> bool:
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or is_in_torch_dispatch_mode()
-        or is_transformed()
-        or torch.get_default_device().type == 'meta'
+        or _innermost_transformation() is not None
+        # a default device is a mode of functions: without any the question, which takes 7 us, is not asked
+        or (torch._C._len_torch_function_stack() > 0 and torch.get_default_device().type == 'meta')
     )
 
 
-def remembered(most: int) -> Callable[[Callable], Callable]:
-    """A decorator of functions that make tensors from sizes, dtypes and devices: the last `most` results are kept.
+def remembered(max_results: int) -> Callable[[Callable], Callable]:
+    """A decorator of functions that make tensors from sizes, dtypes and devices: the last `max_results` are kept.
 
     They are shared, so not to be written into. A trace neither fills nor reads this: what is made inside one means
     nothing outside, and what was made outside would be one of the traced program's weights.
     """
 
     def decorate(make: Callable) -> Callable:
-        @lru_cache(maxsize=most)
+        @lru_cache(maxsize=max_results)
         def keep(*arguments: Hashable) -> object:
             # an inference tensor would make a training step after an evaluation fail in backward
             with torch.inference_mode(False), torch.no_grad():

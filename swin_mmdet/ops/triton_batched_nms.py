@@ -63,13 +63,13 @@ def keep_kernel(valid, bits, keep, boxes_in_segment, words, TILE: tl.constexpr, 
     """valid [S, N] uint8, bits [S, N, W] -> keep [S, N] uint8, a segment a program; WORDS is W or more."""
     first = tl.program_id(0).to(tl.int64) * boxes_in_segment
     word = tl.arange(0, WORDS)
-    place = tl.arange(0, TILE).to(tl.int64)
+    bit_index = tl.arange(0, TILE).to(tl.int64)
     removed = tl.zeros((WORDS,), dtype=tl.int64)
     for tile in range(words):
         i = tile * TILE + tl.arange(0, TILE)
         inside = i < boxes_in_segment
         removed_here = tl.sum(tl.where(word == tile, removed, 0), axis=0)
-        alive = tl.load(valid + first + i, mask=inside, other=0).to(tl.int64) & ~(removed_here >> place) & 1
+        alive = tl.load(valid + first + i, mask=inside, other=0).to(tl.int64) & ~(removed_here >> bit_index) & 1
         kept = alive
         if tl.max(alive) > 0:
             row = bits + (first + i) * words
@@ -78,7 +78,7 @@ def keep_kernel(valid, bits, keep, boxes_in_segment, words, TILE: tl.constexpr, 
             while changed > 0:
                 before = kept
                 fallen = tl.reduce(tl.where(kept > 0, in_tile, 0), 0, _or)
-                kept = alive & ~(fallen >> place)
+                kept = alive & ~(fallen >> bit_index)
                 changed = tl.max(kept ^ before)
             ahead = (kept > 0)[:, None] & ((word > tile) & (word < words))[None, :]
             removed |= tl.reduce(tl.load(row[:, None] + word[None, :], mask=ahead, other=0), 0, _or)

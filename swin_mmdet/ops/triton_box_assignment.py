@@ -1,4 +1,19 @@
-"""Box assignment in two kernels that go over the objects: overlaps are made twice, and never stored."""
+"""Box assignment in two kernels that go over the objects: overlaps are made twice, and never stored.
+
+Arguments of the kernels, in their order:
+
+    boxes            [B, N, 4] or [1, N, 4]   x1, y1, x2, y2, float32
+    valid            [B, N] bool
+    objects          [B, G, 4] float32
+    counts           [B] int64                objects that there are
+    best             [B, G]                   the largest overlap of each object, of zeros at first
+    assigned         [B, N] int64             as `assign_boxes` returns it
+    boxes_apart      numbers from an image's boxes to the next's: 0 where they share them
+    count_boxes, count_objects                N, G
+    positive, negative, lowest, min_best      the overlaps of `AssignmentRule`
+    WITH_BEST        there is a min_best
+    BLOCK            boxes of a program
+"""
 
 import torch
 import triton
@@ -26,7 +41,7 @@ def _load_boxes(boxes, valid, image, box, boxes_apart, count_boxes):
 
 @triton.jit
 def _overlap(x1, y1, x2, y2, at):
-    """Intersection over union of boxes [BLOCK] with the object at a place."""
+    """Intersection over union of boxes [BLOCK] with the object at a pointer."""
     left, top, right, bottom = tl.load(at), tl.load(at + 1), tl.load(at + 2), tl.load(at + 3)
     wide = tl.maximum(tl.minimum(right, x2) - tl.maximum(left, x1), 0.0)
     high = tl.maximum(tl.minimum(bottom, y2) - tl.maximum(top, y1), 0.0)
@@ -41,7 +56,7 @@ def _overlap(x1, y1, x2, y2, at):
 def best_overlap_kernel(
     boxes, valid, objects, counts, best, boxes_apart, count_boxes, count_objects, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """best [B, G], of zeros -> the largest overlap of every object: the bits of a float32, which order as it does."""
+    """-> best, as the bits of a float32, which order as it does."""
     image = tl.program_id(1).to(tl.int64)
     box = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     x1, y1, x2, y2, exists = _load_boxes(boxes, valid, image, box, boxes_apart, count_boxes)
@@ -53,12 +68,12 @@ def best_overlap_kernel(
 
 
 @fast_launch
-@triton.jit(do_not_specialize=DYNAMIC + ['positive', 'negative', 'lowest', 'least'])
+@triton.jit(do_not_specialize=DYNAMIC + ['positive', 'negative', 'lowest', 'min_best'])
 def assign_kernel(
     boxes, valid, objects, counts, best, assigned, boxes_apart, count_boxes, count_objects, positive, negative, lowest,
-    least, WITH_BEST: tl.constexpr, BLOCK: tl.constexpr,
+    min_best, WITH_BEST: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """best [B, G] -> assigned [B, N] int64."""
+    """best -> assigned."""
     image = tl.program_id(1).to(tl.int64)
     box = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     x1, y1, x2, y2, exists = _load_boxes(boxes, valid, image, box, boxes_apart, count_boxes)
@@ -74,12 +89,12 @@ def assign_kernel(
         if WITH_BEST:
             of_object = tl.load(best + at)
             # no overlap is 2
-            last = tl.where(overlap == tl.where(of_object >= least, of_object, 2.0), i + 1, last)
+            last = tl.where(overlap == tl.where(of_object >= min_best, of_object, 2.0), i + 1, last)
     highest = tl.maximum(highest, 0.0)
-    found = tl.where((highest >= lowest) & (highest < negative) | (count == 0), 0, -1)
-    found = tl.where((highest >= positive) & (count > 0), which, found)
-    found = tl.where(last > 0, last, found)
-    tl.store(assigned + image * count_boxes + box, tl.where(exists, found, -1).to(tl.int64), mask=box < count_boxes)
+    result = tl.where((highest >= lowest) & (highest < negative) | (count == 0), 0, -1)
+    result = tl.where((highest >= positive) & (count > 0), which, result)
+    result = tl.where(last > 0, last, result)
+    tl.store(assigned + image * count_boxes + box, tl.where(exists, result, -1).to(tl.int64), mask=box < count_boxes)
 
 
 def triton_assign_boxes(boxes: Tensor, valid: Tensor, objects: Tensor, counts: Tensor, rule: AssignmentRule) -> Tensor:

@@ -54,12 +54,12 @@ class FastLaunch:
             self.function[grid](*arguments, **options)
             return
         key = (arguments[0].device.index, *kinds, *options.values())
-        found = self.compiled.get(key)
-        if found is None:
+        entry = self.compiled.get(key)
+        if entry is None:
             compiled = self.function[grid](*arguments, **options)
             self.compiled[key] = compiled, [options[name] for name in self.constants]
             return
-        compiled, constants = found
+        compiled, constants = entry
         compiled[grid if len(grid) == 3 else (*grid, 1, 1)](*values, *constants)
 
 

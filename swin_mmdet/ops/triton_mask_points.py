@@ -12,12 +12,12 @@ POINTS = 512
 
 
 @triton.jit
-def places(points, row, point, count, image_height, image_width):
+def top_left_of(points, row, point, count, image_height, image_width):
     """Rows and columns of pixels [POINTS] above and left of points, and the weights of those below and right."""
-    place = points + (row * count + point) * 2
+    pointer = points + (row * count + point) * 2
     inside = point < count
-    x = tl.load(place, mask=inside, other=0.0) * 2.0 - 1.0 + 1.0
-    y = tl.load(place + 1, mask=inside, other=0.0) * 2.0 - 1.0 + 1.0
+    x = tl.load(pointer, mask=inside, other=0.0) * 2.0 - 1.0 + 1.0
+    y = tl.load(pointer + 1, mask=inside, other=0.0) * 2.0 - 1.0 + 1.0
     x = (x * image_width - 1.0) / 2.0
     y = (y * image_height - 1.0) / 2.0
     left, top = tl.floor(x), tl.floor(y)
@@ -25,28 +25,28 @@ def places(points, row, point, count, image_height, image_width):
 
 
 @triton.jit
-def mixed(top_left, top_right, low_left, low_right, down, right):
+def bilinear(top_left, top_right, low_left, low_right, down, right):
     """Of the four pixels [POINTS] around points."""
-    found = top_left * ((1.0 - right) * (1.0 - down)) + top_right * (right * (1.0 - down))
-    return found + low_left * ((1.0 - right) * down) + low_right * (right * down)
+    sampled = top_left * ((1.0 - right) * (1.0 - down)) + top_right * (right * (1.0 - down))
+    return sampled + low_left * ((1.0 - right) * down) + low_right * (right * down)
 
 
 @fast_launch
 @triton.jit(do_not_specialize=['count', 'image_height', 'image_width'])
 def sample_masks_kernel(
-    bits, starts, boxes, objects, points, rows, found, count, image_height, image_width, POINTS: tl.constexpr
+    bits, starts, boxes, objects, points, rows, sampled, count, image_height, image_width, POINTS: tl.constexpr
 ):
-    """found[n, p] = bilinear of the mask of objects[n] at points[rows[n], p]."""
+    """sampled[n, p] = bilinear of the mask of objects[n] at points[rows[n], p]."""
     number = tl.program_id(0).to(tl.int64)
     point = tl.program_id(1) * POINTS + tl.arange(0, POINTS)
     index = tl.load(objects + number)
-    y, x, down, right = places(points, tl.load(rows + number), point, count, image_height, image_width)
+    y, x, down, right = top_left_of(points, tl.load(rows + number), point, count, image_height, image_width)
     # what is no object has no width
     is_one, box = index >= 0, boxes + 4 * index
     left, top = tl.load(box, mask=is_one, other=0), tl.load(box + 1, mask=is_one, other=0)
     width, height = tl.load(box + 2, mask=is_one, other=0), tl.load(box + 3, mask=is_one, other=0)
     mask = bits + tl.load(starts + index, mask=is_one, other=0)
-    value = mixed(
+    value = bilinear(
         pixels(mask, y, x, left, top, width, height),
         pixels(mask, y, x + 1, left, top, width, height),
         pixels(mask, y + 1, x, left, top, width, height),
@@ -54,7 +54,7 @@ def sample_masks_kernel(
         down,
         right,
     )
-    tl.store(found + number * count + point, value, mask=point < count)
+    tl.store(sampled + number * count + point, value, mask=point < count)
 
 
 @triton.jit
@@ -67,13 +67,13 @@ def has_label(maps, image, label, y, x, height, width):
 
 @fast_launch
 @triton.jit(do_not_specialize=['count', 'height', 'width'])
-def sample_labels_kernel(maps, images, labels, points, rows, found, count, height, width, POINTS: tl.constexpr):
-    """found[n, p] = bilinear of where maps[images[n]] is labels[n], at points[rows[n], p]."""
+def sample_labels_kernel(maps, images, labels, points, rows, sampled, count, height, width, POINTS: tl.constexpr):
+    """sampled[n, p] = bilinear of where maps[images[n]] is labels[n], at points[rows[n], p]."""
     number = tl.program_id(0).to(tl.int64)
     point = tl.program_id(1) * POINTS + tl.arange(0, POINTS)
     image, label = tl.load(images + number), tl.load(labels + number)
-    y, x, down, right = places(points, tl.load(rows + number), point, count, height, width)
-    value = mixed(
+    y, x, down, right = top_left_of(points, tl.load(rows + number), point, count, height, width)
+    value = bilinear(
         has_label(maps, image, label, y, x, height, width),
         has_label(maps, image, label, y, x + 1, height, width),
         has_label(maps, image, label, y + 1, x, height, width),
@@ -81,7 +81,7 @@ def sample_labels_kernel(maps, images, labels, points, rows, found, count, heigh
         down,
         right,
     )
-    tl.store(found + number * count + point, value, mask=point < count)
+    tl.store(sampled + number * count + point, value, mask=point < count)
 
 
 def triton_sample_masks(
@@ -89,23 +89,23 @@ def triton_sample_masks(
     rows: Tensor,
 ) -> Tensor:  # fmt: skip
     """As `sample_masks`."""
-    found = torch.empty(len(objects), points.shape[1], dtype=torch.float32, device=points.device)
-    if found.numel():
+    sampled = torch.empty(len(objects), points.shape[1], dtype=torch.float32, device=points.device)
+    if sampled.numel():
         arguments = (x.contiguous() for x in (bits, starts, boxes, objects, points, rows))
         with on_device_of(points):
             sample_masks_kernel[(len(objects), triton.cdiv(points.shape[1], POINTS))](
-                *arguments, found, points.shape[1], *image_size, POINTS=POINTS
+                *arguments, sampled, points.shape[1], *image_size, POINTS=POINTS
             )
-    return found
+    return sampled
 
 
 def triton_sample_labels(maps: Tensor, images: Tensor, labels: Tensor, points: Tensor, rows: Tensor) -> Tensor:
     """As `sample_labels`."""
-    found = torch.empty(len(images), points.shape[1], dtype=torch.float32, device=points.device)
-    if found.numel():
+    sampled = torch.empty(len(images), points.shape[1], dtype=torch.float32, device=points.device)
+    if sampled.numel():
         arguments = (x.contiguous() for x in (maps, images, labels, points, rows))
         with on_device_of(points):
             sample_labels_kernel[(len(images), triton.cdiv(points.shape[1], POINTS))](
-                *arguments, found, points.shape[1], *maps.shape[1:], POINTS=POINTS
+                *arguments, sampled, points.shape[1], *maps.shape[1:], POINTS=POINTS
             )
-    return found
+    return sampled

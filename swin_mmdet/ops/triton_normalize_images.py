@@ -1,4 +1,20 @@
-"""Images as they were decoded, of several sizes, to one normalised batch: bytes are read once, floats written once."""
+"""Images as they were decoded, of several sizes, to one normalised batch: bytes are read once, floats written once.
+
+Arguments of the kernel, which takes one image, in their order:
+
+    image                         [3, height, width] uint8 of any strides
+    mean, std                     [3] float32; not read unless HAS_MEAN
+    padded                        [3, padded height, padded_width] float32 of any strides
+    height, width                 of the image
+    stride_channel, _y, _x        of the image
+    padded_width                  of the result; its height is that of the grid
+    padded_channel, _y, _x        the result's strides
+    pad_value                     of the result where there is no image
+
+    HAS_MEAN                      normalises; else bytes only become floats
+    REVERSE                       the order of channels
+    COLUMNS                       of a program, which has one row
+"""
 
 from collections.abc import Sequence
 
@@ -27,7 +43,8 @@ def normalize_kernel(
     """padded[c, y, x] = (image[c or 2 - c, y, x] - mean[c]) / std[c] inside the image, else pad_value."""
     y = tl.program_id(0)
     x = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    inside = (y < height) & (x < width)
+    # the condition of a row as one of its pixels: the interpreter takes no other mask
+    inside = (y + tl.zeros_like(x) < height) & (x < width)
     for channel in tl.static_range(3):
         source = 2 - channel if REVERSE else channel
         value = tl.load(image + source * stride_channel + y * stride_y + x * stride_x, mask=inside, other=0)
@@ -35,8 +52,8 @@ def normalize_kernel(
         if HAS_MEAN:
             # not `/`, which is rounded less exactly on a GPU
             value = tl.div_rn(value - tl.load(mean + channel), tl.zeros_like(value) + tl.load(std + channel))
-        place = channel * padded_channel + y * padded_y + x * padded_x
-        tl.store(padded + place, tl.where(inside, value, pad_value), mask=x < padded_width)
+        offset = channel * padded_channel + y * padded_y + x * padded_x
+        tl.store(padded + offset, tl.where(inside, value, pad_value), mask=x < padded_width)
 
 
 def triton_normalize_images(

@@ -2,6 +2,20 @@
 
 The sums are in float32 whatever the maps are in. A launch takes one level; programs of other levels return at once,
 for which region is on which level is not the host's to know. Gradients of a map are added up by atomics, in no order.
+Arguments of the kernel, in their order:
+
+    pixels          [B, H, W, C]              the level's map; with BACKWARD its gradient, float32, zeros at first
+    boxes           [N, 4] float32            x1, y1, x2, y2 in the image
+    images, levels  [N] int64                 of each box
+    out             [N, SIZE, SIZE, C]        with BACKWARD its gradient, which is read
+    level           of the launch
+    scale           of the level: its pixels for one of the image
+    height, width   H, W
+
+    CHANNELS        C
+    BLOCK           channels that are read at once
+    SIZE            bins on a side
+    SAMPLES         on a side of a bin, or 0 for as many as it has pixels, rounded up
 """
 
 from collections.abc import Sequence
@@ -31,14 +45,14 @@ def _bin_start(boxes, axis, index, scale, SIZE: tl.constexpr, SAMPLES: tl.conste
 
 
 @triton.jit
-def _neighbours(place, size):
+def _neighbours(location, size):
     """Two pixels around a coordinate, the share of the second, and whether it is on the map, or within one of it."""
-    # whole numbers, for the interpreter cannot combine conditions on single floats
-    inside = tl.where(place < -1.0, 0, 1) * tl.where(place > size, 0, 1)
-    place = tl.maximum(place, 0.0)
-    low = tl.minimum(place.to(tl.int32), size - 1)
+    # whole numbers, for the interpreter does not combine conditions on single floats
+    inside = tl.where(location < -1.0, 0, 1) * tl.where(location > size, 0, 1)
+    location = tl.maximum(location, 0.0)
+    low = tl.minimum(location.to(tl.int32), size - 1)
     high = tl.minimum(low + 1, size - 1)
-    return low, high, tl.where(low == high, 0.0, place - low), inside
+    return low, high, tl.where(low == high, 0.0, location - low), inside
 
 
 @fast_launch
@@ -48,14 +62,14 @@ def roi_align_kernel(
     SIZE: tl.constexpr, SAMPLES: tl.constexpr, BACKWARD: tl.constexpr,
 ):  # fmt: skip
     """pixels [B, H, W, C] -> out [N, SIZE, SIZE, C]; BACKWARD: gradients of out are added to those of pixels."""
-    region, place = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    region, cell = tl.program_id(0).to(tl.int64), tl.program_id(1)
     if tl.load(levels + region) == level:
         box = boxes + region * 4
-        y0, bin_height, rows = _bin_start(box, 1, place // SIZE, scale, SIZE, SAMPLES)
-        x0, bin_width, columns = _bin_start(box, 0, place % SIZE, scale, SIZE, SAMPLES)
+        y0, bin_height, rows = _bin_start(box, 1, cell // SIZE, scale, SIZE, SAMPLES)
+        x0, bin_width, columns = _bin_start(box, 0, cell % SIZE, scale, SIZE, SAMPLES)
         count = tl.maximum(rows * columns, 1)
         pixels += tl.load(images + region) * height * width * CHANNELS
-        out += (region * SIZE * SIZE + place) * CHANNELS
+        out += (region * SIZE * SIZE + cell) * CHANNELS
         for first in range(0, CHANNELS, BLOCK):
             channel = first + tl.arange(0, BLOCK)
             mask = channel < CHANNELS
@@ -67,7 +81,7 @@ def roi_align_kernel(
                 for column in range(columns):
                     left, right, share_x, inside_x = _neighbours(x0 + (column + 0.5) * bin_width / columns, width)
                     at = pixels + channel
-                    seen = mask & (inside_y * inside_x == 1)
+                    seen = mask & (tl.zeros_like(channel) + inside_y * inside_x == 1)
                     top_left = at + (top * width + left) * CHANNELS
                     top_right = at + (top * width + right) * CHANNELS
                     bottom_left = at + (bottom * width + left) * CHANNELS

@@ -13,7 +13,7 @@ class SampledRegions(NamedTuple):
     assigned: Tensor  # [B, K]: the object plus one, 0 for background, -1 for unused
     is_object: Tensor  # [B, K] bool: the box is one of the ground truth
     labels: Tensor  # [B, K]: of its object, the number of classes for others
-    most_positive: int  # those of objects are among the first so many
+    max_positive: int  # those of objects are among the first so many
 
     def rois(self) -> Tensor:
         """[B * K, 5] float32: image, x1, y1, x2, y2."""

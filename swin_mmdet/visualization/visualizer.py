@@ -96,7 +96,7 @@ class DetLocalVisualizer(MMDetVisualizer):
             else:
                 names = [classes[labels[index]] if classes else f'class {labels[index]}' for index in group]
             text = label_text(names, None if scores is None else scores[group].tolist())
-            written.add(text, boxes[group[0]], colours[group[0]])
+            written.add(text, boxes[group[0]].tolist(), colours[group[0]])
         return written.draw()
 
 
@@ -114,6 +114,7 @@ def boxes_of(instances: InstanceData, masks: np.ndarray | None) -> np.ndarray:
         boxes = np.asarray(getattr(boxes, 'tensor', boxes), dtype=float)
         if masks is None or boxes.any():
             return boxes
+    assert masks is not None, 'detections have boxes or masks'
     found = [cv2.boundingRect(mask.astype(np.uint8)) for mask in masks]
     return np.array([(x, y, x + width, y + height) for x, y, width, height in found], dtype=float)
 

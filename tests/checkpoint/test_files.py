@@ -5,6 +5,7 @@ import collections
 import os
 import pathlib
 import pickle
+import re
 import sys
 import types
 import zipfile
@@ -64,6 +65,34 @@ def test_arrays_of_every_number_and_order_are_read(protocol, tmp_path):
     for key, value in arrays.items():
         assert np.array_equal(file.state_dict[key].numpy(), value)
     assert file.meta == {'score': 0.5, 'step': 7}
+
+
+NUMBERS = [
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
+    torch.uint8, torch.bool, torch.complex64, torch.complex128,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('kind', ['zip', 'legacy'])
+def test_tensors_of_every_number_take_the_bytes_that_their_pickle_claims(kind, tmp_path):
+    """Those of recent years have a storage of bytes, and old files none; a part of a storage is in it once."""
+    numbers = NUMBERS if kind == 'legacy' else [*NUMBERS, torch.float8_e4m3fn, torch.uint16]
+    weights = {str(dtype): torch.arange(7).to(dtype) for dtype in numbers}
+    weights |= {'part': weights['torch.int64'][2:4], 'none': torch.zeros(0)}
+    WRITERS[kind](str(tmp_path / 'numbers.pth'), {'model': weights})
+    found = read_checkpoint(tmp_path / 'numbers.pth').state_dict
+    assert found.keys() == weights.keys()
+    for name, value in weights.items():
+        assert found[name].dtype == value.dtype
+        assert torch.equal(found[name].contiguous().view(torch.uint8), value.contiguous().view(torch.uint8)), name
+
+
+def test_a_file_of_old_pytorch_that_lacks_its_last_byte_is_said_to(tmp_path):
+    path = write('legacy', tmp_path / 'cut')
+    path.write_bytes(path.read_bytes()[:-1])
+    claim, left = re.search(r'its tensors claim (\d+) bytes, (\d+) are left', refused(path)).groups()
+    # the numbers of the four of WEIGHTS, and the length of each storage
+    assert int(claim) == 24 * 4 + 5 * 2 + 9 * 8 + 8 + 4 * 8 == int(left) + 1
 
 
 def test_an_array_of_objects_is_refused(tmp_path):

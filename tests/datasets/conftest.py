@@ -34,7 +34,7 @@ def write(tmp_path):
     def write_split(content, split='train', images=True):
         (tmp_path / 'annotations').mkdir(exist_ok=True)
         path = tmp_path / f'annotations/instances_{split}2017.json'
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps({'info': {'description': split}, **content}))
         (tmp_path / f'{split}2017').mkdir(exist_ok=True)
         for image in content['images'] if images else ():
             size = image.get('width') or 100, image.get('height') or 100

@@ -62,24 +62,31 @@ def spoil(rng, node):
         node[key] = copy.deepcopy(rng.choice([*NUMBERS, *OTHERS]))
 
 
-def dataset(folder, scope, **options):
+def write(folder, coco):
+    """The annotations of the training, and those of the validation, of other images with the same names; their text."""
+    for split in ('train', 'val'):
+        (folder / f'{split}.json').write_text(json.dumps({'info': split, **coco}))
+    return json.dumps(coco)
+
+
+def dataset(folder, scope, split='train', **options):
     steps = [
         dict(type='LoadImageFromFile'),
         dict(type=f'{scope}.LoadAnnotations', with_bbox=True, with_mask=True),
         dict(type=f'{scope}.PackDetInputs'),
     ]
     return dict(
-        type='mmdet.CocoDataset', ann_file=str(folder / 'annotations.json'), data_prefix=dict(img=f'{folder}/images'),
+        type='mmdet.CocoDataset', ann_file=str(folder / f'{split}.json'), data_prefix=dict(img=f'{folder}/{split}'),
         metainfo=dict(classes=('cat', 'dog')), pipeline=steps, serialize_data=False, **options,
     )  # fmt: skip
 
 
 def config(folder):
-    evaluator = dict(type='swin_mmdet.CocoMetric', metric=['bbox', 'segm'], ann_file=str(folder / 'annotations.json'))
+    evaluator = dict(type='swin_mmdet.CocoMetric', metric=['bbox', 'segm'], ann_file=str(folder / 'val.json'))
     train = dataset(folder, 'swin_mmdet', filter_cfg=dict(filter_empty_gt=True, min_size=32))
     return Config(dict(
         train_dataloader=dict(dataset=train),
-        val_dataloader=dict(dataset=dataset(folder, 'swin_mmdet', test_mode=True)),
+        val_dataloader=dict(dataset=dataset(folder, 'swin_mmdet', 'val', test_mode=True)),
         val_evaluator=evaluator,
     ))  # fmt: skip
 
@@ -99,15 +106,18 @@ def assert_loads_as_mmdet_does(folder):
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / 'images').mkdir()
-    for id in (1, 2, 3):
-        Image.new('RGB', (WIDTH, HEIGHT)).save(tmp_path / f'images/{id}.png')
+    rng = np.random.default_rng(0)
+    for split in ('train', 'val'):
+        (tmp_path / split).mkdir()
+        for id in (1, 2, 3):
+            noise = Image.fromarray(rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
+            noise.save(tmp_path / f'{split}/{id}.png')
     with DefaultScope.overwrite_default_scope('mmdet'):
         yield tmp_path
 
 
 def test_healthy_data_passes(folder):
-    (folder / 'annotations.json').write_text(json.dumps(healthy()))
+    write(folder, healthy())
     assert find_problems(config(folder))[0] == []
     assert_loads_as_mmdet_does(folder)
     expected = rle_codec.decode(healthy()['annotations'][1]['segmentation'])
@@ -124,8 +134,7 @@ def test_what_the_check_lets_pass_is_loaded_and_evaluated(folder, seed, capfd):
         coco = healthy()
         for _ in range(rng.choice([1, 1, 1, 2])):
             spoil(rng, coco[rng.choice(['images', 'categories', 'annotations', 'annotations', 'annotations'])])
-        text = json.dumps(coco)
-        (folder / 'annotations.json').write_text(text)
+        text = write(folder, coco)
         problems = [problem for problem in find_problems(config(folder))[0] if problem.level == ERROR]
         if problems:
             assert all(str(folder) in problem.what and problem.remedy for problem in problems), text

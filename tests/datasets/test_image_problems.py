@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from mmcv.transforms import LoadImageFromFile
@@ -11,10 +12,13 @@ from PIL import Image
 
 from swin_mmdet.datasets import image_sizes, read_coco
 from swin_mmdet.datasets.check import DatasetCheckError, check_config, find_problems
+from swin_mmdet.datasets.checks import images
 from swin_mmdet.datasets.checks.images import image_problems
-from swin_mmdet.datasets.image_sizes import read_header
+from swin_mmdet.datasets.checks.options import CheckOptions
+from swin_mmdet.datasets.headers import read_header
 from swin_mmdet.datasets.read_image import ImageReader, as_picture
 from tests.datasets.image_files import FILES, pixels, tiff
+from tests.structures.annotations import uncompressed
 
 
 @pytest.mark.parametrize('content', [b'', b'<html>404</html>', b'\xff\xd8\xff'], ids=['empty', 'html', 'cut off'])
@@ -25,25 +29,44 @@ def test_a_file_that_is_no_image_is_an_error_with_its_name(config, tmp_path, con
         check_config(cfg)
 
 
-def test_an_image_of_another_size_is_a_warning_with_both_sizes(config, tmp_path):
+def noise(width, height, seed=0, mode='L'):
+    shape = (height, width) + (3,) * (mode == 'RGB')
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, np.uint8))
+
+
+@pytest.mark.parametrize(('size', 'text'), [
+    ((50, 100), 'use the images that were annotated'),
+    ((50, 50), 'or scale boxes, masks and sizes'),
+    ((200, 200), 'or scale boxes, masks and sizes'),
+])  # fmt: skip
+def test_an_image_of_another_size_is_an_error_with_both_sizes(config, tmp_path, size, text):
     cfg = config()
-    Image.new('L', (50, 100)).save(tmp_path / 'train2017/2.jpg')
-    problems, _ = find_problems(cfg)
-    (problem,) = problems
+    noise(*size).save(tmp_path / 'train2017/2.jpg')
+    (problem,) = find_problems(cfg)[0]
+    assert problem.level == 'error'
+    assert f'2.jpg is {size[0]}x{size[1]}, not 100x100' in problem.what
+    assert text in problem.remedy
+
+
+def test_a_border_that_was_rounded_in_another_way_is_a_warning(config, tmp_path):
+    cfg = config()
+    noise(100, 99).save(tmp_path / 'train2017/2.jpg')
+    (problem,) = find_problems(cfg)[0]
     assert problem.level == 'warning'
-    assert '2.jpg is 50x100, not 100x100' in problem.what
 
 
 def test_an_image_of_another_size_is_an_error_where_its_masks_are_run_lengths(config, coco, tmp_path):
-    coco['annotations'][0]['segmentation'] = {'size': [100, 100], 'counts': [10000]}
+    mask = np.zeros((100, 100), np.uint8)
+    mask[20:60, 10:40] = 1
+    coco['annotations'][0]['segmentation'] = uncompressed(mask)
     cfg = config(train=coco)
-    Image.new('L', (100, 50)).save(tmp_path / 'train2017/1.jpg')
+    noise(100, 99).save(tmp_path / 'train2017/1.jpg')
     (problem,) = find_problems(cfg)[0]
     assert problem.level == 'error'
     assert 'masks in run lengths cannot be loaded' in problem.what
     # another image, without such masks
-    Image.new('L', (100, 100)).save(tmp_path / 'train2017/1.jpg')
-    Image.new('L', (100, 50)).save(tmp_path / 'train2017/2.jpg')
+    noise(100, 100).save(tmp_path / 'train2017/1.jpg')
+    noise(100, 99).save(tmp_path / 'train2017/2.jpg')
     (problem,) = find_problems(cfg)[0]
     assert problem.level == 'warning'
 
@@ -52,7 +75,7 @@ def test_exchanged_width_and_height_are_explained(config, coco):
     coco['images'][0].update(width=80, height=100)
     cfg = config(train=coco)
     coco_image = Path(cfg.train_dataloader.dataset.data_root) / 'train2017/1.jpg'
-    Image.new('L', (100, 80)).save(coco_image)
+    noise(100, 80).save(coco_image)
     (problem,) = find_problems(cfg)[0]
     assert 'width and height are exchanged' in problem.remedy
 
@@ -126,19 +149,57 @@ def test_one_image_of_each_kind_is_decoded(tmp_path, monkeypatch):
     assert len(decoded) == len(kinds)
 
 
-def test_an_image_of_which_the_decoder_fills_up_the_end_is_a_warning(config, tmp_path, monkeypatch):
-    """As cv2 4 does it, with no more than a line on the console."""
+def cut(content):
+    return content[:-1000]
+
+
+DAMAGE = {
+    'cut': cut,
+    'cut and closed again': lambda content: cut(content) + b'\xff\xd9',
+    'short of its last bytes': lambda content: content[:-10],
+    'garbled': lambda content: content[:2000] + bytes(2000) + content[4000:],
+}
+
+
+@pytest.mark.parametrize('name', DAMAGE)
+def test_a_jpeg_of_which_decoders_fill_up_a_part_is_an_error(config, tmp_path, name):
+    pytest.importorskip('simplejpeg')
     cfg = config()
     path = tmp_path / 'train2017/2.jpg'
-    Image.effect_noise((100, 100), 60).save(path)
-    path.write_bytes(path.read_bytes()[:-1000])
-    read = ImageReader.read
-    monkeypatch.setattr(ImageReader, 'read', lambda self, path: read(self, path) if '2.jpg' not in str(path) else
-                        np.zeros((100, 100, 3), np.uint8))
+    noise(100, 100, mode='RGB').save(path)
+    path.write_bytes(DAMAGE[name](path.read_bytes()))
     (problem,) = find_problems(cfg)[0]
-    assert problem.level == 'warning'
-    assert '1 of 3 images in ' in problem.what
-    assert 'are cut off, the pipeline fills up what is missing: 2.jpg' in problem.what
+    assert problem.level == 'error'
+    assert 'of 3 images in ' in problem.what
+    assert '2.jpg' in problem.what
+    headers_alone, _ = find_problems(cfg, options=CheckOptions(pixels=False))
+    assert len(headers_alone) == (name in ('cut', 'short of its last bytes'))
+
+
+@pytest.mark.parametrize('name', ['whole', 'without its end', 'with something behind it'])
+def test_a_jpeg_that_lacks_no_pixel_is_no_error(config, tmp_path, name):
+    cfg = config()
+    path = tmp_path / 'train2017/2.jpg'
+    content = path.read_bytes()
+    other = {'without its end': content[:-2], 'with something behind it': content + b'abc' * 50}
+    path.write_bytes(other.get(name, content))
+    levels = [problem.level for problem in find_problems(cfg)[0]]
+    loads = cv2.imread(str(path)) is not None  # as cv2 4 does, and cv2 5 does not
+    assert levels == ['warning' if loads else 'error'] * (name == 'without its end')
+
+
+@pytest.mark.parametrize('change', [
+    lambda content: content[:-500], lambda content: content[:-500] + content[-12:],
+    lambda content: content[:200] + b'x' + content[201:],
+], ids=['cut', 'cut and closed again', 'a byte'])  # fmt: skip
+def test_a_damaged_png_is_an_error(config, coco, tmp_path, change):
+    coco['images'][1]['file_name'] = '2.png'
+    cfg = config(train=coco)
+    path = tmp_path / 'train2017/2.png'
+    path.write_bytes(change(path.read_bytes()))
+    (problem,) = find_problems(cfg)[0]
+    assert problem.level == 'error'
+    assert '2.png' in problem.what
 
 
 def test_many_bands_pass_with_a_decoder_that_reads_them(config, tmp_path):
@@ -248,7 +309,7 @@ def test_real_images_pass(shared_data, name):
 def test_images_are_opened_last_and_not_where_the_annotations_are_wrong_already(config, tmp_path, monkeypatch):
     """Of a large data set, opening takes longest by far; the thorough check of check_dataset.py does it all."""
     opened = []
-    monkeypatch.setattr('swin_mmdet.datasets.checks.images.image_sizes', lambda paths, _: opened.extend(paths) or [])
+    monkeypatch.setattr(images, 'image_sizes', lambda paths, _, **__: opened.extend(paths) or [])
     cfg = config()
     check_config(cfg)
     assert len(opened) > 3

@@ -46,7 +46,7 @@ def record(module, monkeypatch, present=None):
     def sample_and_keep(assigned, **options):
         places, found = sample(assigned, **options)
         # mmdet sorts those of a kind, and a cascade's next boxes are in the order of these
-        first = options['most_positive']
+        first = options['max_positive']
         key = places.masked_fill(found < 0, assigned.shape[1])
         order = torch.cat([key[:, :first].argsort(1), key[:, first:].argsort(1) + min(first, assigned.shape[1])], 1)
         places, found = places.gather(1, order), found.gather(1, order)

@@ -94,8 +94,8 @@ def test_settings(options, monkeypatch, said):
 @pytest.mark.parametrize('stuff', [0, STUFF], ids=['objects', 'stuff'])
 @pytest.mark.parametrize('counts', ['none', 'one', 'crowd'])
 def test_training_asks_the_gpu_for_costs_alone_and_for_stuff(counts, stuff, monkeypatch):
-    waits, wait = [], to_device.OnTheWay.wait
-    monkeypatch.setattr(to_device.OnTheWay, 'wait', lambda what: waits.append(what) or wait(what))
+    waits, wait = [], to_device.AsyncHostCopy.wait
+    monkeypatch.setattr(to_device.AsyncHostCopy, 'wait', lambda what: waits.append(what) or wait(what))
     samples = ground_truth(counts, DIFFERENT, stuff=stuff)
     head, _ = twins(stuff=stuff)
     losses_and_gradients(head, samples)

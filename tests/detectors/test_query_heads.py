@@ -109,8 +109,8 @@ def test_detections_are_those_of_mmdet(name, shapes, rescale, most):
 @every_head
 @pytest.mark.parametrize('counts', ['none', 'one', 'crowd'])
 def test_training_asks_the_gpu_for_costs_alone(name, counts, monkeypatch):
-    waits, wait = [], to_device.OnTheWay.wait
-    monkeypatch.setattr(to_device.OnTheWay, 'wait', lambda costs: waits.append(costs) or wait(costs))
+    waits, wait = [], to_device.AsyncHostCopy.wait
+    monkeypatch.setattr(to_device.AsyncHostCopy, 'wait', lambda costs: waits.append(costs) or wait(costs))
     samples = ground_truth(counts, DIFFERENT)
     head, _ = twins(name)
     arguments, _ = decoded(name, samples)

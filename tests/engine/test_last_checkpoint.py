@@ -85,3 +85,4 @@ def test_one_checkpoint_is_not_enough(asked: int | None, kept: int | None):
     lines = keep_two(cfg)
     assert cfg.default_hooks.checkpoint.get('max_keep_ckpts') == kept
     assert [line.startswith('keeps two') for line in lines] == [True] * (asked == 1)
+    assert keep_two(Config()) == keep_two(Config(dict(default_hooks=dict(checkpoint=None)))) == []

@@ -83,3 +83,34 @@ def test_a_gpu_gets_fused_steps_and_bf16_unless_told_otherwise():
     assert wrapper.cast_dtype == (torch.bfloat16 if torch.cuda.is_bf16_supported() else None)
     assert made(dtype='float16').cast_dtype == torch.float16
     assert not made(optimizer={'fused': False}).optimizer.param_groups[0]['fused']
+
+
+@pytest.mark.parametrize(
+    ('options', 'fused'),
+    [
+        ({'type': 'AdamW'}, True),
+        ({'type': torch.optim.SGD}, True),
+        ({'type': 'AdamW', 'fused': False}, False),
+        ({'type': 'AdamW', 'foreach': True}, None),
+        ({'type': 'Rprop'}, None),
+    ],
+    ids=str,
+)
+def test_on_a_gpu_pytorchs_optimizers_are_fused_unless_the_config_says(options, fused, monkeypatch):
+    made = {}
+    for on_gpu in (True, False):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda on_gpu=on_gpu: on_gpu)
+        cfg = {'constructor': 'swin_mmdet.OptimWrapperConstructor', 'optimizer': {'lr': 0.1} | options}
+        made[on_gpu] = build_optim_wrapper(Model(), cfg).optimizer.defaults.get('fused')
+    assert made == {True: fused, False: options.get('fused')}
+
+
+@pytest.mark.parametrize('has_bf16', [True, False])
+def test_mixed_precision_is_bf16_where_the_gpu_has_it(has_bf16, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: has_bf16)
+    dtypes = []
+    for options in ({}, {'dtype': 'float16'}):
+        cfg = {'type': 'AmpOptimWrapper', 'constructor': 'swin_mmdet.OptimWrapperConstructor', **options}
+        dtypes.append(build_optim_wrapper(Model(), cfg | {'optimizer': {'type': 'SGD', 'lr': 0.1}}).cast_dtype)
+    assert dtypes == [torch.bfloat16 if has_bf16 else None, torch.float16]

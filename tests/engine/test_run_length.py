@@ -234,6 +234,17 @@ def test_iterations_of_a_config_that_counts_epochs():
     assert found[0] == pytest.approx(0.001)
 
 
+def test_iterations_of_what_a_config_of_epochs_counts_in_iterations_already():
+    schedule = [dict(type='CosineAnnealingLR', by_epoch=False, begin=200, end=1000, T_max=800)]
+    cfg = epochs(copy.deepcopy(schedule), 10)
+    cfg.train_cfg.update(val_interval=2, val_begin=5, dynamic_intervals=[(8, 1)])
+    changes = set_length(cfg, RunLength(500, False), lambda: 100)
+    assert cfg.param_scheduler[0] == dict(schedule[0], begin=100, end=500, T_max=400)
+    assert (cfg.train_cfg.val_interval, cfg.train_cfg.val_begin) == (100, 250)
+    assert cfg.train_cfg.dynamic_intervals == [(400, 50)]
+    assert 'train_cfg.dynamic_intervals 8, 1 -> 400, 50' in changes
+
+
 def test_whole_epochs_where_a_hook_acts_between_them():
     cfg = epochs([], 100, custom_hooks=[dict(type='PipelineSwitchHook', switch_epoch=90, switch_pipeline=[])])
     changes = set_length(cfg, RunLength(1000, False), lambda: 48)

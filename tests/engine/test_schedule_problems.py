@@ -37,6 +37,7 @@ def test_it_is_said(schedule: list, run: tuple, words: str):
         ([dict(type='MultiStepLR', milestones=[8, 11], end=12)], (7330, 12 * 7330, True)),
         ([dict(type='MultiStepLR', milestones=[27, 33], end=36)], (7330, 36 * 7330, True)),
         ([dict(type='CosineAnnealingLR', begin=50, end=100, T_max=50, convert_to_iter_based=True)], (10, 1000, True)),
+        ([dict(type='CosineAnnealingLR', end=100, T_max=100, convert_to_iter_based=True)], (10, 1000, False)),
         # each takes over from the one before
         ([dict(COSINE, begin=0, end=250), dict(type='ConstantLR', by_epoch=False, begin=250)], (1, 500, False)),
         ([dict(type='LinearLR', by_epoch=False, end=200), dict(type='LinearLR', start_factor=1.0, end_factor=0.01,

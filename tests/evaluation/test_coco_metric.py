@@ -80,7 +80,10 @@ def test_proposal_recall_is_mmdets(two_boxes, backend, metric, tmp_path):
     ([HIT, detection(1, 7, [60, 60, 30, 30]), detection(2, 7, [28, 20, 40, 40])], (1 + 1 + 0.4) / 3),
 ], ids=['one', 'twice', 'three'])
 def test_proposal_fast_by_hand_with_different_numbers_of_objects(two_boxes, tmp_path, found, recall):
-    two_boxes['annotations'] += [annotation(3, 1, 7, [60, 60, 30, 30]), annotation(4, 2, 7, [0, 0, 9, 9], iscrowd=1)]
+    two_boxes['annotations'] += [
+        annotation(3, 1, 7, [60, 60, 30, 30]), annotation(4, 2, 7, [0, 0, 9, 9], iscrowd=1),
+        annotation(5, 2, 7, [70, 70, 9, 9]) | {'ignore': 1},
+    ]  # fmt: skip
     values = run(feed(metric_on(two_boxes, tmp_path, metric='proposal_fast'), two_boxes, found))
     assert values == pytest.approx({'AR@100': recall, 'AR@300': recall, 'AR@1000': recall})
 

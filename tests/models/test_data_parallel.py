@@ -73,10 +73,10 @@ def test_replicas_run_on_fused_operations(cls):
 
 def test_a_shallow_copy_s_weights_are_not_those_that_were_watched():
     """It shares the recordings of the model that it was made of."""
-    from swin_mmdet.models.step_graphs import _Watched
+    from swin_mmdet.models.watched_model import WatchedModel
 
     model = make(SwinTransformer)
-    watched = _Watched(model)
+    watched = WatchedModel(model)
     assert watched.is_of(model)
     assert not watched.is_of(replicate(model))
 

@@ -17,7 +17,7 @@ from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 from swin_mmdet.models.block import Mlp
 from swin_mmdet.models.fused import why_not_fused_patches, why_not_fused_stage
 from swin_mmdet.models.patch_embed import PatchEmbed
-from swin_mmdet.models.step_graphs import _Watched
+from swin_mmdet.models.watched_model import WatchedModel
 from swin_mmdet.ops import log
 
 pytest.importorskip('triton')
@@ -225,12 +225,12 @@ def test_a_changed_patch_convolution():
 def test_a_recording_ends_with_a_forward_of_ones_own(path, cls):
     """And no other is made; of V2's position MLP and merging too, which are called from fused operations."""
     model = make(cls)
-    watched = _Watched(model)
+    watched = WatchedModel(model)
     assert model.is_fused(image())
     assert watched.is_of(model)
     with_forward(path)(model)
     assert not watched.is_of(model)
-    assert _Watched(model).is_touched()
+    assert WatchedModel(model).is_touched()
 
 
 def test_a_recording_ends_with_what_else_may_change():
@@ -241,14 +241,14 @@ def test_a_recording_ends_with_what_else_may_change():
         lambda: model.stages[0].register_forward_pre_hook(lambda *_: None),
         lambda: lora(['cpb_mlp.0'])(model),
     ):
-        watched = _Watched(model)
+        watched = WatchedModel(model)
         assert watched.is_of(model)
         assert not watched.is_of(copy.deepcopy(model))
         change()
         assert not watched.is_of(model)
     assert 'cpb_mlp.0' in make_adapted().why_not_fused(image())
     model = make()
-    watched = _Watched(model)
+    watched = WatchedModel(model)
     handle = register_module_forward_hook(lambda *_: None)
     try:
         assert not watched.is_of(model)

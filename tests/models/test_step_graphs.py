@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from swin_mmdet.models import SwinTransformer, SwinTransformerV2
-from swin_mmdet.models.step_graphs import StepGraphs, _Recording
+from swin_mmdet.models.step_graphs import StepGraphs
+from swin_mmdet.models.step_recorder import Recording, StepRecorder
 from swin_mmdet.ops.flat import cut, flat_numel
 from swin_mmdet.ops.memory_format import is_channels_last, memory_format
 
@@ -23,15 +24,15 @@ needs_gpu = pytest.mark.skipif(not ON_GPU, reason='is about CUDA graphs themselv
 class PythonRecording:
     """Stands for the two CUDA graphs of a recording: the same memory, filled by running the model again."""
 
-    def __init__(self, graphs, forward, image, scales, training):
-        self.run, self.training, self.watched = forward, training, graphs._watched
+    def __init__(self, watched, forward, image, scales, training):
+        self.run, self.training, self.watched = forward, training, watched
         self.leaves, self.results = [], ()
-        self.recording = _Recording(self, image.clone(), None if scales is None else scales.clone(), ())
+        self.recording = Recording(self, image.clone(), None if scales is None else scales.clone(), ())
         self.replay()
         self.recording.maps = tuple(x.detach().clone() for x in self.results)
         if training:
             self.recording.map_grads = {
-                place: torch.zeros_like(x) for place, x in enumerate(self.results) if x.requires_grad
+                index: torch.zeros_like(x) for index, x in enumerate(self.results) if x.requires_grad
             }
             shapes = [leaf.shape for leaf in self.leaves]
             self.recording.gradients = torch.zeros(flat_numel(shapes))
@@ -44,9 +45,9 @@ class PythonRecording:
             static.copy_(found.detach())
 
     def replay_backward(self):
-        places = self.recording.map_grads
-        results = [self.results[place] for place in places]
-        grads = torch.autograd.grad(results, self.leaves, list(places.values()), retain_graph=True)
+        map_grads = self.recording.map_grads
+        results = [self.results[index] for index in map_grads]
+        grads = torch.autograd.grad(results, self.leaves, list(map_grads.values()), retain_graph=True)
         torch._foreach_copy_(cut(self.recording.gradients, [leaf.shape for leaf in self.leaves]), grads)
 
 
@@ -56,10 +57,10 @@ def _record_without_a_gpu(monkeypatch):
         pytest.importorskip('triton')
         return
 
-    def record(self, forward, image, scales, _autocast, *, training):
-        return PythonRecording(self, forward, image, scales, training).recording
+    def record(_, watched, forward, image, scales, _autocast, *, training):
+        return PythonRecording(watched, forward, image, scales, training).recording
 
-    monkeypatch.setattr(StepGraphs, '_record', record)
+    monkeypatch.setattr(StepRecorder, 'record', record)
     monkeypatch.setattr(StepGraphs, 'accepts', lambda _, image: not image.requires_grad)
     monkeypatch.setattr(SwinTransformer, 'is_fused', lambda *_: True)
     monkeypatch.setattr(SwinTransformerV2, 'is_fused', lambda *_: True)

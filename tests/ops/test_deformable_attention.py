@@ -8,7 +8,7 @@ import torch
 from swin_mmdet.ops.deformable_attention import deformable_attention, sample_levels
 from swin_mmdet.ops.deformable_attention.backends import BACKENDS
 from swin_mmdet.ops.deformable_attention.bags import embedding_bag_attention
-from swin_mmdet.ops.deformable_attention.places import locate
+from swin_mmdet.ops.deformable_attention.locations import locate
 from tests.numerics import assert_model_no_worse_than_eager
 
 pytest.importorskip('triton')
@@ -184,7 +184,7 @@ def test_bags_that_hold_too_much_are_parted():
     every = (value, *pyramid(), offsets, logits, reference)
     whole = embedding_bag_attention(*every)
     # of 4 corners x 3 levels x 3 points x 16 channels: two queries at a time
-    parts = embedding_bag_attention(*every, most_numbers=4 * 2 * 9 * 16 * 2)
+    parts = embedding_bag_attention(*every, max_numbers=4 * 2 * 9 * 16 * 2)
     torch.testing.assert_close(parts, whole, rtol=0, atol=0)
 
 

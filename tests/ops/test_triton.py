@@ -9,6 +9,7 @@ import torch
 
 from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 from swin_mmdet.ops import shifted_window_attention, triton_available
+from swin_mmdet.ops.shifted_window_attention import attention_backward, attention_forward
 from swin_mmdet.ops.shifted_window_attention.backends import resolve_backend
 from tests.numerics import assert_mostly_no_worse_than_eager, assert_no_worse_than_eager
 
@@ -302,14 +303,12 @@ def test_types_may_differ(case):
 
 
 def launch(case, tensors, **options):
-    """What `launch_backward` returns for the gradient that `run` takes, by name; and the forward's output."""
-    from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward, launch_forward
-
+    """What `attention_backward` returns for the gradient that `run` takes, by name; and the forward's output."""
     qkv, table, pad, cosine_scale = (tensors.get(name) for name in ('qkv', 'table', 'pad', 'cosine_scale'))
-    scale = None if cosine_scale is not None else case[5] ** -0.5
+    scale = 1.0 if cosine_scale is not None else case[5] ** -0.5
     inputs = qkv, table, pad, cosine_scale, case[2], case[3], scale
-    forward = launch_forward(*inputs)
-    found = launch_backward(gradient_of_out(forward, forward.dtype), *inputs, **options)
+    forward = attention_forward(*inputs)
+    found = attention_backward(gradient_of_out(forward, forward.dtype), *inputs, **options)
     return dict(zip(('qkv', 'table', 'pad', 'cosine_scale', 'out'), found, strict=True)), forward
 
 

@@ -46,13 +46,13 @@ class CompiledOnly:
 
 
 def compile_attention(window_size: int, dtype: torch.dtype, cosine: bool, head_dim: int = 32) -> None:
-    from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward, launch_forward
+    from swin_mmdet.ops.shifted_window_attention import attention_backward, attention_forward
 
     qkv = torch.empty(2, window_size + 1, 2 * window_size, 6 * head_dim, dtype=dtype)
     table, pad = torch.empty((2 * window_size - 1) ** 2, 2), torch.empty(6 * head_dim)
-    inputs = qkv, table, pad, torch.empty(2) if cosine else None, window_size, window_size // 2, None if cosine else 0.2
-    out = launch_forward(*inputs)
-    launch_backward(out, *inputs, sum_all=True, with_out=True)
+    inputs = qkv, table, pad, torch.empty(2) if cosine else None, window_size, window_size // 2, 1.0 if cosine else 0.2
+    out = attention_forward(*inputs)
+    attention_backward(out, *inputs, sum_all=True, with_out=True)
 
 
 def compile_branches(dtype: torch.dtype) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -88,13 +89,14 @@ def test_the_category_above_all_others_is_no_finding(check, tmp_path):
     for split in ('train', 'valid'):
         folder = tmp_path / split
         folder.mkdir()
-        Image.new('RGB', (50, 40)).save(folder / '1.jpg')
+        noise = np.random.default_rng(ord(split[0])).integers(0, 256, (40, 50, 3), np.uint8)
+        Image.fromarray(noise).save(folder / '1.jpg')
         ann = {'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [1, 1, 20, 20], 'area': 400, 'iscrowd': 0,
                'segmentation': [[1, 1, 21, 1, 21, 21]]}
         categories = [{'id': 0, 'name': 'pets', 'supercategory': 'none'},
                       {'id': 1, 'name': 'cat', 'supercategory': 'pets'}]
         images = [{'id': 1, 'file_name': '1.jpg', 'height': 40, 'width': 50}]
-        content = {'images': images, 'categories': categories, 'annotations': [ann]}
+        content = {'info': split, 'images': images, 'categories': categories, 'annotations': [ann]}
         (folder / '_annotations.coco.json').write_text(json.dumps(content))
     code, text = check(tmp_path)
     assert code == 0

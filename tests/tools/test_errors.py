@@ -77,7 +77,7 @@ def test_missing_data(config: Path, tmp_path: Path):
 
 
 def test_folder_without_annotations(user_error: type[Exception], config: Path, tmp_path: Path):
-    with pytest.raises(user_error, match=r'--data .*no train annotations'):
+    with pytest.raises(user_error, match=r'--data .*no data set is recognised'):
         call('train', config, '--data', tmp_path)
 
 

@@ -7,7 +7,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmengine.config import Config
 
-from swin_mmdet.commands.prepare import apply_options, fit_to_device
+from swin_mmdet.commands.prepare import apply_options, fit_to_device, use_data
 from swin_mmdet.engine.training_options import scale_learning_rate
 
 
@@ -71,7 +71,7 @@ def test_data_root_moves_every_path(capsys: pytest.CaptureFixture):
             test_evaluator=dict(ann_file='elsewhere/b.json'),
         )
     )
-    apply_options(cfg, None, dict(data_root='/big disk/coco'))
+    apply_options(cfg, dict(data_root='/big disk/coco'))
     assert cfg.train_dataloader.dataset.data_root == '/big disk/coco/'
     assert cfg.train_dataloader.dataset.ann_file == 'annotations/a.json'
     assert cfg.val_evaluator.ann_file == '/big disk/coco/annotations/b.json'
@@ -80,26 +80,26 @@ def test_data_root_moves_every_path(capsys: pytest.CaptureFixture):
     assert 'warning' not in capsys.readouterr().out
 
 
-def test_data_folder_sets_classes_everywhere(repository, shapes):
+def test_data_folder_sets_classes_everywhere(repository, shapes, tmp_path):
     cfg = Config.fromfile(repository / 'configs/swin/cascade-mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py')
-    apply_options(cfg, str(shapes), {})
+    use_data(cfg, str(shapes), tmp_path, None)
     assert [head.num_classes for head in cfg.model.roi_head.bbox_head] == [3, 3, 3]
     assert cfg.model.roi_head.mask_head.num_classes == 3
     for split in ('train', 'val', 'test'):
         assert tuple(cfg[f'{split}_dataloader'].dataset.metainfo.classes) == ('circle', 'square', 'triangle')
 
 
-def test_data_folder_for_a_panoptic_config(repository, shapes, user_error):
+def test_data_folder_for_a_panoptic_config(repository, shapes, user_error, tmp_path):
     name = 'mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py'
     cfg = Config.fromfile(repository / 'configs/mask2former' / name)
     with pytest.raises(user_error, match=r'it has instances, .* panoptic annotations \(CocoPanopticDataset\)'):
-        apply_options(cfg, str(shapes), {})
+        use_data(cfg, str(shapes), tmp_path, None)
 
 
-def test_data_folder_fits_the_weights_of_classes(repository, shapes):
+def test_data_folder_fits_the_weights_of_classes(repository, shapes, tmp_path):
     """A weight for each class, and mmdet's 0.1 for 'no object'."""
     cfg = Config.fromfile(repository / 'configs/mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py')
-    apply_options(cfg, str(shapes), {})
+    use_data(cfg, str(shapes), tmp_path, None)
     assert cfg.model.panoptic_head.num_things_classes == 3
     assert cfg.model.panoptic_head.loss_cls.class_weight == [1.0, 1.0, 1.0, 0.1]
 

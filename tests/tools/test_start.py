@@ -10,8 +10,8 @@ import pytest
 from .conftest import TOOLS
 
 SCRIPTS = (
-    'analyze_model', 'check_dataset', 'convert_checkpoint', 'make_shapes_dataset', 'predict', 'render_zoo',
-    'show_results', 'test', 'train', 'benchmarks/render_tables', 'benchmarks/summarise_run',
+    'analyze_model', 'check_dataset', 'convert_checkpoint', 'convert_dataset', 'make_shapes_dataset', 'predict',
+    'render_zoo', 'show_results', 'test', 'train', 'benchmarks/render_tables', 'benchmarks/summarise_run',
 )  # fmt: skip
 # not one of these, however fast the machine: a fresh import of each but the last takes a second or more
 SLOW = 'torch', 'torchvision', 'mmcv', 'mmdet', 'matplotlib', 'transformers', 'scipy'
@@ -62,6 +62,8 @@ WRONG = {
     ('predict', CONFIG, FILE, FILE, '--out-dir', 'out', '--ann-file', 'gone.json'): 'no annotation file at gone',
     ('predict', CONFIG, FILE, 'clip.mp4', '--out-dir', 'out'): 'clip.mp4 is a video, and images are wanted',
     ('predict', CONFIG, FILE, 'album', '--out-dir', 'out'): '); there are some in album/pictures',
+    ('train', CONFIG, '--split', '0.8'): '--split 0.8: it divides the images of --data FOLDER, which is not given',
+    ('convert_dataset', 'nowhere', 'out'): 'no data folder at nowhere',
     ('check_dataset', 'nowhere.py'): 'no config, folder or annotation file at nowhere.py',
     ('convert_checkpoint', 'gone.pth', '--inspect'): 'checkpoint gone.pth does not exist',
     ('convert_checkpoint', CONFIG, 'new.onnx', '--to', 'timm'): 'must end in',

@@ -21,7 +21,7 @@ from harness import conditions, graphed, measure, rounded, write_rows
 from torch import Tensor
 
 from swin_mmdet.ops.deformable_attention import deformable_attention
-from swin_mmdet.ops.deformable_attention.places import locations_and_weights
+from swin_mmdet.ops.deformable_attention.locations import locations_and_weights
 from swin_mmdet.ops.deformable_convolution import deformable_convolution
 
 DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16, 'fp32': torch.float32}

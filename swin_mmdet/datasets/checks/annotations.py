@@ -174,11 +174,12 @@ def _box_problems(coco: CocoFile, where: str) -> list[Problem]:
         what = f'the boxes of {coco.path} are {coco.box_format.words}: {coco.box_format.evidence}'
         return [Problem(where, what, 'write bbox=[x, y, width, height] in pixels', ERROR, 'box_format')]
     beyond, outside = (coco.faults[kind].count if kind in coco.faults else 0 for kind in ('box_beyond', 'box_outside'))
-    if not beyond or beyond + outside <= BEYOND_SHARE * coco.num_annotations:
+    number, all_of_them = beyond + outside, coco.num_annotations
+    if number <= (BEYOND_SHARE if beyond else WRONG_SHARE) * all_of_them:
         return []
-    what = f'{beyond} of {coco.num_annotations} boxes reach beyond their image in {coco.path}'
+    what = f'{number} of {all_of_them} boxes reach beyond their image in {coco.path}'
     remedy = 'bbox is [x, y, width, height] in pixels of the image, not two corners, and not of a larger original'
-    many = beyond + outside > WRONG_SHARE * coco.num_annotations
+    many = number > WRONG_SHARE * all_of_them
     return [Problem(where, what, remedy, ERROR if many else WARNING, 'box_beyond')]
 
 
@@ -232,7 +233,8 @@ def mask_problems(coco: CocoFile, where: str, needed_by: str, *, measured: bool 
             what = f'{number} {what} (ids {some(fault.examples)}) in {coco.path}'
             if kind == 'mask_missing':
                 what += f', but {needed_by}'
-            ignored = kind == 'mask_unreadable' and not measured
+            some_only = fault.count <= WRONG_SHARE * coco.num_annotations
+            ignored = kind == 'mask_unreadable' and not measured and some_only
             few = kind == 'mask_empty' and fault.count <= FEW_EMPTY * coco.num_annotations
             found.append(Problem(where, what + '; mmdet ignores their objects' * ignored, remedy,
                                  WARNING if ignored or few else ERROR, kind))

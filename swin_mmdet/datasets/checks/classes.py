@@ -18,7 +18,7 @@ def intended_classes(source: CocoSource, coco: CocoFile) -> tuple[str, ...]:
     in_file = coco.classes_for(source.classes)
     if isinstance(source.classes, str) or set(source.classes) - set(in_file):
         return in_file
-    return tuple(name for name in in_file if name in source.classes)
+    return source.classes if source.by_name else tuple(name for name in in_file if name in source.classes)
 
 
 def class_problems(source: CocoSource, coco: CocoFile) -> list[Problem]:
@@ -38,10 +38,11 @@ def class_problems(source: CocoSource, coco: CocoFile) -> list[Problem]:
 
     found = []
     chosen = [name for name in in_file if name in source.classes]
-    if list(dict.fromkeys(chosen)) != list(source.classes):
+    if not source.by_name and list(dict.fromkeys(chosen)) != list(source.classes):
         what = (f"metainfo['classes'] has another order than the categories of {coco.path}, and mmdet numbers labels "
                 'in the order of the file: predictions would get wrong names')
-        found.append(Problem(where, what, f'give it {as_config(chosen)}'))
+        remedy = f"give it {as_config(chosen)}, or type='swin_mmdet.CocoDataset', which numbers labels by name"
+        found.append(Problem(where, what, remedy))
     left_out = {name: coco.instances[id] for id, name in coco.categories if name not in source.classes}
     if any(left_out.values()):
         what = (f"categories of {coco.path} that are not in metainfo['classes']: {some(list(left_out))}; their "
@@ -54,12 +55,17 @@ def class_problems(source: CocoSource, coco: CocoFile) -> list[Problem]:
 def agreement_problems(classes: dict[str, tuple[str, ...]]) -> list[Problem]:
     """Data sets (config key -> intended classes) that number different classes."""
     items = list(classes.items())
-    return [
-        Problem(key, f'its classes ({some(names)}) are not those of {items[0][0]} ({some(items[0][1])}) in the same '
-                'order', "let the annotation files list the same 'categories' in the same order")
-        for key, names in items[1:]
-        if names != items[0][1]
-    ]
+    return [_disagreement(key, names, *items[0]) for key, names in items[1:] if names != items[0][1]]
+
+
+def _disagreement(key: str, names: Sequence[str], first: str, expected: Sequence[str]) -> Problem:
+    what = f'its classes ({some(names)}) are not those of {first} ({some(expected)})'
+    lacks, more = set(expected) - set(names), set(names) - set(expected)
+    if not lacks and not more:
+        return Problem(key, f'{what} in the same order', "give both the same metainfo['classes']")
+    parts = [f'{word} {some(sorted(those))}' for word, those in (('it lacks', lacks), ('it adds', more)) if those]
+    remedy = "let the annotation files list the same 'categories'"
+    return Problem(key, f'{what}: {", ".join(parts)}', remedy, ERROR, 'categories_differ')
 
 
 def head_problems(model: dict, classes: Sequence[str]) -> list[Problem]:

@@ -3,20 +3,22 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from swin_mmdet.config.nodes import keyed_nodes
 from swin_mmdet.datasets.coco_file import CocoFile
-from swin_mmdet.datasets.problems import ERROR, WARNING, Problem, some
+from swin_mmdet.datasets.problems import ERROR, WARNING, Problem, count, some
 from swin_mmdet.datasets.sources import CocoSource
 
 
 @dataclass(frozen=True)
 class CocoEvaluator:
-    """A CocoMetric of a config; `is_ours` where it is swin_mmdet's."""
+    """A CocoMetric of a config; `is_ours` where it is swin_mmdet's; it looks at so many detections of an image."""
 
     key: str
     ann_file: str | None
     metrics: tuple[str, ...]
     format_only: bool
     is_ours: bool
+    most_detections: int
 
 
 def evaluators(cfg, split: str) -> list[CocoEvaluator]:
@@ -37,6 +39,7 @@ def evaluators(cfg, split: str) -> list[CocoEvaluator]:
             metrics=(metric,) if isinstance(metric, str) else tuple(metric),
             format_only=bool(item.get('format_only')),
             is_ours=module.startswith('swin_mmdet'),
+            most_detections=max(item.get('proposal_nums') or (100, 300, 1000)),
         ))
     return found
 
@@ -51,7 +54,7 @@ def evaluator_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]
     """Evaluators that read another file, and faults of the file that only evaluation minds."""
     if source.split == 'train':
         return []
-    found = []
+    found = _limit_problems(cfg, source, coco)
     for evaluator in evaluators(cfg, source.split):
         if evaluator.ann_file and Path(evaluator.ann_file).resolve() != coco.path:
             what = f'{evaluator.key}.ann_file is {evaluator.ann_file}, but {source.key} reads {source.ann_file}'
@@ -68,3 +71,21 @@ def evaluator_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]
             what = f"an annotation of {coco.path} has id 0, which mmdet's CocoMetric takes for 'not found'"
             found.append(Problem(source.key, what, remedy, WARNING))
     return found
+
+
+def _limit_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:
+    """Images with more objects than detections are counted: no detector could find them all."""
+    limits = [(one.most_detections, f'{one.key}.proposal_nums') for one in evaluators(cfg, source.split)]
+    if not limits:
+        return []
+    for key, node in keyed_nodes((cfg.get('model') or {}).get('test_cfg') or {}, 'model.test_cfg'):
+        if isinstance(node.get('max_per_img'), int) and not key.endswith('.rpn'):
+            limits.append((node['max_per_img'], f'{key}.max_per_img'))
+    limit, key = min(limits)
+    crowded = int((coco.objects > limit).sum())
+    if not crowded:
+        return []
+    most = int(coco.objects.max())
+    what = f'{count(crowded, "image")} of {coco.path} {"has" if crowded == 1 else "have"} more objects, up to {most}, '
+    what += f'than detections are counted: {limit} ({key})'
+    return [Problem(source.key, what, f'set {key} to {most} or more; else their recall cannot reach 1', WARNING)]

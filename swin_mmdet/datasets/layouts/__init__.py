@@ -4,7 +4,7 @@ from swin_mmdet.datasets.layouts.convert import Converted, Split, convert, find_
 from swin_mmdet.datasets.layouts.errors import LayoutError
 from swin_mmdet.datasets.layouts.folder import DataFolder
 from swin_mmdet.datasets.layouts.table import LAYOUTS, Layout, find_layout
-from swin_mmdet.datasets.layouts.write import write_folder
+from swin_mmdet.datasets.layouts.write import check_new, write_folder
 
 __all__ = [
     'LAYOUTS',
@@ -13,6 +13,7 @@ __all__ = [
     'Layout',
     'LayoutError',
     'Split',
+    'check_new',
     'convert',
     'find_data',
     'find_layout',

@@ -1,7 +1,7 @@
 """COCO annotation files under any names and in any folders, with the images wherever they are in the data's folder.
 
-Contents stay as they are but for the names of images, which become relative to that folder: what is wrong with them is
-for the checks to say.
+Contents stay as they are but for the names of images, which become relative to that folder: what else is wrong with
+them is for the checks to say.
 """
 
 import posixpath
@@ -63,14 +63,16 @@ def _read_file(folder: DataFolder, file: str, split: str) -> dict:
              *([split, f'../{split}', f'../images/{split}'] if split else [])]  # fmt: skip
     near = [posixpath.normpath(posixpath.join(here, base)) for base in bases]
     images, missing = [], []
-    for image in content['images']:
+    for index, image in enumerate(content['images']):
         name = image.get('file_name') if isinstance(image, dict) else None
-        if isinstance(name, str) and name.strip():
-            found = folder.find_image(name, near)
-            if found is None:
-                missing.append(name)
-            image = image | {'file_name': found or name}
-        images.append(image)
+        if not isinstance(name, str) or not name.strip():
+            raise LayoutError(f"{folder.path(file)}: entry {index} of 'images' has no file_name; correct or remove it")
+        found = folder.find_image(name, near)
+        if found is None:
+            missing.append(name)
+        images.append(image | {'file_name': found or name})
+    if not images:
+        raise LayoutError(f'{folder.path(file)}: it lists no images')
     if missing:
         raise LayoutError(f'{count(len(missing), "image")} of {folder.path(file)} not in {folder.root}: '
                           f'{some(missing, 3)}; put them there, or remove their entries')  # fmt: skip

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
+import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmengine.logging import print_log
 
 from swin_mmdet.datasets.discover import CocoFolder, data_sets_near, discover
-from swin_mmdet.datasets.layouts.errors import LayoutError, UnknownLayoutError
+from swin_mmdet.datasets.layouts.errors import LayoutError, UnknownLayoutError, number
 from swin_mmdet.datasets.layouts.folder import DataFolder
 from swin_mmdet.datasets.layouts.splits import split_in_two
 from swin_mmdet.datasets.layouts.table import find_layout
@@ -27,6 +28,11 @@ class Split:
 
     share: float
     seed: int = 0
+
+    @classmethod
+    def read(cls, share: str, seed: int = 0) -> 'Split':
+        """Of the words of a command line."""
+        return cls(number(share, '--split', 'the share of the images for training'), seed)
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
@@ -97,14 +103,26 @@ def find_data(
                 f'{data.root} ({converted.layout}) has no images for validation. To measure the AP, some must be kept '
                 'from training: add --split 0.8 to keep a fifth, or put them into a folder or file named val'
             )
+        about = {'notes': [f'{data.root} is read as {converted.layout}', *converted.notes]}
         for name in ('train', 'val'):
-            write_json(target / ANNOTATIONS.format(split=name), converted.contents[name])
-        write_json(target / ABOUT, [f'{data.root} is read as {converted.layout}', *converted.notes])
-    for note in json.loads((target / ABOUT).read_text()):
+            about[name], content = _from_common_folder(converted.contents[name])
+            write_json(target / ANNOTATIONS.format(split=name), content)
+        write_json(target / ABOUT, about)
+    about = json.loads((target / ABOUT).read_text())
+    for note in about['notes']:
         print_log(f'data: {note}', logger='current')
-    files = [target / ANNOTATIONS.format(split=name) for name in ('train', 'val')]
-    return discover(target, train_ann=files[0].absolute(), val_ann=files[1].absolute(), train_images=data.root,
-                    val_images=data.root)  # fmt: skip
+    train, val = (target.absolute() / ANNOTATIONS.format(split=name) for name in ('train', 'val'))
+    images = {f'{name}_images': data.root / about[name] for name in ('train', 'val')}
+    return discover(target, train_ann=train, val_ann=val, **images)
+
+
+def _from_common_folder(content: dict) -> tuple[str, dict]:
+    """The deepest folder that has all images, and the content with names relative to it."""
+    common = posixpath.commonpath([posixpath.dirname(image['file_name']) for image in content['images']])
+    images = [
+        image | {'file_name': posixpath.relpath(image['file_name'], common or '.')} for image in content['images']
+    ]
+    return common, content | {'images': images}
 
 
 def _named(folder: DataFolder, contents: dict[str, dict]) -> dict[str, dict]:

@@ -29,8 +29,7 @@ def split_in_two(folder: DataFolder, coco: dict, share: float, seed: int) -> tup
     Raises:
         LayoutError: there are too few images.
     """
-    images = [image for image in coco['images'] if isinstance(image, dict)]
-    names = [str(image.get('file_name')) for image in images]
+    names = list(dict.fromkeys(image['file_name'] for image in coco['images']))
     if len(names) < 2:
         raise LayoutError(f'{folder.root}: {len(names)} image cannot be split in two')
     groups, kind = _groups(folder, names, 1 - share)
@@ -122,7 +121,7 @@ def _chosen(groups: list[list[str]], wanted: float, chance: random.Random) -> se
 
 
 def _classes_of_images(coco: dict) -> dict[str, set]:
-    names = {_id(image): str(image.get('file_name')) for image in coco['images'] if isinstance(image, dict)}
+    names = {_id(image): image['file_name'] for image in coco['images']}
     found = defaultdict(set)
     for ann in coco.get('annotations') or ():
         if isinstance(ann, dict):
@@ -137,7 +136,7 @@ def _id(image: dict) -> str:
 
 def _part(coco: dict, names: Iterable[str]) -> dict:
     """The images of these names with their annotations; everything else is kept."""
-    images = [image for image in coco['images'] if isinstance(image, dict) and str(image.get('file_name')) in names]
+    images = [image for image in coco['images'] if image['file_name'] in names]
     ids = {_id(image) for image in images}
     kept = [ann for ann in coco.get('annotations') or () if isinstance(ann, dict) and str(ann.get('image_id')) in ids]
     return coco | {'images': images, 'annotations': kept}

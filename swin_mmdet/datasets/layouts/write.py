@@ -24,14 +24,23 @@ def write_json(path: Path, content: object) -> None:
         partial.unlink(missing_ok=True)
 
 
+def check_new(out: Path) -> None:
+    """Nothing is there that could be overwritten.
+
+    Raises:
+        LayoutError: something is.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise LayoutError(f'{out} is there already; name a new folder')
+
+
 def write_folder(folder: DataFolder, contents: dict[str, dict], out: Path, *, copy: bool = False) -> list[Path]:
     """A COCO folder of these splits, with links to the images or copies of them; the annotation files.
 
     Raises:
         LayoutError: the folder is not empty, or links cannot be made there.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise LayoutError(f'{out} is there already; name a new folder')
+    check_new(out)
     written = []
     for split, content in contents.items():
         target = out / IMAGES.format(split=split)
@@ -46,6 +55,8 @@ def write_folder(folder: DataFolder, contents: dict[str, dict], out: Path, *, co
 def _place(folder: DataFolder, name: str, target: Path, copy: bool) -> None:
     source = folder.path(name)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        return  # listed twice, which the checks will say
     if copy:
         shutil.copyfile(source, target)
         return

@@ -3,7 +3,8 @@
 from swin_mmdet.datasets.transforms.albu import Albu
 from swin_mmdet.datasets.transforms.insta_boost import InstaBoost
 from swin_mmdet.datasets.transforms.load_annotations import LoadAnnotations
+from swin_mmdet.datasets.transforms.load_image import LoadImageFromFile
 from swin_mmdet.datasets.transforms.pack_det_inputs import PackDetInputs
 from swin_mmdet.datasets.transforms.random_flip import RandomFlip
 
-__all__ = ['Albu', 'InstaBoost', 'LoadAnnotations', 'PackDetInputs', 'RandomFlip']
+__all__ = ['Albu', 'InstaBoost', 'LoadAnnotations', 'LoadImageFromFile', 'PackDetInputs', 'RandomFlip']

@@ -4,27 +4,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swin_mmdet.ops.deformable_attention.places import locations_and_weights
+from swin_mmdet.ops.deformable_attention.locations import locations_and_weights
 
 # PyTorch's kernels count in 32 bits what a bag holds, times channels
-MOST_NUMBERS = 2**31 - 1
+MAX_NUMBERS = 2**31 - 1
 
 
 def embedding_bag_attention(
     value: Tensor,
     spatial_shapes: Tensor,
     level_start_index: Tensor,
-    places: Tensor,
+    coords: Tensor,
     scores: Tensor,
     reference_points: Tensor | None,
-    most_numbers: int = MOST_NUMBERS,
+    max_numbers: int = MAX_NUMBERS,
 ) -> Tensor:
     """One bag of 4 * L * P pixels for each query and head; sizes of levels stay on the device."""
-    locations, weights = locations_and_weights(spatial_shapes, places, scores, reference_points)
+    locations, weights = locations_and_weights(spatial_shapes, coords, scores, reference_points)
     batch, _, heads, dim = value.shape
     queries = locations.shape[1]
     numbers = 4 * weights[0, 0].numel() * max(dim, 1) if weights.numel() else 1
-    step = max(most_numbers // numbers, 1)
+    step = max(max_numbers // numbers, 1)
     table = value.to(locations.dtype)
     sizes = spatial_shapes, level_start_index
     parts = [

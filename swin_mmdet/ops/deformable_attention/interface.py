@@ -1,4 +1,4 @@
-"""The public ops. Their border is what the linear layers give: softmax, arithmetic of places and sampling inside."""
+"""The public ops. Their border is what the linear layers give: softmax, arithmetic of locations and sampling inside."""
 
 from torch import Tensor
 
@@ -22,7 +22,7 @@ def deformable_attention(
 
     Args:
         value: [B, S, h, d], the pixels of all levels in a row, S = the sum of H * W.
-        spatial_shapes: [L, 2] int64, H and W of each level, on value's device: nobody waits for them.
+        spatial_shapes: [L, 2] int64, H and W of each level, on value's device: nothing synchronises for them.
         level_start_index: [L] int64, the first pixel of each level.
         reference_points: [B, Q, L, 2], x and y in 0..1, to which offsets are added in pixels of a level; or
             [B, Q, L, 4], center and size of a box in 0..1, to whose center offsets are added in halves of its size,
@@ -80,16 +80,16 @@ def sample_levels(
     return run(value, spatial_shapes, level_start_index, locations, weights.flatten(3), None)
 
 
-def _check(value: Tensor, spatial_shapes: Tensor, places: Tensor, name: str) -> None:
+def _check(value: Tensor, spatial_shapes: Tensor, coords: Tensor, name: str) -> None:
     if value.dim() != 4 or not value.is_floating_point():
         raise ValueError(f'value must be [B, S, h, d] of floating point, got {value.dtype} {tuple(value.shape)}')
-    if places.dim() != 6 or places.shape[-1] != 2:
-        raise ValueError(f'{name} must be [B, Q, h, L, P, 2], got {tuple(places.shape)}')
+    if coords.dim() != 6 or coords.shape[-1] != 2:
+        raise ValueError(f'{name} must be [B, Q, h, L, P, 2], got {tuple(coords.shape)}')
     batch, _, heads, _ = value.shape
-    if (places.shape[0], places.shape[2]) != (batch, heads):
+    if (coords.shape[0], coords.shape[2]) != (batch, heads):
         raise ValueError(
-            f'{name} have {places.shape[0]} images and {places.shape[2]} heads, value has {batch} and {heads}'
+            f'{name} have {coords.shape[0]} images and {coords.shape[2]} heads, value has {batch} and {heads}'
         )
-    if tuple(spatial_shapes.shape) != (places.shape[3], 2):
+    if tuple(spatial_shapes.shape) != (coords.shape[3], 2):
         sizes = list(spatial_shapes.shape)
-        raise ValueError(f'spatial_shapes must be [{places.shape[3]}, 2] as {name} say, got {sizes}')
+        raise ValueError(f'spatial_shapes must be [{coords.shape[3]}, 2] as {name} say, got {sizes}')

@@ -4,22 +4,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swin_mmdet.ops.deformable_attention.places import locations_and_weights
+from swin_mmdet.ops.deformable_attention.locations import locations_and_weights
 
 
 def reference_attention(
     value: Tensor,
     spatial_shapes: Tensor,
     level_start_index: Tensor,
-    places: Tensor,
+    coords: Tensor,
     scores: Tensor,
     reference_points: Tensor | None,
 ) -> Tensor:
-    """Shapes as in `deformable_attention`, or without reference points as in `sample_levels`. Waits for the sizes."""
-    locations, weights = locations_and_weights(spatial_shapes, places, scores, reference_points)
+    """Shapes as in `deformable_attention`, or without reference points as in `sample_levels`.
+
+    Synchronises with a GPU, for the sizes.
+    """
+    locations, weights = locations_and_weights(spatial_shapes, coords, scores, reference_points)
     batch, _, heads, dim = value.shape
     queries = locations.shape[1]
-    # half types are widened: places decide which pixels are read
+    # half types are widened: locations decide which pixels are read
     pixels = value.to(locations.dtype).permute(0, 2, 3, 1).flatten(0, 1)
     # of each head of each image: [B * h, Q, L, P]
     locations, weights = (x.transpose(1, 2).flatten(0, 1) for x in (locations, weights))

@@ -12,16 +12,16 @@ FORWARD = BACKWARD = dict(BLOCK=8, num_warps=1)
 
 
 def launch_forward(
-    value: Tensor, shapes: Tensor, starts: Tensor, places: Tensor, scores: Tensor, reference: Tensor | None
+    value: Tensor, shapes: Tensor, starts: Tensor, coords: Tensor, scores: Tensor, reference: Tensor | None
 ) -> Tensor:
     """[B, Q, h * d], of contiguous arguments as in `deformable_attention`."""
-    batch, queries = places.shape[:2]
+    batch, queries = coords.shape[:2]
     out = value.new_empty(batch, queries, value.shape[2] * value.shape[3])
     if out.numel():
-        grid, sizes, constants = _plan(value, places, reference, FORWARD['BLOCK'])
+        grid, sizes, constants = _plan(value, coords, reference, FORWARD['BLOCK'])
         with on_device_of(value):
             forward_kernel[grid](
-                value, shapes, starts, places, scores, _or_any(reference, value), out, *sizes, **constants, **FORWARD
+                value, shapes, starts, coords, scores, _or_any(reference, value), out, *sizes, **constants, **FORWARD
             )
     return out
 
@@ -32,23 +32,23 @@ def launch_backward(
     value: Tensor,
     shapes: Tensor,
     starts: Tensor,
-    places: Tensor,
+    coords: Tensor,
     scores: Tensor,
     reference: Tensor | None,
     of_locations: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of value, of places (`of_locations`: of the locations, in float32) and of scores."""
+    """Gradients of value, of coords (`of_locations`: of the locations, in float32) and of scores."""
     dvalue = torch.zeros_like(value, dtype=torch.float32)
-    dplaces = torch.empty_like(places, dtype=torch.float32 if of_locations else None)
+    dcoords = torch.empty_like(coords, dtype=torch.float32 if of_locations else None)
     dscores = torch.empty_like(scores)
     if out.numel():
-        grid, sizes, constants = _plan(value, places, reference, BACKWARD['BLOCK'])
+        grid, sizes, constants = _plan(value, coords, reference, BACKWARD['BLOCK'])
         with on_device_of(value):
             backward_kernel[grid](
-                value, shapes, starts, places, scores, _or_any(reference, value), out, dout, dvalue, dplaces, dscores,
+                value, shapes, starts, coords, scores, _or_any(reference, value), out, dout, dvalue, dcoords, dscores,
                 *sizes, **constants, LOCATIONS=of_locations, **BACKWARD,
             )  # fmt: skip
-    return dvalue.to(value.dtype), dplaces, dscores
+    return dvalue.to(value.dtype), dcoords, dscores
 
 
 def _or_any(reference: Tensor | None, value: Tensor) -> Tensor:
@@ -57,10 +57,10 @@ def _or_any(reference: Tensor | None, value: Tensor) -> Tensor:
 
 
 def _plan(
-    value: Tensor, places: Tensor, reference: Tensor | None, block: int
+    value: Tensor, coords: Tensor, reference: Tensor | None, block: int
 ) -> tuple[tuple[int, int], tuple[int, int], dict[str, int]]:
     batch, pixels, heads, dim = value.shape
-    queries, levels, points = places.shape[1], places.shape[3], places.shape[4]
+    queries, levels, points = coords.shape[1], coords.shape[3], coords.shape[4]
     constants = {
         'HEADS': heads,
         'DIM': dim,

@@ -26,26 +26,26 @@ def triton_attention(
     value: Tensor,
     spatial_shapes: Tensor,
     level_start_index: Tensor,
-    places: Tensor,
+    coords: Tensor,
     scores: Tensor,
     reference_points: Tensor | None,
 ) -> Tensor:
     """The reference's formula in one kernel each way, shapes as there."""
     reference = None if reference_points is None else reference_points.contiguous()
-    tensors = (value, spatial_shapes, level_start_index, places, scores)
+    tensors = (value, spatial_shapes, level_start_index, coords, scores)
     # an operator takes PyTorch longer to call than a small kernel takes to run: only who traces needs one
     traced = torch.compiler.is_compiling() or type(value) is not Tensor or is_in_torch_dispatch_mode()
-    run = _forward if traced else _Attention.apply
+    run = _forward if traced else _DeformableAttention.apply
     return run(*(x.contiguous() for x in tensors), reference)
 
 
 @torch.library.custom_op('swin_mmdet::deformable_attention', mutates_args=())
 def _forward(
-    value: Tensor, shapes: Tensor, starts: Tensor, places: Tensor, scores: Tensor, reference: Tensor | None
+    value: Tensor, shapes: Tensor, starts: Tensor, coords: Tensor, scores: Tensor, reference: Tensor | None
 ) -> Tensor:
     from swin_mmdet.ops.deformable_attention.triton_launch import launch_forward
 
-    return launch_forward(value, shapes, starts, places, scores, reference)
+    return launch_forward(value, shapes, starts, coords, scores, reference)
 
 
 @torch.library.custom_op('swin_mmdet::deformable_attention_backward', mutates_args=())
@@ -55,28 +55,28 @@ def _backward(
     value: Tensor,
     shapes: Tensor,
     starts: Tensor,
-    places: Tensor,
+    coords: Tensor,
     scores: Tensor,
     reference: Tensor | None,
     of_locations: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     from swin_mmdet.ops.deformable_attention.triton_launch import launch_backward
 
-    return launch_backward(dout, out, value, shapes, starts, places, scores, reference, of_locations)
+    return launch_backward(dout, out, value, shapes, starts, coords, scores, reference, of_locations)
 
 
 @_forward.register_fake
-def _(value: Tensor, _shapes: Tensor, _starts: Tensor, places: Tensor, *_: object) -> Tensor:
-    return value.new_empty(places.shape[0], places.shape[1], value.shape[2] * value.shape[3])
+def _(value: Tensor, _shapes: Tensor, _starts: Tensor, coords: Tensor, *_: object) -> Tensor:
+    return value.new_empty(coords.shape[0], coords.shape[1], value.shape[2] * value.shape[3])
 
 
 @_backward.register_fake
 def _(
-    _dout: Tensor, _out: Tensor, value: Tensor, _shapes: Tensor, _starts: Tensor, places: Tensor, scores: Tensor,
+    _dout: Tensor, _out: Tensor, value: Tensor, _shapes: Tensor, _starts: Tensor, coords: Tensor, scores: Tensor,
     _reference: Tensor | None, of_locations: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    dplaces = torch.empty_like(places, dtype=torch.float32 if of_locations else None)
-    return torch.empty_like(value), dplaces, torch.empty_like(scores)
+    dcoords = torch.empty_like(coords, dtype=torch.float32 if of_locations else None)
+    return torch.empty_like(value), dcoords, torch.empty_like(scores)
 
 
 def _save(ctx: FunctionCtx, inputs: tuple[Tensor | None, ...], output: Tensor) -> None:
@@ -84,15 +84,15 @@ def _save(ctx: FunctionCtx, inputs: tuple[Tensor | None, ...], output: Tensor) -
 
 
 def _gradients(ctx: FunctionCtx, dout: Tensor, run: Callable) -> tuple[Tensor | None, ...]:
-    out, value, shapes, starts, places, scores, reference = ctx.saved_tensors
+    out, value, shapes, starts, coords, scores, reference = ctx.saved_tensors
     moves = reference is not None and ctx.needs_input_grad[5]
-    dvalue, dplaces, dscores = run(
-        dout.contiguous(), out, value, shapes, starts, places, scores, reference, moves
+    dvalue, dcoords, dscores = run(
+        dout.contiguous(), out, value, shapes, starts, coords, scores, reference, moves
     )
     dreference = None
     if moves:
-        dplaces, dreference = _through_reference(dplaces, shapes, places, reference)
-    return dvalue, None, None, dplaces, dscores, dreference
+        dcoords, dreference = _through_reference(dcoords, shapes, coords, reference)
+    return dvalue, None, None, dcoords, dscores, dreference
 
 
 def _through_reference(dlocations: Tensor, shapes: Tensor, offsets: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,7 +110,7 @@ def _through_reference(dlocations: Tensor, shapes: Tensor, offsets: Tensor, refe
 _forward.register_autograd(lambda ctx, dout: _gradients(ctx, dout, _backward), setup_context=_save)
 
 
-class _Attention(torch.autograd.Function):
+class _DeformableAttention(torch.autograd.Function):
     """The operator's forward and backward, without the operator."""
 
     @staticmethod

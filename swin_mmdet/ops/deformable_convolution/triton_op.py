@@ -18,7 +18,7 @@ def why_not_triton(input: Tensor) -> str | None:
     return reason
 
 
-class _Convolution(torch.autograd.Function):
+class _DeformableConvolution(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: FunctionCtx, input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor | None,
@@ -35,15 +35,15 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: FunctionCtx, dout: Tensor) -> tuple[Tensor | None, ...]:
         from swin_mmdet.ops.deformable_convolution.triton_launch import convolve_backward
 
-        found = convolve_backward(dout, *ctx.saved_tensors, ctx.geometry)
+        gradients = convolve_backward(dout, *ctx.saved_tensors, ctx.geometry)
         dbias = None
         if ctx.bias_dtype is not None:
             dbias = dout.sum((0, 2, 3), dtype=torch.float32).to(ctx.bias_dtype)
-        return *found, dbias, None
+        return *gradients, dbias, None
 
 
 def triton_convolution(
     input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor, bias: Tensor | None, geometry: Geometry
 ) -> Tensor:
     """Columns by a kernel, then a matrix product; shapes as in `deformable_convolution`."""
-    return _Convolution.apply(input, offset, mask, weight, bias, geometry)
+    return _DeformableConvolution.apply(input, offset, mask, weight, bias, geometry)

@@ -10,6 +10,7 @@ Sums over the rows of a segment are made by atomics, in no order. Offsets of row
 import triton
 import triton.language as tl
 
+from swin_mmdet.ops.triton_bilinear import clip_to_map, corner_of
 from swin_mmdet.ops.triton_fast_launch import fast_launch
 
 
@@ -24,8 +25,9 @@ def _entry_of(table, program, ENTRIES: tl.constexpr, WIDTH: tl.constexpr):
 
 @triton.jit
 def _sample(offsets, table, block, tap, batch, BLOCK: tl.constexpr, TAPS: tl.constexpr):
-    """Of output pixels: which exist, row of the result, first row of the source's image, where the tap reads (y, x),
-    whether that is on the map, its factor, and where the offsets y and x and the factor's logit lie.
+    """Of output pixels: which exist, row of the result, first row of the source's image, height and width of that map,
+    what `clip_to_map` says of the location that the tap reads, its factor, and the indices in offsets of y, x and the
+    factor's logit.
     """
     source, height, width = tl.load(table + 1), tl.load(table + 2), tl.load(table + 3)
     result, out_height, out_width = tl.load(table + 4), tl.load(table + 5), tl.load(table + 6)
@@ -33,35 +35,23 @@ def _sample(offsets, table, block, tap, batch, BLOCK: tl.constexpr, TAPS: tl.con
     size = out_height * out_width
     pixel = block * BLOCK + tl.arange(0, BLOCK)
     here = pixel < batch * size
-    image, place = pixel // size, pixel % size
+    image, index = pixel // size, pixel % size
     # number of this tap's value in the planes of the image's offsets, as a map of the result's size counts them
     row = (first + image * plane).to(tl.int64)
-    number_y, number_x = 2 * tap * size + place, (2 * tap + 1) * size + place
-    number_factor = tap * size + place
+    number_y, number_x = 2 * tap * size + index, (2 * tap + 1) * size + index
+    number_factor = tap * size + index
     at_y = (row + number_y % plane) * (3 * TAPS) + number_y // plane
     at_x = (row + number_x % plane) * (3 * TAPS) + number_x // plane
     at_factor = (row + number_factor % plane) * (3 * TAPS) + 2 * TAPS + number_factor // plane
     y = tl.load(offsets + at_y, mask=here, other=0.0).to(tl.float32)
     x = tl.load(offsets + at_x, mask=here, other=0.0).to(tl.float32)
-    y += (place // out_width) * stride - 1 + tap // 3
-    x += (place % out_width) * stride - 1 + tap % 3
+    y += (index // out_width) * stride - 1 + tap // 3
+    x += (index % out_width) * stride - 1 + tap % 3
     factor = tl.sigmoid(tl.load(offsets + at_factor, mask=here, other=0.0).to(tl.float32))
-    # also false for what is no number
-    inside = here & (y > -1) & (x > -1) & (y < height) & (x < width)
-    y, x = tl.where(inside, y, 0.0), tl.where(inside, x, 0.0)
+    inside, x, y, x0, y0 = clip_to_map(x, y, height, width, here)
     image_row = (source + image * height * width).to(tl.int64)
-    return here, (result + pixel).to(tl.int64), image_row, height, width, y, x, inside, factor, at_y, at_x, at_factor
-
-
-@triton.jit
-def _corner(x, y, height, width, inside, RIGHT: tl.constexpr, BELOW: tl.constexpr):
-    """One of four pixels round a place: whether it exists, which it is of its image, and its share on each axis."""
-    x0, y0 = tl.floor(x).to(tl.int32), tl.floor(y).to(tl.int32)
-    column, row = x0 + RIGHT, y0 + BELOW
-    exists = inside & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    share_x = x - x0 if RIGHT else x0 + 1 - x
-    share_y = y - y0 if BELOW else y0 + 1 - y
-    return exists, row * width + column, share_x, share_y
+    row = (result + pixel).to(tl.int64)
+    return here, row, image_row, height, width, inside, x, y, x0, y0, factor, at_y, at_x, at_factor
 
 
 @fast_launch
@@ -70,10 +60,10 @@ def columns_kernel(
     rows, offsets, table, columns, batch, C: tl.constexpr, ENTRIES: tl.constexpr, TAPS: tl.constexpr,
     CHANNEL_BLOCK: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """columns [results, TAPS, C] = factor * bilinear(rows, place)."""
+    """columns [results, TAPS, C] = factor * bilinear(rows, location)."""
     tap = tl.program_id(1)
     entry, block, _ = _entry_of(table, tl.program_id(0), ENTRIES, 10)
-    here, result, first, height, width, y, x, inside, factor, _, _, _ = _sample(
+    here, result, first, height, width, inside, x, y, x0, y0, factor, _, _, _ = _sample(
         offsets, entry, block, tap, batch, BLOCK, TAPS
     )
     for start in range(0, C, CHANNEL_BLOCK):
@@ -81,9 +71,11 @@ def columns_kernel(
         exist = channel < C
         sums = tl.zeros((BLOCK, CHANNEL_BLOCK), dtype=tl.float32)
         for corner in tl.static_range(4):
-            exists, where, share_x, share_y = _corner(x, y, height, width, inside, corner % 2, corner // 2)
+            exists, index, share_x, share_y = corner_of(
+                x, y, x0, y0, height, width, 0, inside, corner % 2, corner // 2
+            )
             numbers = tl.load(
-                rows + (first + where)[:, None] * C + channel, mask=exists[:, None] & exist, other=0.0
+                rows + (first + index)[:, None] * C + channel, mask=exists[:, None] & exist, other=0.0
             ).to(tl.float32)
             sums += (factor * share_x * share_y)[:, None] * numbers
         tl.store(
@@ -104,7 +96,7 @@ def columns_backward_kernel(
     """
     tap = tl.program_id(1)
     entry, block, _ = _entry_of(table, tl.program_id(0), ENTRIES, 10)
-    here, result, first, height, width, y, x, inside, factor, at_y, at_x, at_factor = _sample(
+    here, result, first, height, width, inside, x, y, x0, y0, factor, at_y, at_x, at_factor = _sample(
         offsets, entry, block, tap, batch, BLOCK, TAPS
     )
     dfactor = tl.zeros((BLOCK,), dtype=tl.float32)
@@ -117,8 +109,10 @@ def columns_backward_kernel(
             dcolumns + (result * TAPS + tap)[:, None] * C + channel, mask=here[:, None] & exist, other=0.0
         ).to(tl.float32)
         for corner in tl.static_range(4):
-            exists, where, share_x, share_y = _corner(x, y, height, width, inside, corner % 2, corner // 2)
-            at = (first + where)[:, None] * C + channel
+            exists, index, share_x, share_y = corner_of(
+                x, y, x0, y0, height, width, 0, inside, corner % 2, corner // 2
+            )
+            at = (first + index)[:, None] * C + channel
             seen = exists[:, None] & exist
             product = tl.sum(given * tl.load(rows + at, mask=seen, other=0.0).to(tl.float32), 1)
             dfactor += share_x * share_y * product
@@ -176,8 +170,8 @@ def _blend_inputs(
     results, enlarged, coefficients, table, D: tl.constexpr, ENTRIES: tl.constexpr, CHANNEL_BLOCK: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Places of a program's rows in mid, low, the enlarged maps; which of them there are; their numbers; the
-    coefficients' place, and the eight of them.
+    """Indices of a program's rows in mid, low, the enlarged maps; which of them there are; their numbers; the index of
+    the coefficients, and the eight of them.
     """
     entry, block, segment = _entry_of(table, tl.program_id(0), ENTRIES, 5)
     first, count = tl.load(entry + 1).to(tl.int64), tl.load(entry + 2)

@@ -12,6 +12,10 @@ from torch.autograd.function import once_differentiable
 
 from swin_mmdet.ops.residual_branch.linear import linear_into, parts, weight_gradient
 from swin_mmdet.ops.residual_branch.pieces import NO_BRANCH, Branch, Norm
+from swin_mmdet.ops.shifted_window_attention import attention_backward, attention_forward
+
+# where a cosine scale is
+NO_SCALE = 1.0
 
 
 def attention_branch(
@@ -70,9 +74,9 @@ def attention(
 
     The norm is after it, `post_norm`. `cosine_scale` is [h]; all else as of `attention_branch`.
     """
-    geometry = window_size, shift_size, None
+    geometry = window_size, shift_size, NO_SCALE
     if torch.is_grad_enabled():
-        return _Attention.apply(
+        return _CosineAttention.apply(
             y, qkv_weight, qkv_bias, bias_table, cosine_scale, proj_weight, copies, geometry
         )
     return _attend_by_parts(y, bias_table, cosine_scale, copies, geometry, torch.empty_like(y))
@@ -87,9 +91,12 @@ def _attend_by_parts(
     out: Tensor,
 ) -> Tensor:
     """The projection in the memory of `out`, which may be y; the qkv map is made of some images at a time."""
-    number = min(max(1, len(y)), parts(y[..., 0].numel(), len(copies[0])))
+    qkv_weight, qkv_bias, proj_weight = copies
+    number = min(max(1, len(y)), parts(y[..., 0].numel(), len(qkv_weight)))
     for part, result in zip(y.chunk(number), out.chunk(number), strict=True):
-        linear_into(result, _mix(part, bias_table, cosine_scale, copies, geometry)[0], copies[2])
+        # no name for the qkv map: it is gone before the next one is made
+        mixed = attention_forward(F.linear(part, qkv_weight, qkv_bias), bias_table, qkv_bias, cosine_scale, *geometry)
+        linear_into(result, mixed, proj_weight)
     return out
 
 
@@ -97,19 +104,9 @@ def _attend(
     y: Tensor, bias_table: Tensor, cosine_scale: Tensor | None, copies: Sequence[Tensor], geometry: tuple
 ) -> tuple[Tensor, Tensor]:
     """The projection, and the qkv map for backward."""
-    out, qkv = _mix(y, bias_table, cosine_scale, copies, geometry)
-    return F.linear(out, copies[2]), qkv
-
-
-def _mix(
-    y: Tensor, bias_table: Tensor, cosine_scale: Tensor | None, copies: Sequence[Tensor], geometry: tuple
-) -> tuple[Tensor, Tensor]:
-    """What the heads gather, and the qkv map."""
-    from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_forward
-
-    qkv_weight, qkv_bias, _ = copies
+    qkv_weight, qkv_bias, proj_weight = copies
     qkv = F.linear(y, qkv_weight, qkv_bias)
-    return launch_forward(qkv, bias_table, qkv_bias, cosine_scale, *geometry), qkv
+    return F.linear(attention_forward(qkv, bias_table, qkv_bias, cosine_scale, *geometry), proj_weight), qkv
 
 
 def _attend_backward(
@@ -122,11 +119,9 @@ def _attend_backward(
     weight_dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor]:
     """The gradients of y, the qkv map, the bias of qkv, the table, the cosine scale and the projection's weight."""
-    from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward
-
     qkv_weight, qkv_bias, proj_weight = copies
     dout = dout.contiguous()
-    dqkv, dtable, dqkv_bias, dcosine_scale, out = launch_backward(
+    dqkv, dtable, dqkv_bias, dcosine_scale, out = attention_backward(
         torch.matmul(dout, proj_weight), qkv, bias_table, qkv_bias, cosine_scale, *geometry,
         sum_all=True, with_out=True,
     )  # fmt: skip
@@ -171,7 +166,7 @@ class _AttentionBranch(torch.autograd.Function):
         )  # fmt: skip
 
 
-class _Attention(torch.autograd.Function):
+class _CosineAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, y, qkv_weight, _qkv_bias, bias_table, cosine_scale, _proj_weight, copies, geometry):
         out, qkv = _attend(y, bias_table, cosine_scale, copies, geometry)

@@ -1,6 +1,6 @@
 """GELU with the bias before it: y = v * Phi(v), v = h + bias, and its gradient dh = dy * (Phi(v) + v * phi(v)).
 
-The bias gradient is summed over many rows in registers, then written once by each program to a place of its own.
+The bias gradient is summed over many rows in registers, then written once by each program to a row of its own.
 """
 
 import triton

@@ -9,7 +9,26 @@ Backward, with t = weight * dy and n = (x - mean) * rstd:
 Mean and rstd are made again from x, which is all that backward needs. Rows of x are tokens of one image at a time, so
 that a tile has one scale; with MERGE a row is a 2x2 neighbourhood, zero outside the map. Y is [B, rows, C], or
 [B, C, rows] with CHANNELS_FIRST. Sums over tokens are kept in registers, over many tiles, before one write for each
-program to a place of its own, so that they have one order.
+program to a row of its own, so that they have one order. Arguments of the kernels, in their order:
+
+    x               [B, H, W, C]   the map, or with MERGE [B, H, W, C / 4]; in backward the sum with its branch
+    branch          as x           not read unless HAS_BRANCH
+    branch_bias     [C]            likewise
+    scale           [B] float32    likewise, and unless HAS_SCALE
+    weight, bias    [C]            of the norm
+    x_out           as x           x with its branch; may be x; not written unless HAS_BRANCH
+    y, dy           [B, rows, C]   or [B, C, rows]; in backward y is not written unless WITH_Y
+    dx_out          as x           not read unless HAS_DX_OUT
+    dx, dbranch     as x           the latter not written unless HAS_BRANCH
+    sums            [programs, 3, C] float32: dweight, dbias, dbranch_bias
+    rows            of y in an image
+    height, width   H, W
+    tiles_per_image, tiles         of ROWS rows; tiles in the whole batch
+    eps             of the norm
+
+    C, COLUMNS      columns of a row, and a power of two that holds them
+    ROWS            of a tile
+    MERGE, CHANNELS_FIRST, HAS_BRANCH, HAS_SCALE, HAS_DX_OUT, WITH_Y   as above
 """
 
 import triton
@@ -22,7 +41,7 @@ DYNAMIC = ['rows', 'height', 'width', 'tiles_per_image', 'tiles']
 
 
 @triton.jit
-def _places(image, row, column, rows, height, width, C: tl.constexpr, MERGE: tl.constexpr):
+def _input_offsets(image, row, column, rows, height, width, C: tl.constexpr, MERGE: tl.constexpr):
     """Of a tile of x: its offsets in the image [R, COLUMNS], and which of them are on the map."""
     inside = (row < rows)[:, None] & (column < C)[None, :]
     if MERGE:
@@ -37,7 +56,7 @@ def _places(image, row, column, rows, height, width, C: tl.constexpr, MERGE: tl.
 
 
 @triton.jit
-def _result_places(image, row, column, rows, C: tl.constexpr, CHANNELS_FIRST: tl.constexpr):
+def _output_offsets(image, row, column, rows, C: tl.constexpr, CHANNELS_FIRST: tl.constexpr):
     """Of a tile of y: its offsets, and which of them exist."""
     inside = (row < rows)[:, None] & (column < C)[None, :]
     if CHANNELS_FIRST:
@@ -65,10 +84,10 @@ def through_norm(grad, normal, rstd, C: tl.constexpr):
 @triton.jit
 def store_sums(sums, column, weight_sum, bias_sum, branch_sum, C: tl.constexpr):
     """A program's row of `sums` [programs, 3, C]: dweight, dbias, dbranch_bias."""
-    places = sums + tl.program_id(0) * 3 * C + column
-    tl.store(places, tl.sum(weight_sum, axis=0), mask=column < C)
-    tl.store(places + C, tl.sum(bias_sum, axis=0), mask=column < C)
-    tl.store(places + 2 * C, tl.sum(branch_sum, axis=0), mask=column < C)
+    pointers = sums + tl.program_id(0) * 3 * C + column
+    tl.store(pointers, tl.sum(weight_sum, axis=0), mask=column < C)
+    tl.store(pointers + C, tl.sum(bias_sum, axis=0), mask=column < C)
+    tl.store(pointers + 2 * C, tl.sum(branch_sum, axis=0), mask=column < C)
 
 
 @fast_launch
@@ -81,7 +100,7 @@ def norm_forward_kernel(
     image = tl.program_id(0) // tiles_per_image
     row = tl.program_id(0) % tiles_per_image * ROWS + tl.arange(0, ROWS)
     column = tl.arange(0, COLUMNS)
-    start, offsets, inside = _places(image, row, column, rows, height, width, C, MERGE)
+    start, offsets, inside = _input_offsets(image, row, column, rows, height, width, C, MERGE)
     values = tl.load(x + start + offsets, mask=inside, other=0.0).to(tl.float32)
     if HAS_BRANCH:
         added = tl.load(branch + start + offsets, mask=inside, other=0.0).to(tl.float32)
@@ -95,7 +114,7 @@ def norm_forward_kernel(
     normal, _ = normalise(values, column, eps, C)
     result = normal * tl.load(weight + column, mask=column < C, other=0.0).to(tl.float32)[None, :]
     result += tl.load(bias + column, mask=column < C, other=0.0).to(tl.float32)[None, :]
-    start, offsets, inside = _result_places(image, row, column, rows, C, CHANNELS_FIRST)
+    start, offsets, inside = _output_offsets(image, row, column, rows, C, CHANNELS_FIRST)
     tl.store(y + start + offsets, result.to(y.dtype.element_ty), mask=inside)
 
 
@@ -106,7 +125,7 @@ def norm_backward_kernel(
     C: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, MERGE: tl.constexpr, CHANNELS_FIRST: tl.constexpr,
     HAS_DX_OUT: tl.constexpr, HAS_BRANCH: tl.constexpr, HAS_SCALE: tl.constexpr, WITH_Y: tl.constexpr,
 ):  # fmt: skip
-    """`sums` as in `store_sums`; `y` is the forward's, made again."""
+    """dy, dx_out -> dx, dbranch, sums, and forward's y again."""
     program, programs = tl.program_id(0), tl.num_programs(0)
     column = tl.arange(0, COLUMNS)
     gamma = tl.load(weight + column, mask=column < C, other=0.0).to(tl.float32)[None, :]
@@ -117,8 +136,8 @@ def norm_backward_kernel(
     for tile in range(program, tiles, programs):
         image = tile // tiles_per_image
         row = tile % tiles_per_image * ROWS + tl.arange(0, ROWS)
-        start, offsets, inside = _places(image, row, column, rows, height, width, C, MERGE)
-        result_start, result_offsets, exists = _result_places(image, row, column, rows, C, CHANNELS_FIRST)
+        start, offsets, inside = _input_offsets(image, row, column, rows, height, width, C, MERGE)
+        result_start, result_offsets, exists = _output_offsets(image, row, column, rows, C, CHANNELS_FIRST)
         values = tl.load(x + start + offsets, mask=inside, other=0.0).to(tl.float32)
         grad = tl.load(dy + result_start + result_offsets, mask=exists, other=0.0).to(tl.float32)
         normal, rstd = normalise(values, column, eps, C)

@@ -7,7 +7,10 @@ n = (v - mean) * rstd:
     dbranch = rstd * (t - mean(t) - n * mean(t * n))
     dweight = sum(d * n)    dbias = sum(d)    dbranch_bias = sum(dbranch)
 
-where dx is the sum of the gradients of both results. Sums are taken as in `triton_norm_kernels.py`.
+where dx is the sum of the gradients of both results. Sums are taken as in `triton_norm_kernels.py`, which explains the
+other arguments too; besides them there are
+
+    low, dlow       as x           x_out in another type; not written unless HAS_LOW, not read unless HAS_DLOW
 """
 
 import triton
@@ -34,7 +37,7 @@ def post_norm_forward_kernel(
     x, branch, branch_bias, scale, weight, bias, x_out, low, rows, tiles_per_image, eps,
     C: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, HAS_SCALE: tl.constexpr, HAS_LOW: tl.constexpr,
 ):  # fmt: skip
-    """x, branch [B, rows, C] -> x_out, and low, the same in another type."""
+    """x, branch -> x_out, low."""
     column = tl.arange(0, COLUMNS)
     image, offsets, inside = _tile(tl.program_id(0), rows, tiles_per_image, column, C, ROWS)
     values = tl.load(branch + offsets, mask=inside, other=0.0).to(tl.float32)
@@ -57,7 +60,7 @@ def post_norm_backward_kernel(
     C: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, HAS_SCALE: tl.constexpr, HAS_DX_OUT: tl.constexpr,
     HAS_DLOW: tl.constexpr,
 ):  # fmt: skip
-    """dx_out, dlow -> dx, dbranch, and `sums` as in `store_sums`."""
+    """dx_out, dlow -> dx, dbranch, sums."""
     program, programs = tl.program_id(0), tl.num_programs(0)
     column = tl.arange(0, COLUMNS)
     gamma = tl.load(weight + column, mask=column < C, other=0.0).to(tl.float32)[None, :]

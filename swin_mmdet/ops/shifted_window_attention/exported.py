@@ -29,7 +29,7 @@ def gathered_attention(
     """The reference's formula. Shapes as in `shifted_window_attention`."""
     batch, height, width, channels = qkv.shape
     heads, n = bias_table.shape[1], window_size**2
-    y, x, exists = _places_in_windows(height, width, window_size, shift_size, qkv.device)
+    y, x, exists = _window_coordinates(height, width, window_size, shift_size, qkv.device)
     windows = _count(height, window_size) * _count(width, window_size) + 1
 
     padding = qkv.new_zeros(channels) if pad_value is None else pad_value.to(qkv.dtype)
@@ -55,17 +55,17 @@ def gathered_attention(
         attn = F.dropout((scale * q @ k.mT + bias).softmax(-1), dropout_p)
         out = attn.to(v.dtype) @ v
 
-    places = _places_of_tokens(height, width, window_size, shift_size, qkv.device)
+    indices = _window_indices(height, width, window_size, shift_size, qkv.device)
     first = torch.arange(batch, device=qkv.device)[:, None] * (windows * n)
     out = out.transpose(1, 2).reshape(batch * windows * n, channels // 3)
-    return out.index_select(0, (first + places).flatten()).unflatten(0, (batch, height, width))
+    return out.index_select(0, (first + indices).flatten()).unflatten(0, (batch, height, width))
 
 
 def _count(size: int, window_size: int) -> int:
     return padded_size(size, window_size) // window_size
 
 
-def _places_in_windows(
+def _window_coordinates(
     height: int, width: int, window_size: int, shift_size: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rows and columns in the padded map of what its shifted windows hold, and which exist: [w * n] each.
@@ -75,16 +75,16 @@ def _places_in_windows(
     n = window_size**2
     rows, columns = padded_size(height, window_size), padded_size(width, window_size)
     across = columns // window_size
-    place = torch.arange(rows * columns + n, device=device)
-    window, within = place // n, place % n
+    index = torch.arange(rows * columns + n, device=device)
+    window, within = index // n, index % n
     row = window // across
     y = row * window_size + within // window_size + shift_size
     x = (window - row * across) * window_size + within % window_size + shift_size
-    return torch.where(y < rows, y, y - rows), torch.where(x < columns, x, x - columns), place < rows * columns
+    return torch.where(y < rows, y, y - rows), torch.where(x < columns, x, x - columns), index < rows * columns
 
 
-def _places_of_tokens(height: int, width: int, window_size: int, shift_size: int, device: torch.device) -> Tensor:
-    """The inverse: where among them each token of the map is, row by row. [H * W]."""
+def _window_indices(height: int, width: int, window_size: int, shift_size: int, device: torch.device) -> Tensor:
+    """The inverse: the index among them of each token of the map, row by row. [H * W]."""
     rows, columns = padded_size(height, window_size), padded_size(width, window_size)
     token = torch.arange(height * width, device=device)
     row = token // width

@@ -21,34 +21,34 @@ TILE_BYTES = 2**24
 
 
 class Tile(NamedTuple):
-    """The places of m windows, n each, row by row."""
+    """The tokens of m windows, n each, row by row."""
 
     tokens: Tensor  # [m*n] which token of the images is there, 0 where it is padding
-    padding: Tensor  # [p] the places that hold padding
-    inside: Tensor  # [m*n - p] the places that do not
+    padding: Tensor  # [p] which of them are padding
+    inside: Tensor  # [m*n - p] which are not
     mask: Tensor | None  # [m, n, n] of shifted windows
 
     def read(self, rows: Tensor, fill: Tensor | float, dtype: torch.dtype) -> Tensor:
         """[tokens, c] -> [m*n, c], with `fill` for padding."""
-        found = rows.index_select(0, self.tokens).to(dtype)
+        tokens = rows.index_select(0, self.tokens).to(dtype)
         if len(self.padding):
-            found[self.padding] = fill
-        return found
+            tokens[self.padding] = fill
+        return tokens
 
-    def write(self, found: Tensor, rows: Tensor) -> None:
+    def write(self, tokens: Tensor, rows: Tensor) -> None:
         """[m*n, c] into [tokens, c], without the padding."""
-        found = found.to(rows.dtype)
+        tokens = tokens.to(rows.dtype)
         if len(self.padding):
-            rows.index_copy_(0, self.tokens[self.inside], found[self.inside])
+            rows.index_copy_(0, self.tokens[self.inside], tokens[self.inside])
         else:
-            rows.index_copy_(0, self.tokens, found)
+            rows.index_copy_(0, self.tokens, tokens)
 
 
 @remembered(32)
 def cut_tiles(
-    images: int, height: int, width: int, window_size: int, shift_size: int, most: int, dtype: torch.dtype
+    images: int, height: int, width: int, window_size: int, shift_size: int, max_windows: int, dtype: torch.dtype
 ) -> tuple[Tile, ...]:
-    """The windows of some maps of `height` x `width` tokens, at most `most` in a tile."""
+    """The windows of some maps of `height` x `width` tokens, at most `max_windows` in a tile."""
     device = torch.device('cpu')
     tokens = window_tokens(height, width, window_size, shift_size, device)
     first = torch.arange(images, device=device)[:, None, None] * (height * width)
@@ -59,11 +59,11 @@ def cut_tiles(
         masks = shift_mask(*padded, window_size, shift_size, dtype, device)
         masks = masks if images == 1 else masks.repeat(images, 1, 1)
     tiles = []
-    for start in range(0, len(tokens), most):
-        places = tokens[start : start + most].flatten()
-        padding, inside = (found.nonzero().flatten() for found in (places < 0, places >= 0))
-        mask = None if masks is None else masks[start : start + most]
-        tiles.append(Tile(places.clamp(min=0), padding, inside, mask))
+    for start in range(0, len(tokens), max_windows):
+        indices = tokens[start : start + max_windows].flatten()
+        padding, inside = (kind.nonzero().flatten() for kind in (indices < 0, indices >= 0))
+        mask = None if masks is None else masks[start : start + max_windows]
+        tiles.append(Tile(indices.clamp(min=0), padding, inside, mask))
     return tuple(tiles)
 
 
@@ -73,12 +73,12 @@ def _tiles(
     """Each tile, with the tokens [tokens, c] of its images from each of the maps [B, H, W, c]; the first is qkv."""
     _, height, width, channels = maps[0].shape
     window_bytes = window_size**2 * (channels + heads * window_size**2) * dtype.itemsize
-    most = max(1, TILE_BYTES // window_bytes)
+    max_windows = max(1, TILE_BYTES // window_bytes)
     windows = padded_size(height, window_size) * padded_size(width, window_size) // window_size**2
     # small maps share a tile
-    for images in zip(*(one.split(max(1, most // windows)) for one in maps), strict=True):
+    for images in zip(*(one.split(max(1, max_windows // windows)) for one in maps), strict=True):
         rows = tuple(one.flatten(0, 2) for one in images)
-        for tile in cut_tiles(len(images[0]), height, width, window_size, shift_size, most, dtype):
+        for tile in cut_tiles(len(images[0]), height, width, window_size, shift_size, max_windows, dtype):
             yield tile, rows
 
 
@@ -138,11 +138,11 @@ def backward_in_tiles(
         dlogits = (dlogits - (p * dlogits).sum(-1, keepdim=True)).mul_(p)
         dbias += dlogits.unflatten(0, (-1, heads)).sum(0)
         dlogits *= scale
-        found = q.new_empty(3, *q.shape)
-        torch.bmm(dlogits, k, out=found[0])
-        torch.bmm(dlogits.mT, q, out=found[1])
-        torch.bmm(p.mT, dvalues, out=found[2])
-        rows = _to_rows(found, heads)
+        dheads = q.new_empty(3, *q.shape)
+        torch.bmm(dlogits, k, out=dheads[0])
+        torch.bmm(dlogits.mT, q, out=dheads[1])
+        torch.bmm(p.mT, dvalues, out=dheads[2])
+        rows = _to_rows(dheads, heads)
         dpad_value += rows[tile.padding].sum(0)
         tile.write(rows, dqkv_rows)
     return dqkv, dbias, dpad_value

@@ -9,8 +9,8 @@ and with COSINE, where u and w are the directions of q and k, and c is the head'
 
 Padding, roll, partition, mask, reverse and crop are in the index arithmetic; p is made again in backward. A program
 serves one head in several windows: it reads the bias once, and sums the gradients of the bias, of the padding token and
-of the cosine scale over its windows before it writes them, each program to a place of its own, so that sums have one
-order (`triton_sums.py` finishes them).
+of the cosine scale over its windows before it writes them, each program to a row of its own, so that sums have one
+order (`triton_sums.py` finishes them). Arguments are explained in `triton_window.py`.
 """
 
 import triton
@@ -26,7 +26,7 @@ from swin_mmdet.ops.shifted_window_attention.triton_window import (
     scale_of,
     store_tokens,
     through_length,
-    token_places,
+    token_indices,
 )
 from swin_mmdet.ops.triton_fast_launch import fast_launch
 
@@ -56,7 +56,7 @@ def forward_kernel(
     scale, WINDOW: tl.constexpr, BLOCK: tl.constexpr, HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr,
     COSINE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """qkv [B, H, W, 3C], table [(2 * WINDOW - 1)**2, h], pad [3C], cosine_scale [h] -> out [B, H, W, C]."""
+    """qkv -> out."""
     head, heads = tl.program_id(1), tl.num_programs(1)
     first = tl.program_id(0) * windows_per_program
     own = head * HEAD_DIM
@@ -64,7 +64,7 @@ def forward_kernel(
     bias = load_bias(table + head, heads, token, token, WINDOW)
     scale = scale_of(cosine_scale, scale, head, COSINE)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
-        index, exists, on_map, region = token_places(window, token, height, width, rows, columns, shift, WINDOW)
+        index, exists, on_map, region = token_indices(window, token, height, width, rows, columns, shift, WINDOW)
         q, k, v = _load_qkv(qkv + own, pad + own, index, on_map, channels, HEAD_DIM, HAS_PAD)
         p = _probabilities(q, k, bias, region, exists, scale, COSINE, PRECISION)
         result = tl.dot(p.to(v.dtype), v, input_precision=PRECISION)
@@ -78,7 +78,7 @@ def backward_kernel(
     windows_per_program, shift, channels, scale, WINDOW: tl.constexpr, BLOCK: tl.constexpr, HEAD_DIM: tl.constexpr,
     HAS_PAD: tl.constexpr, COSINE: tl.constexpr, SUMS: tl.constexpr, WITH_OUT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dout [B, H, W, C] -> dqkv [B, H, W, 3C], and of each program of axis 0 a row of pair_sums and token_sums.
+    """dout -> dqkv, and of each program of axis 0 a row of pair_sums and token_sums.
 
     A padding token as a query has no output, so that its q has no gradient.
     """
@@ -95,7 +95,7 @@ def backward_kernel(
     v_sum = tl.zeros((HEAD_DIM,), dtype=tl.float32)
     scale_sum = tl.zeros((BLOCK,), dtype=tl.float32)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
-        index, exists, on_map, region = token_places(window, token, height, width, rows, columns, shift, WINDOW)
+        index, exists, on_map, region = token_indices(window, token, height, width, rows, columns, shift, WINDOW)
         q, k, v = _load_qkv(qkv + own, pad + own, index, on_map, channels, HEAD_DIM, HAS_PAD)
         grad = load_tokens(dout + own, dout, index, on_map, channels, HEAD_DIM, False)
         p = _probabilities(q, k, bias, region, exists, scale, COSINE, PRECISION)
@@ -128,13 +128,13 @@ def backward_kernel(
             padding = (exists & ~on_map)[:, None]
             k_sum += tl.sum(tl.where(padding, dk, 0.0), axis=0)
             v_sum += tl.sum(tl.where(padding, dv, 0.0), axis=0)
-    places = pair_sums + (program.to(tl.int64) * heads + head) * N * N + token[:, None] * N + token[None, :]
-    tl.store(places, bias_sum, mask=(token < N)[:, None] & (token < N)[None, :])
+    pointers = pair_sums + (program.to(tl.int64) * heads + head) * N * N + token[:, None] * N + token[None, :]
+    tl.store(pointers, bias_sum, mask=(token < N)[:, None] & (token < N)[None, :])
     token_sums += program.to(tl.int64) * (3 * channels + heads)
     if SUMS != 'none':
-        places = token_sums + own + tl.arange(0, HEAD_DIM)
-        tl.store(places, q_sum)
-        tl.store(places + channels, k_sum)
-        tl.store(places + 2 * channels, v_sum)
+        pointers = token_sums + own + tl.arange(0, HEAD_DIM)
+        tl.store(pointers, q_sum)
+        tl.store(pointers + channels, k_sum)
+        tl.store(pointers + 2 * channels, v_sum)
     if COSINE:
         tl.store(token_sums + 3 * channels + head, tl.sum(scale_sum, axis=0))

@@ -6,70 +6,46 @@ from torch import Tensor
 
 from swin_mmdet.ops.shifted_window_attention.triton_grid import Call
 from swin_mmdet.ops.shifted_window_attention.triton_kernels import backward_kernel, forward_kernel
-from swin_mmdet.ops.shifted_window_attention.triton_sums import sums_kernel
-from swin_mmdet.ops.shifted_window_attention.triton_tiled_kernels import (
+from swin_mmdet.ops.shifted_window_attention.triton_large_window_kernels import (
     keys_kernel,
+    large_forward_kernel,
     pairs_kernel,
     queries_kernel,
-    tiled_forward_kernel,
 )
+from swin_mmdet.ops.shifted_window_attention.triton_sums import sums_kernel
 from swin_mmdet.ops.triton_fast_launch import on_device_of
 
-# of the kernel that sums what the backward programs found: the most numbers that it reads at once
+# of the kernel that sums what the backward programs have each summed: the most numbers that it reads at once
 SUMS_TILE = 8192
 SUMS_WARPS = 8
 MAX_HEAD_DIM = 64
 
 
-def launch_forward(
-    qkv: Tensor,
-    table: Tensor,
-    pad: Tensor | None,
-    cosine_scale: Tensor | None,
-    window_size: int,
-    shift_size: int,
-    scale: float | None,
-) -> Tensor:
-    """[B, H, W, C], of arguments as `Call` has them."""
-    call = Call(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
-    batch, height, width, _ = qkv.shape
-    out = qkv.new_empty(batch, height, width, call.channels)
+def launch_forward(call: Call) -> Tensor:
+    """[B, H, W, C]."""
+    *size, channels = call.qkv.shape
+    out = call.qkv.new_empty(*size, channels // 3)
     if out.numel():
-        kind, kernel = ('tiled_forward', tiled_forward_kernel) if call.is_tiled else ('forward', forward_kernel)
+        kind, kernel = ('large_forward', large_forward_kernel) if call.is_large else ('forward', forward_kernel)
         grid, sizes, options = call.plan(kind)
-        with on_device_of(qkv):
+        with on_device_of(out):
             kernel[grid](*call.tensors(), out, *sizes, **options)
     return out
 
 
 def launch_backward(
-    dout: Tensor,
-    qkv: Tensor,
-    table: Tensor,
-    pad: Tensor | None,
-    cosine_scale: Tensor | None,
-    window_size: int,
-    shift_size: int,
-    scale: float | None,
-    *,
-    sum_all: bool = False,
-    with_out: bool = False,
+    dout: Tensor, call: Call, *, sum_all: bool, with_out: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
-    """The gradients of qkv, and in float32 of the table, of pad [3C] and of cosine_scale [h] or None; out or None.
-
-    `sum_all`: the third is the sum of the first over every token, those of the map and of the padding: the gradient of
-    the qkv layer's bias, where pad is that bias. Else only over padding tokens, as is the gradient of a pad of its own.
-    `with_out`: the last is the forward's output, made again; else None.
-    """
-    call = Call(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
+    """As `attention_backward` has it."""
+    qkv = call.qkv
     dqkv = torch.empty_like(qkv)
     out = torch.empty_like(dout) if with_out else None
-    dtable = _floats(qkv, *table.shape)
-    dpad = _floats(qkv, 3 * call.channels)
-    dcosine_scale = None if cosine_scale is None else _floats(qkv, call.heads)
+    dtable = _floats(qkv, *call.table.shape)
+    dpad = _floats(qkv, qkv.shape[3])
+    dcosine_scale = None if call.cosine_scale is None else _floats(qkv, call.heads)
     if qkv.numel():
         sums = 'all' if sum_all else 'padding' if call.has_pad else 'none'
-        run = _backward_tiled if call.is_tiled else _backward
+        run = _backward_large if call.is_large else _backward
         with on_device_of(qkv):
             pair_sums, token_sums = run(call, dout, dqkv, out, sums)
             _sum(call, pair_sums, token_sums, dtable, dpad, dcosine_scale, sums)
@@ -92,18 +68,18 @@ def _backward(call: Call, dout: Tensor, dqkv: Tensor, out: Tensor | None, sums: 
     return pair_sums, token_sums
 
 
-def _backward_tiled(call: Call, dout: Tensor, dqkv: Tensor, out: Tensor | None, sums: str) -> tuple[Tensor, Tensor]:
+def _backward_large(call: Call, dout: Tensor, dqkv: Tensor, out: Tensor | None, sums: str) -> tuple[Tensor, Tensor]:
     """As `_backward`, in three kernels."""
     tensors = call.tensors()
     statistics = _floats(dqkv, 3, call.windows * call.heads * call.window_size**2)
-    grid, sizes, options = call.plan('tiled_tokens')
+    grid, sizes, options = call.plan('large_tokens')
     token_sums = _floats(dqkv, grid[0], 3 * call.channels + call.heads)
     queries_kernel[grid](
         *tensors, dout, dqkv, dqkv if out is None else out, statistics, token_sums, *sizes, SUMS=sums,
         WITH_OUT=out is not None, **options,
     )  # fmt: skip
     keys_kernel[grid](*tensors, dout, dqkv, statistics, token_sums, *sizes, SUMS=sums, **options)
-    grid, sizes, options = call.plan('tiled_pairs')
+    grid, sizes, options = call.plan('large_pairs')
     windows, per_program = sizes[4:6]
     pair_sums = _floats(dqkv, -(-windows // per_program), call.heads * call.window_size**4)
     pairs_kernel[grid](*tensors, dout, statistics, pair_sums, *sizes, **options)

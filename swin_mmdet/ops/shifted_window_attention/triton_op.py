@@ -44,12 +44,11 @@ def triton_attention(
     pad = None if pad_value is None else pad_value.contiguous()
     cosine_scale = None if cosine_scale is None else cosine_scale.contiguous()
     # an operator takes PyTorch longer to call than the kernel takes to run on a small map: only who traces needs one
-    run = _forward if is_traced() or type(qkv) is not Tensor else _Attention.apply
+    run = _forward if is_traced() or type(qkv) is not Tensor else _ShiftedWindowAttention.apply
     return run(qkv.contiguous(), bias_table.contiguous(), pad, cosine_scale, window_size, shift_size, scale)
 
 
-@torch.library.custom_op('swin_mmdet::shifted_window_attention', mutates_args=())
-def _forward(
+def attention_forward(
     qkv: Tensor,
     table: Tensor,
     pad: Tensor | None,
@@ -58,9 +57,43 @@ def _forward(
     shift_size: int,
     scale: float,
 ) -> Tensor:
-    from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_forward
+    """The kernels' forward alone, for who is a node of autograd with it: [B, H, W, 3C] -> [B, H, W, C].
 
-    return launch_forward(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
+    Contiguous tensors that `why_not_triton` accepts; arguments as of `shifted_window_attention`.
+    """
+    from swin_mmdet.ops.shifted_window_attention.triton_launch import Call, launch_forward
+
+    return launch_forward(Call(qkv, table, pad, cosine_scale, window_size, shift_size, scale))
+
+
+def attention_backward(
+    dout: Tensor,
+    qkv: Tensor,
+    table: Tensor,
+    pad: Tensor | None,
+    cosine_scale: Tensor | None,
+    window_size: int,
+    shift_size: int,
+    scale: float,
+    *,
+    sum_all: bool = False,
+    with_out: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+    """The gradients of qkv, and in float32 of the table, of pad [3C] and of cosine_scale [h] or None; out or None.
+
+    `sum_all`: the third is the sum of the first over every token, those of the map and of the padding: the gradient of
+    the qkv layer's bias, where pad is that bias. Else only over padding tokens, as is the gradient of a pad of its own.
+    `with_out`: the last is what `attention_forward` returned, made again; else None.
+    """
+    from swin_mmdet.ops.shifted_window_attention.triton_launch import Call, launch_backward
+
+    call = Call(qkv, table, pad, cosine_scale, window_size, shift_size, scale)
+    return launch_backward(dout, call, sum_all=sum_all, with_out=with_out)
+
+
+_forward = torch.library.custom_op(
+    'swin_mmdet::shifted_window_attention', attention_forward, mutates_args=()
+)
 
 
 @torch.library.custom_op('swin_mmdet::shifted_window_attention_backward', mutates_args=())
@@ -74,12 +107,11 @@ def _backward(
     shift_size: int,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward
-
-    found = launch_backward(dout, qkv, table, pad, cosine_scale, window_size, shift_size, scale)
-    dqkv, dtable, dpad, dcosine_scale, _ = found
+    *gradients, dcosine_scale, _ = attention_backward(
+        dout, qkv, table, pad, cosine_scale, window_size, shift_size, scale
+    )
     # an operator returns tensors only
-    return dqkv, dtable, dpad, qkv.new_empty(0, dtype=torch.float32) if dcosine_scale is None else dcosine_scale
+    return *gradients, qkv.new_empty(0, dtype=torch.float32) if dcosine_scale is None else dcosine_scale
 
 
 @_forward.register_fake
@@ -113,20 +145,16 @@ def _gradients(ctx: FunctionCtx, dout: Tensor, run: Callable) -> tuple[Tensor | 
 _forward.register_autograd(lambda ctx, dout: _gradients(ctx, dout, _backward), setup_context=_save)
 
 
-class _Attention(torch.autograd.Function):
+class _ShiftedWindowAttention(torch.autograd.Function):
     """The operator's forward and backward, without the operator."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, *inputs: Tensor | float | None) -> Tensor:
-        from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_forward
-
-        out = launch_forward(*inputs)
+        out = attention_forward(*inputs)
         _save(ctx, inputs, out)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, dout: Tensor) -> tuple[Tensor | None, ...]:
-        from swin_mmdet.ops.shifted_window_attention.triton_launch import launch_backward
-
-        return _gradients(ctx, dout, launch_backward)
+        return _gradients(ctx, dout, attention_backward)

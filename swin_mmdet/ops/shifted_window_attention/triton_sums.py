@@ -2,7 +2,17 @@
 
 A row of `pair_sums` [h, N, N] is what some windows give to every pair of tokens, a row of `token_sums` [3C + h] what
 some tokens give to a token's channels and to the cosine scale. No atomics: the order of every sum is fixed, and so are
-its bits.
+its bits. Arguments of the kernel:
+
+    pair_sums, token_sums   [pair_rows, h, N, N], [token_rows, 3C + h]
+    dtable                  [(2 * WINDOW - 1)**2, h]
+    dpad                    [3C]; zeros where SUMS is 'none'
+    dcosine_scale           [h]; not written unless COSINE
+    channels                C
+
+    WINDOW, HEAD_DIM, SUMS, COSINE   as in `triton_window.py`
+    X, DX                            powers of two that hold a window's columns, and their offsets
+    ROWS                             of the sums that are read at once
 """
 
 import triton
@@ -12,13 +22,13 @@ from swin_mmdet.ops.triton_fast_launch import fast_launch
 
 
 @triton.jit
-def _sum_of_rows(base, stride, rows, places, inside, ROWS: tl.constexpr, PLACES: tl.constexpr):
-    """Sum over the rows of a matrix, of the columns at `places` that are `inside`: [PLACES]."""
-    total = tl.zeros((ROWS, PLACES), dtype=tl.float32)
+def _sum_of_rows(base, stride, rows, columns, inside, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Sum over the rows of a matrix, of those `columns` that are `inside`: [COLUMNS]."""
+    total = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
     for first in range(0, rows, ROWS):
         row = first + tl.arange(0, ROWS)
-        here = base + row.to(tl.int64)[:, None] * stride + places[None, :]
-        total += tl.load(here, mask=inside[None, :] & (row < rows)[:, None], other=0.0)
+        pointers = base + row.to(tl.int64)[:, None] * stride + columns[None, :]
+        total += tl.load(pointers, mask=inside[None, :] & (row < rows)[:, None], other=0.0)
     return tl.sum(total, axis=0)
 
 
@@ -38,8 +48,8 @@ def _sum_pairs(
         pair = (y * WINDOW + x) * N + (y - dy) * WINDOW + x - dx
         total += _sum_of_rows(pair_sums + head * N * N, heads * N * N, rows, pair, inside, ROWS, X * DX)
     offset = tl.arange(0, DX)
-    places = dtable + ((dy + WINDOW - 1) * (2 * WINDOW - 1) + offset) * heads + head
-    tl.store(places, tl.sum(tl.reshape(total, (X, DX)), axis=0), mask=offset < 2 * WINDOW - 1)
+    pointers = dtable + ((dy + WINDOW - 1) * (2 * WINDOW - 1) + offset) * heads + head
+    tl.store(pointers, tl.sum(tl.reshape(total, (X, DX)), axis=0), mask=offset < 2 * WINDOW - 1)
 
 
 @triton.jit
@@ -56,9 +66,9 @@ def _sum_tokens(
             total = _sum_of_rows(token_sums, stride, rows, channel, channel >= 0, ROWS, HEAD_DIM)
         tl.store(dpad + channel, total)
     if COSINE:
-        place = head + tl.arange(0, 1)
-        in_row = 3 * channels + place
-        tl.store(dcosine_scale + place, _sum_of_rows(token_sums, stride, rows, in_row, in_row >= 0, ROWS, 1))
+        own = head + tl.arange(0, 1)
+        in_row = 3 * channels + own
+        tl.store(dcosine_scale + own, _sum_of_rows(token_sums, stride, rows, in_row, in_row >= 0, ROWS, 1))
 
 
 @fast_launch
@@ -68,7 +78,7 @@ def sums_kernel(
     X: tl.constexpr, DX: tl.constexpr, HEAD_DIM: tl.constexpr, SUMS: tl.constexpr, COSINE: tl.constexpr,
     ROWS: tl.constexpr,
 ):  # fmt: skip
-    """-> dtable [(2 * WINDOW - 1)**2, h], dpad [3C], dcosine_scale [h]; X and DX: powers of two with room for theirs.
+    """pair_sums, token_sums -> dtable, dpad, dcosine_scale.
 
     Program (i, head) writes the table's rows of the offset dy = i - (WINDOW - 1), the last i the other sums.
     """

@@ -1,4 +1,34 @@
-"""What the Triton kernels share: a window's tokens in the map, their channels, and the logits of their pairs."""
+"""What the Triton kernels share: a window's tokens in the map, their channels, and the logits of their pairs.
+
+Arguments of the kernels, in their order, all contiguous; N is WINDOW**2, the tokens of a window:
+
+    qkv            [B, H, W, 3C]              of every token, each C = h * HEAD_DIM channels, heads outermost
+    table          [(2 * WINDOW - 1)**2, h]   the bias of each offset; in kernels of large windows [h, ...]
+    pad            [3C]                       the qkv of a padding token; not read unless HAS_PAD
+    cosine_scale   [h]                        in place of scale; not read unless COSINE
+    dout, out      [B, H, W, C]               out is not written unless WITH_OUT
+    dqkv           as qkv
+    statistics     [3, windows, h, N]         float32, of every query: max(s), 1 / sum(exp(s - max(s))), sum(p * dp)
+    pair_sums      [programs, h, N, N]        float32, each program's sums of ds over its windows
+    token_sums     [programs, 3C + h]         float32, likewise of dqkv over tokens, and of the cosine scale's gradient
+    height, width  H, W
+    rows, columns  of windows in a map, that is ceil(H / WINDOW), ceil(W / WINDOW)
+    windows        in all images: B * rows * columns
+    windows_per_program
+    shift          of the cyclic shift, in tokens
+    channels       C
+    scale          of the logits
+
+    WINDOW         tokens on a window's side
+    BLOCK          a power of two that holds N: the one tile of a small window
+    OWN, OTHER     in large windows: the tokens of a program's tile, and of each tile that it goes over
+    HEAD_DIM       channels of a head
+    HAS_PAD        there are padding tokens, and they are not zeros
+    COSINE         logits are cosines times cosine_scale
+    SUMS           of dqkv: over 'all' tokens, over those of 'padding', or 'none'
+    WITH_OUT       backward also makes forward's result
+    PRECISION      of products of float32: 'ieee', or 'tf32' where the user lets them round their factors
+"""
 
 import triton
 import triton.language as tl
@@ -19,7 +49,7 @@ def row_and_column(token, WINDOW: tl.constexpr):
 
 
 @triton.jit
-def token_places(window, token, height, width, rows, columns, shift, WINDOW: tl.constexpr):
+def token_indices(window, token, height, width, rows, columns, shift, WINDOW: tl.constexpr):
     """Of the window's tokens [BLOCK]: their index in the map int64, whether they are one, are on it, and their region.
 
     Token t of window (y, x) is at row (y * WINDOW + t // WINDOW + shift) mod Hp of the map, and a column likewise.
@@ -47,8 +77,8 @@ def token_places(window, token, height, width, rows, columns, shift, WINDOW: tl.
 def load_tokens(base, pad, index, on_map, stride, HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr):
     """The head's channels of the tokens [BLOCK, HEAD_DIM]; tokens that are not on the map hold the padding value."""
     channel = tl.arange(0, HEAD_DIM)
-    places = base + index[:, None] * stride + channel[None, :]
-    values = tl.load(places, mask=on_map[:, None], other=0.0)
+    pointers = base + index[:, None] * stride + channel[None, :]
+    values = tl.load(pointers, mask=on_map[:, None], other=0.0)
     if HAS_PAD:
         padding = tl.load(pad + channel).to(base.dtype.element_ty)
         values = tl.where(on_map[:, None], values, padding[None, :])
@@ -57,21 +87,29 @@ def load_tokens(base, pad, index, on_map, stride, HEAD_DIM: tl.constexpr, HAS_PA
 
 @triton.jit
 def store_tokens(base, index, on_map, stride, values, HEAD_DIM: tl.constexpr):
-    """Write the head's channels of the tokens [BLOCK, HEAD_DIM]; padding tokens have no place."""
+    """Write the head's channels of the tokens [BLOCK, HEAD_DIM]; padding tokens have none."""
     channel = tl.arange(0, HEAD_DIM)
-    places = base + index[:, None] * stride + channel[None, :]
-    tl.store(places, values.to(base.dtype.element_ty), mask=on_map[:, None])
+    pointers = base + index[:, None] * stride + channel[None, :]
+    tl.store(pointers, values.to(base.dtype.element_ty), mask=on_map[:, None])
 
 
 @triton.jit
 def load_bias(table, stride, query, key, WINDOW: tl.constexpr):
     """The bias of every pair of tokens, from a head's column of the table: [QUERIES, KEYS] float32.
 
-    From the column read backwards, with queries and keys in each other's place, it is the transpose.
+    With f(t) = (2 * WINDOW - 1) * t_y + t_x for a token t, and m for the middle row, that of no offset, a pair's row is
+
+        row(query, key) = m + f(query) - f(key),    m = 2 * WINDOW * (WINDOW - 1),    the last row = 2 * m.
+
+    Read backwards from the last row, and with queries and keys exchanged, the table gives the transpose:
+
+        2 * m - row(key, query) = 2 * m - (m + f(key) - f(query)) = m + f(query) - f(key) = row(query, key).
+
+    A window of 2 x 2 has m = 4 and f = 0, 1, 3, 4. The row of query (1, 0) and key (0, 1) is 4 + 3 - 1 = 6, and so is
+    8 - (4 + 1 - 3).
     """
     query_y, query_x = row_and_column(tl.minimum(query, WINDOW * WINDOW - 1), WINDOW)
     key_y, key_x = row_and_column(tl.minimum(key, WINDOW * WINDOW - 1), WINDOW)
-    # the row of an offset (dy, dx) is a difference of two numbers, one of the query and one of the key
     row = query_y * (2 * WINDOW - 1) + query_x + 2 * WINDOW * (WINDOW - 1)
     column = key_y * (2 * WINDOW - 1) + key_x
     return tl.load((table + row * stride)[:, None] - (column * stride)[None, :]).to(tl.float32)

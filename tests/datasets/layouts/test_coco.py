@@ -84,6 +84,10 @@ def test_content_is_kept(lay_out):
 @pytest.mark.parametrize(('files', 'said'), [
     ({'a.json': coco('a.jpg'), 'b.json': coco('a.jpg')}, '2 annotation files may be meant for all images: a.json, b.'),
     ({'a.json': coco('b.jpg', 'a.jpg')}, '1 image of '),
+    ({'a.json': coco('a.jpg', images=[{'id': 7, 'width': 40, 'height': 30}])}, "entry 0 of 'images' has no file_name"),
+    ({'a.json': coco('a.jpg', images=[{'id': 7, 'file_name': 7}])}, "entry 0 of 'images' has no file_name"),
+    ({'a.json': coco('a.jpg', images=[7])}, "entry 0 of 'images' has no file_name"),
+    ({'a.json': coco('a.jpg', images=[])}, 'it lists no images'),
     ({'a.json': coco('/etc/passwd')}, "/etc/passwd; put them there"),
     ({'a.json': coco('../../secret.jpg')}, '../../secret.jpg; put them there'),
     ({'val/a.json': coco('a.jpg')}, 'there are images for val alone, none for training'),

@@ -119,7 +119,9 @@ def test_a_conversion_is_found_again_until_a_file_changes(lay_out, tmp_path):
     root = lay_out(ultralytics())
     before = snapshot(root)
     first = find_data(root, tmp_path / 'cache')
-    assert (first.train_images, first.classes) == (root, ('cat', 'dog'))
+    assert (first.train_images, first.val_images) == (root / 'images/train', root / 'images/val')
+    assert first.classes == ('cat', 'dog')
+    assert [image['file_name'] for image in json.loads(first.train_ann.read_text())['images']] == ['a.jpg', 'b.jpg']
     assert snapshot(root) == before
     written = first.train_ann.stat().st_mtime_ns
     again = find_data(root, tmp_path / 'cache')
@@ -155,4 +157,10 @@ def test_a_folder_beside_the_data_names_the_folder_that_was_meant(lay_out, tmp_p
     for given in ('annotations', 'train2017'):
         with pytest.raises(LayoutError, match=f'but in {root}: name that folder'):
             find_data(root / given, tmp_path / 'cache')
-    assert find_data(tmp_path, tmp_path / 'cache').val_images == tmp_path
+    assert find_data(tmp_path, tmp_path / 'cache').val_images == root / 'val2017'
+
+
+def test_one_file_listed_as_two_images_is_written_once(lay_out, tmp_path):
+    folder = DataFolder(lay_out({'x.json': coco('a.jpg', 'a.jpg'), 'a.jpg': None}))
+    (file,) = write_folder(folder, convert(folder).contents, tmp_path / 'out')
+    assert len(json.loads(file.read_text())['images']) == 2

@@ -17,12 +17,12 @@ def locate(spatial_shapes: Tensor, offsets: Tensor, reference_points: Tensor) ->
 
 
 def locations_and_weights(
-    spatial_shapes: Tensor, places: Tensor, scores: Tensor, reference_points: Tensor | None
+    spatial_shapes: Tensor, coords: Tensor, scores: Tensor, reference_points: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Both as in `sample_levels`, at least float32; from offsets and logits, or without reference points as given."""
-    dtype = torch.promote_types(places.dtype, torch.float32)
+    dtype = torch.promote_types(coords.dtype, torch.float32)
     if reference_points is None:
-        locations, weights = places.to(dtype), scores.to(dtype)
+        locations, weights = coords.to(dtype), scores.to(dtype)
     else:
-        locations, weights = locate(spatial_shapes, places, reference_points), scores.to(dtype).softmax(-1)
-    return locations, weights.view(places.shape[:-1])
+        locations, weights = locate(spatial_shapes, coords, reference_points), scores.to(dtype).softmax(-1)
+    return locations, weights.view(coords.shape[:-1])

@@ -5,8 +5,9 @@ the keys. Backward takes three kernels, for what is summed differs: `queries_ker
 forward does, then for dq; `keys_kernel` goes over the queries for dk and dv; `pairs_kernel` goes over windows for the
 gradient of the bias. The first leaves for the others, of every query: max(s), 1 / sum(exp(s - max(s))), sum(p * dp).
 
-The table is [h, (2 * WINDOW - 1)**2] here: neighbours in a tile have neighbours in it. Programs of axis 0 number the
-tiles of a window first, so that those which read the same tokens run together.
+Arguments are explained in `triton_window.py`. The table is [h, (2 * WINDOW - 1)**2] here: neighbours in a tile have
+neighbours in it. Programs of axis 0 number the tiles of a window first, so that those which read the same tokens run
+together.
 """
 
 import triton
@@ -22,7 +23,7 @@ from swin_mmdet.ops.shifted_window_attention.triton_window import (
     scale_of,
     store_tokens,
     through_length,
-    token_places,
+    token_indices,
 )
 from swin_mmdet.ops.triton_fast_launch import fast_launch
 
@@ -40,7 +41,7 @@ def _attend(
     out = tl.zeros((OWN, HEAD_DIM), dtype=tl.float32)
     for first in range(0, WINDOW * WINDOW, OTHER):
         key = first + tl.arange(0, OTHER)
-        index, exists, on_map, region = token_places(window, key, height, width, rows, columns, shift, WINDOW)
+        index, exists, on_map, region = token_indices(window, key, height, width, rows, columns, shift, WINDOW)
         stride = 3 * channels
         k = load_tokens(qkv + channels, pad + channels, index, on_map, stride, HEAD_DIM, HAS_PAD)
         v = load_tokens(qkv + 2 * channels, pad + 2 * channels, index, on_map, stride, HEAD_DIM, HAS_PAD)
@@ -63,12 +64,12 @@ def _attend(
 
 @fast_launch
 @triton.jit(do_not_specialize=DYNAMIC)
-def tiled_forward_kernel(
+def large_forward_kernel(
     qkv, table, pad, cosine_scale, out, height, width, rows, columns, windows, windows_per_program, shift, channels,
     scale, WINDOW: tl.constexpr, OWN: tl.constexpr, OTHER: tl.constexpr, HEAD_DIM: tl.constexpr,
     HAS_PAD: tl.constexpr, COSINE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """qkv [B, H, W, 3C], table [h, (2 * WINDOW - 1)**2], pad [3C], cosine_scale [h] -> out [B, H, W, C]."""
+    """qkv -> out."""
     TILES: tl.constexpr = (WINDOW * WINDOW + OWN - 1) // OWN
     tile, head = tl.program_id(0) % TILES, tl.program_id(1)
     first = tl.program_id(0) // TILES * windows_per_program
@@ -77,7 +78,7 @@ def tiled_forward_kernel(
     scale = scale_of(cosine_scale, scale, head, COSINE)
     query = tile * OWN + tl.arange(0, OWN)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
-        index, _, on_map, region = token_places(window, query, height, width, rows, columns, shift, WINDOW)
+        index, _, on_map, region = token_indices(window, query, height, width, rows, columns, shift, WINDOW)
         q = load_tokens(qkv, pad, index, on_map, 3 * channels, HEAD_DIM, HAS_PAD)
         result, _, _, _ = _attend(
             q, q, query, region, window, qkv, pad, table, scale, height, width, rows, columns, shift, channels, WINDOW,
@@ -90,22 +91,22 @@ def tiled_forward_kernel(
 def _store_statistics(statistics, window, windows, head, query, highest, inverse, along, N: tl.constexpr):
     """Of every query: max(s), 1 / sum(exp(s - max(s))) and sum(p * dp)."""
     heads = tl.num_programs(1)
-    places = statistics + (heads.to(tl.int64) * window + head) * N + query
+    pointers = statistics + (heads.to(tl.int64) * window + head) * N + query
     size = heads.to(tl.int64) * windows * N
-    tl.store(places, highest, mask=query < N)
-    tl.store(places + size, inverse, mask=query < N)
-    tl.store(places + 2 * size, along, mask=query < N)
+    tl.store(pointers, highest, mask=query < N)
+    tl.store(pointers + size, inverse, mask=query < N)
+    tl.store(pointers + 2 * size, along, mask=query < N)
 
 
 @triton.jit
 def _load_statistics(statistics, window, windows, head, query, N: tl.constexpr):
     """What `_store_statistics` stored, such that p is 0 beyond the window."""
     heads = tl.num_programs(1)
-    places = statistics + (heads.to(tl.int64) * window + head) * N + query
+    pointers = statistics + (heads.to(tl.int64) * window + head) * N + query
     size = heads.to(tl.int64) * windows * N
-    highest = tl.load(places, mask=query < N, other=float('inf'))
-    inverse = tl.load(places + size, mask=query < N, other=0.0)
-    along = tl.load(places + 2 * size, mask=query < N, other=0.0)
+    highest = tl.load(pointers, mask=query < N, other=float('inf'))
+    inverse = tl.load(pointers + size, mask=query < N, other=0.0)
+    along = tl.load(pointers + 2 * size, mask=query < N, other=0.0)
     return highest, inverse, along
 
 
@@ -117,7 +118,7 @@ def queries_kernel(
     HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr, COSINE: tl.constexpr, SUMS: tl.constexpr, WITH_OUT: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dout [B, H, W, C] -> dq of dqkv [B, H, W, 3C], statistics [3, windows, h, N], and their part of token_sums.
+    """dout -> dq of dqkv, statistics, and their part of token_sums.
 
     A padding token as a query has no output, so that its q has no gradient.
     """
@@ -134,7 +135,7 @@ def queries_kernel(
     q_sum = tl.zeros((HEAD_DIM,), dtype=tl.float32)
     scale_sum = tl.zeros((OWN,), dtype=tl.float32)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
-        index, _, query_on_map, region = token_places(window, query, height, width, rows, columns, shift, WINDOW)
+        index, _, query_on_map, region = token_indices(window, query, height, width, rows, columns, shift, WINDOW)
         q = load_tokens(qkv, pad, index, query_on_map, stride, HEAD_DIM, HAS_PAD)
         grad = load_tokens(dout, dout, index, query_on_map, channels, HEAD_DIM, False)
         # sum(p * dp) as such and not as dout . out: where p is 1, the terms of ds then cancel to the last bit
@@ -149,9 +150,11 @@ def queries_kernel(
         dq = tl.zeros((OWN, HEAD_DIM), dtype=tl.float32)
         for first_key in range(0, N, OTHER):
             key = first_key + tl.arange(0, OTHER)
-            places, exists, on_map, key_region = token_places(window, key, height, width, rows, columns, shift, WINDOW)
-            k = load_tokens(qkv + channels, pad + channels, places, on_map, stride, HEAD_DIM, HAS_PAD)
-            v = load_tokens(qkv + 2 * channels, pad + 2 * channels, places, on_map, stride, HEAD_DIM, HAS_PAD)
+            indices, exists, on_map, key_region = token_indices(
+                window, key, height, width, rows, columns, shift, WINDOW
+            )
+            k = load_tokens(qkv + channels, pad + channels, indices, on_map, stride, HEAD_DIM, HAS_PAD)
+            v = load_tokens(qkv + 2 * channels, pad + 2 * channels, indices, on_map, stride, HEAD_DIM, HAS_PAD)
             bias = load_bias(table, 1, query, key, WINDOW)
             s = logits_of(q, k, bias, region, tl.where(exists, key_region, -1), scale, COSINE, False, PRECISION)
             p = exp(s - highest[:, None]) * inverse[:, None]
@@ -181,7 +184,7 @@ def keys_kernel(
     windows_per_program, shift, channels, scale, WINDOW: tl.constexpr, OWN: tl.constexpr, OTHER: tl.constexpr,
     HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr, COSINE: tl.constexpr, SUMS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dout [B, H, W, C] -> dk and dv of dqkv [B, H, W, 3C], and their part of token_sums."""
+    """dout, statistics -> dk and dv of dqkv, and their part of token_sums."""
     N: tl.constexpr = WINDOW * WINDOW
     TILES: tl.constexpr = (N + OWN - 1) // OWN
     program, head, heads = tl.program_id(0), tl.program_id(1), tl.num_programs(1)
@@ -196,7 +199,7 @@ def keys_kernel(
     k_sum = tl.zeros((HEAD_DIM,), dtype=tl.float32)
     v_sum = tl.zeros((HEAD_DIM,), dtype=tl.float32)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
-        index, key_exists, key_on_map, key_region = token_places(
+        index, key_exists, key_on_map, key_region = token_indices(
             window, key, height, width, rows, columns, shift, WINDOW
         )
         key_region = tl.where(key_exists, key_region, -1)
@@ -206,11 +209,11 @@ def keys_kernel(
         dv = tl.zeros((OWN, HEAD_DIM), dtype=tl.float32)
         for first_query in range(0, N, OTHER):
             query = first_query + tl.arange(0, OTHER)
-            places, _, on_map, region = token_places(window, query, height, width, rows, columns, shift, WINDOW)
-            q = load_tokens(qkv, pad, places, on_map, stride, HEAD_DIM, HAS_PAD)
-            grad = load_tokens(dout, dout, places, on_map, channels, HEAD_DIM, False)
+            indices, _, on_map, region = token_indices(window, query, height, width, rows, columns, shift, WINDOW)
+            q = load_tokens(qkv, pad, indices, on_map, stride, HEAD_DIM, HAS_PAD)
+            grad = load_tokens(dout, dout, indices, on_map, channels, HEAD_DIM, False)
             highest, inverse, along = _load_statistics(statistics, window, windows, head, query, N)
-            # all of it transposed, for p^T and ds^T are the left sides of products
+            # all of it transposed, for p^T and ds^T are the left sides of products; `load_bias` says why backwards
             bias = load_bias(table + last, -1, key, query, WINDOW)
             s = logits_of(q, k, bias, region, key_region, scale, COSINE, True, PRECISION)
             p = exp(s - highest[None, :]) * inverse[None, :]
@@ -233,9 +236,9 @@ def keys_kernel(
             k_sum += tl.sum(tl.where(padding, dk, 0.0), axis=0)
             v_sum += tl.sum(tl.where(padding, dv, 0.0), axis=0)
     if SUMS != 'none':
-        places = token_sums + program.to(tl.int64) * (3 * channels + heads) + own + tl.arange(0, HEAD_DIM)
-        tl.store(places + channels, k_sum)
-        tl.store(places + 2 * channels, v_sum)
+        pointers = token_sums + program.to(tl.int64) * (3 * channels + heads) + own + tl.arange(0, HEAD_DIM)
+        tl.store(pointers + channels, k_sum)
+        tl.store(pointers + 2 * channels, v_sum)
 
 
 @fast_launch
@@ -245,7 +248,7 @@ def pairs_kernel(
     windows_per_program, shift, channels, scale, WINDOW: tl.constexpr, OWN: tl.constexpr, OTHER: tl.constexpr,
     HEAD_DIM: tl.constexpr, HAS_PAD: tl.constexpr, COSINE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dout [B, H, W, C] -> pair_sums [programs, h, N, N]: sums of ds over the windows of a program."""
+    """dout, statistics -> pair_sums."""
     N: tl.constexpr = WINDOW * WINDOW
     QUERY_TILES: tl.constexpr = (N + OWN - 1) // OWN
     KEY_TILES: tl.constexpr = (N + OTHER - 1) // OTHER
@@ -262,15 +265,15 @@ def pairs_kernel(
     stride = 3 * channels
     total = tl.zeros((OWN, OTHER), dtype=tl.float32)
     for window in range(first, tl.minimum(first + windows_per_program, windows)):
-        places, _, on_map, region = token_places(window, query, height, width, rows, columns, shift, WINDOW)
-        q = load_tokens(qkv, pad, places, on_map, stride, HEAD_DIM, HAS_PAD)
-        grad = load_tokens(dout, dout, places, on_map, channels, HEAD_DIM, False)
+        indices, _, on_map, region = token_indices(window, query, height, width, rows, columns, shift, WINDOW)
+        q = load_tokens(qkv, pad, indices, on_map, stride, HEAD_DIM, HAS_PAD)
+        grad = load_tokens(dout, dout, indices, on_map, channels, HEAD_DIM, False)
         highest, inverse, along = _load_statistics(statistics, window, windows, head, query, N)
-        places, exists, on_map, key_region = token_places(window, key, height, width, rows, columns, shift, WINDOW)
-        k = load_tokens(qkv + channels, pad + channels, places, on_map, stride, HEAD_DIM, HAS_PAD)
-        v = load_tokens(qkv + 2 * channels, pad + 2 * channels, places, on_map, stride, HEAD_DIM, HAS_PAD)
+        indices, exists, on_map, key_region = token_indices(window, key, height, width, rows, columns, shift, WINDOW)
+        k = load_tokens(qkv + channels, pad + channels, indices, on_map, stride, HEAD_DIM, HAS_PAD)
+        v = load_tokens(qkv + 2 * channels, pad + 2 * channels, indices, on_map, stride, HEAD_DIM, HAS_PAD)
         s = logits_of(q, k, bias, region, tl.where(exists, key_region, -1), scale, COSINE, False, PRECISION)
         p = exp(s - highest[:, None]) * inverse[:, None]
         total += p * (tl.dot(grad, tl.trans(v), input_precision=PRECISION) - along[:, None])
-    places = pair_sums + (program.to(tl.int64) * heads + head) * N * N + query[:, None] * N + key[None, :]
-    tl.store(places, total, mask=(query < N)[:, None] & (key < N)[None, :])
+    pointers = pair_sums + (program.to(tl.int64) * heads + head) * N * N + query[:, None] * N + key[None, :]
+    tl.store(pointers, total, mask=(query < N)[:, None] & (key < N)[None, :])

@@ -1,0 +1,130 @@
+"""Makes recordings: a step's forward, and in training its backward, as CUDA graphs over memory of their own."""
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from swin_mmdet.models.watched_model import WatchedModel
+from swin_mmdet.ops.flat import cut, flat_numel
+from swin_mmdet.ops.memory_format import is_channels_last, memory_format
+
+Forward = Callable[[Tensor, Tensor | None], tuple[Tensor, ...]]
+
+
+@dataclass
+class Recording:
+    """The graphs of a kind of step, and the tensors in their memory through which they are fed and read."""
+
+    forward: torch.cuda.CUDAGraph
+    image: Tensor | None = None
+    scales: Tensor | None = None
+    maps: tuple[Tensor, ...] = ()
+    # of training
+    backward: torch.cuda.CUDAGraph | None = None
+    map_grads: dict[int, Tensor] = field(default_factory=dict)  # by the index of the map
+    gradients: Tensor | None = None
+    last_call: int = 0
+
+    def replay_forward(self, image: Tensor, scales: Tensor | None) -> tuple[Tensor, ...]:
+        """The maps, which are the caller's own."""
+        self.image.copy_(image)
+        if scales is not None:
+            self.scales.copy_(scales)
+        self.forward.replay()
+        return tuple(x.clone() for x in self.maps)
+
+    def replay_backward(self, map_grads: tuple[Tensor | None, ...]) -> Tensor:
+        """The gradients of all parameters, one after the other."""
+        for index, static in self.map_grads.items():
+            if map_grads[index] is None:
+                static.zero_()
+            else:
+                static.copy_(map_grads[index])
+        self.backward.replay()
+        return self.gradients.clone()
+
+
+class StepRecorder:
+    """Its recordings share memory, which is one step's at a time, from its forward to its backward."""
+
+    def __init__(self) -> None:
+        self._pool = None
+        self._gradients: dict[int, Tensor] = {}  # by size, one for all recordings of it
+
+    def record(
+        self,
+        watched: WatchedModel,
+        forward: Forward,
+        image: Tensor,
+        scales: Tensor | None,
+        autocast: torch.dtype | bool,
+        *,
+        training: bool,
+    ) -> Recording:
+        """Of `forward(image, scales)` of the model; `RuntimeError` when something in it cannot be recorded."""
+        collects = gc.isenabled()
+        gc.collect()
+        # to free what other recordings hold would break this one off
+        gc.disable()
+        try:
+            # plain tensors, because a recording made in torch.inference_mode must serve torch.no_grad; and no cache of
+            # autocast, whose casts of weights would be read in all replays, whatever becomes of the weights
+            with (
+                torch.inference_mode(False),
+                torch.set_grad_enabled(training),
+                torch.cuda.device(image.device),
+                torch.autocast('cuda', autocast or None, enabled=bool(autocast), cache_enabled=False),
+                watched.stand_ins() as trained,
+            ):
+                return self._capture(forward, image, scales, trained if training else [])
+        except RuntimeError:
+            # a recording that broke off leaves the generator waiting for its end
+            generator = torch.cuda.default_generators[image.device.index]
+            generator.graphsafe_set_state(generator.clone_state())
+            raise
+        finally:
+            if collects:
+                gc.enable()
+
+    def _capture(self, forward: Forward, image: Tensor, scales: Tensor | None, trained: list[Tensor]) -> Recording:
+        layout = memory_format(is_channels_last(image))
+        image = image.detach().clone(memory_format=layout)
+        if self._pool is None:
+            self._pool = torch.cuda.graph_pool_handle()
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            # whatever is made at a first run, such as the workspaces of libraries, is made outside the recording
+            maps = forward(image, scales)
+            # the map of a frozen stage has no gradient
+            wanted = [index for index, x in enumerate(maps) if x.requires_grad]
+            if trained:
+                map_grads = [torch.zeros_like(maps[index]) for index in wanted]
+                torch.autograd.grad([maps[index] for index in wanted], trained, map_grads)
+                del map_grads
+            del maps
+        torch.cuda.current_stream().wait_stream(stream)
+        # other threads, such as those that pin the memory of batches, go on meanwhile
+        options = {'pool': self._pool, 'stream': stream, 'capture_error_mode': 'thread_local'}
+        recording = Recording(torch.cuda.CUDAGraph())
+        # inputs and results stay in the memory of the recordings, so that its size is all that they cost
+        with torch.cuda.graph(recording.forward, **options):
+            recording.image = torch.empty_like(image, memory_format=layout)
+            recording.scales = None if scales is None else torch.empty_like(scales)
+            maps = forward(recording.image, recording.scales)
+        if trained:
+            shapes = [parameter.shape for parameter in trained]
+            numel = flat_numel(shapes)
+            recording.backward = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(recording.backward, **options):
+                map_grads = recording.map_grads = {index: torch.empty_like(maps[index]) for index in wanted}
+                grads = torch.autograd.grad([maps[index] for index in wanted], trained, list(map_grads.values()))
+                if numel not in self._gradients:
+                    self._gradients[numel] = torch.empty(numel, dtype=trained[0].dtype, device=image.device)
+                recording.gradients = self._gradients[numel]
+                torch._foreach_copy_(cut(recording.gradients, shapes), grads)
+        recording.maps = tuple(x.detach() for x in maps)
+        return recording

@@ -1,0 +1,106 @@
+"""How long the check of a large data set takes: the first time, with headers alone, and again when nothing has changed.
+
+    python tools/benchmarks/data_check.py [--images 100000] [--objects 7] [--source FOLDER] [--out FILE.csv]
+
+The images are hard links to copies of a few: of small ones made here, or of those in `--source`. Times hold for the
+machine at hand, whose cores, load and reading speed of files stand in the result.
+"""
+
+import argparse
+import csv
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+RESULTS = Path(__file__).parent / 'results' / 'data_check.csv'
+COPIES = 200
+HEAD = 'check', 'images', 'objects', 'annotations s', 'all s', 'cpu s', 'kB an image', 'cores', 'load'
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--images', type=int, default=100_000)
+    parser.add_argument('--objects', type=int, default=7, help='on each image (default: %(default)s, as in COCO)')
+    parser.add_argument('--size', type=int, default=128, help='sides of the made images (default: %(default)s)')
+    parser.add_argument('--source', type=Path, help='a folder of images to link to instead')
+    parser.add_argument('--out', type=Path, default=RESULTS, metavar='FILE.csv')
+    return parser.parse_args(argv)
+
+
+def make(folder: Path, args: argparse.Namespace) -> Path:
+    """The annotation file of linked images in `folder/images`."""
+    (folder / 'images').mkdir(parents=True)
+    (folder / 'kept').mkdir()
+    rng = np.random.default_rng(0)
+    originals = sorted(args.source.iterdir())[:COPIES] if args.source else []
+    if not originals:
+        for number in range(COPIES):
+            noise = rng.integers(0, 256, (8, 8, 3), np.uint8)
+            picture = Image.fromarray(noise).resize((args.size, args.size), Image.BICUBIC)
+            picture.save(folder / f'kept/{number}.jpg', quality=85)
+    for number, path in enumerate(originals):
+        (folder / f'kept/{number}.jpg').write_bytes(path.read_bytes())
+    originals = sorted((folder / 'kept').iterdir())
+    sizes = [Image.open(path).size for path in originals]
+    images, annotations = [], []
+    for id in range(1, args.images + 1):
+        which = id % len(originals)
+        width, height = sizes[which]
+        os.link(originals[which], folder / f'images/{id:08}.jpg')
+        images.append({'id': id, 'file_name': f'{id:08}.jpg', 'width': width, 'height': height})
+        for _ in range(args.objects):
+            w, h = (int(side) for side in rng.integers(8, min(width, height) // 2, 2))
+            x, y = int(rng.integers(0, width - w)), int(rng.integers(0, height - h))
+            angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+            points = np.stack([x + w / 2 * (1 + np.cos(angles)), y + h / 2 * (1 + np.sin(angles))], 1).round(1)
+            annotations.append({
+                'id': len(annotations) + 1, 'image_id': id, 'category_id': 1 + id % 80, 'bbox': [x, y, w, h],
+                'area': w * h * 0.78, 'iscrowd': 0, 'segmentation': [points.ravel().tolist()],
+            })  # fmt: skip
+    categories = [{'id': id, 'name': f'class {id}'} for id in range(1, 81)]
+    path = folder / 'annotations.json'
+    path.write_text(json.dumps({'images': images, 'categories': categories, 'annotations': annotations}))
+    return path
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    from swin_mmdet.datasets import coco_file
+    from swin_mmdet.datasets.check import check_file
+    from swin_mmdet.datasets.checks.options import CheckOptions
+
+    with tempfile.TemporaryDirectory() as folder:
+        path, cache = make(Path(folder) / 'data', args), Path(folder) / 'cache'
+        rows = []
+        for name, options in (
+            ('headers alone', CheckOptions(pixels=False)),
+            ('every pixel', CheckOptions(cache=cache)),
+            ('every pixel, again', CheckOptions(cache=cache)),
+        ):
+            coco_file._read.cache_clear()
+            begin, used = time.perf_counter(), time.process_time()
+            coco = coco_file.read_coco(path)
+            read = time.perf_counter() - begin
+            problems = check_file(coco, path.parent / 'images', options)
+            seconds, cpu = time.perf_counter() - begin, time.process_time() - used
+            assert not problems, problems
+            rows.append((name, args.images, len(coco.box_sizes), f'{read:.1f}', f'{seconds:.1f}', f'{cpu:.1f}'))
+            print(*rows[-1], flush=True)
+        mean = np.mean([path.stat().st_size for path in (Path(folder) / 'data/kept').iterdir()])
+    load = os.getloadavg()[1]
+    with open(args.out, 'w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(HEAD)
+        writer.writerows((*row, f'{mean / 1000:.0f}', os.cpu_count(), f'{load:.1f}') for row in rows)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,1 @@
+"""Small data sets, each with one fault or none, and what is right for each."""

@@ -14,7 +14,7 @@ VERSION = re.search(r"__version__ = '([^']+)'", (ROOT / 'swin_mmdet/__init__.py'
 
 # mmengine requires opencv-python, whose windows need the libGL that servers lack; the headless files over it do not.
 # pycocotools 2.0.8 is the first with wheels for numpy 2.
-TORCH = ['torch>=2.6', 'torchvision>=0.21', 'safetensors>=0.4']
+TORCH = ['torch>=2.6', 'torchvision>=0.21', 'safetensors>=0.4', 'filelock>=3.12']
 MMDET = ['mmengine>=0.10.7', 'mmcv-lite>=2.0.1,<2.2', 'mmdet>=3.3,<4', 'pycocotools>=2.0.8', 'opencv-python-headless']
 ONEDL = ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'pycocotools>=2.0.8', 'opencv-python-headless']
 EVAL = ['faster-coco-eval>=1.6']

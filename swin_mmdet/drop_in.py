@@ -13,67 +13,12 @@ from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 
 # inherit mmdet's classes, which are thus registered before
+import swin_mmdet.detectors as detectors
 from swin_mmdet.datasets.transforms import Albu, LoadAnnotations, PackDetInputs, RandomFlip
-from swin_mmdet.detectors import (
-    DINO,
-    ATSSHead,
-    BertModel,
-    CascadeRoIHead,
-    ConditionalDETRHead,
-    DeformableDETR,
-    DeformableDETRHead,
-    DetDataPreprocessor,
-    DETRHead,
-    DetTTAModel,
-    DINOHead,
-    EmbeddingRPNHead,
-    GroundingDINO,
-    GroundingDINOHead,
-    HybridTaskCascadeRoIHead,
-    Mask2Former,
-    Mask2FormerHead,
-    MaskFormerFusionHead,
-    MSDeformAttnPixelDecoder,
-    RetinaHead,
-    RPNHead,
-    RTMDetHead,
-    RTMDetSepBNHead,
-    SingleRoIExtractor,
-    SparseRoIHead,
-    StandardRoIHead,
-)
 from swin_mmdet.necks import DyHead
 from swin_mmdet.registry import take_the_place
 
-MODELS = (
-    ATSSHead,
-    BertModel,
-    CascadeRoIHead,
-    ConditionalDETRHead,
-    DeformableDETR,
-    DeformableDETRHead,
-    DetDataPreprocessor,
-    DETRHead,
-    DetTTAModel,
-    DINO,
-    DINOHead,
-    DyHead,
-    EmbeddingRPNHead,
-    GroundingDINO,
-    GroundingDINOHead,
-    HybridTaskCascadeRoIHead,
-    Mask2Former,
-    Mask2FormerHead,
-    MaskFormerFusionHead,
-    MSDeformAttnPixelDecoder,
-    RetinaHead,
-    RPNHead,
-    RTMDetHead,
-    RTMDetSepBNHead,
-    SingleRoIExtractor,
-    SparseRoIHead,
-    StandardRoIHead,
-)
+MODELS = (*(getattr(detectors, name) for name in detectors.__all__), DyHead)
 TRANSFORMS = (Albu, LoadAnnotations, PackDetInputs, RandomFlip)
 
 for part in MODELS:

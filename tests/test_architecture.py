@@ -37,12 +37,14 @@ MAY_IMPORT = {
     'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
     'engine': MMLAB
     | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'run_log', 'numpy', 'torch'}
-    | {'transformers'},
-    'analysis': {'compat', 'config', 'models', 'ops', 'mmdet', 'mmengine', 'numpy', 'torch', 'torchvision'},
+    | {'transformers', 'filelock'},
+    'analysis': {'compat', 'config', 'detectors', 'models', 'ops', 'mmdet', 'mmengine'}
+    | {'numpy', 'torch', 'torchvision'},
     'structures': MMLAB | {'compat', 'ops', 'numpy', 'torch', 'pycocotools', 'cv2'},
     'detectors': MMLAB | {'errors', 'config', 'models', 'ops', 'structures', 'registry', 'numpy', 'scipy', 'torch'},
     'necks': MMLAB | {'models', 'ops', 'registry', 'torch'},
-    'reppoints_v2': MMLAB | {'models', 'ops', 'registry', 'torch'},
+    # a dense head as those in `detectors`, whose maps and counts are one with its own
+    'reppoints_v2': MMLAB | {'detectors', 'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
     | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'}
     | {'tqdm', 'simplejpeg'},

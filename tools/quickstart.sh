@@ -84,7 +84,7 @@ fi
 
 step '2/3 training, and evaluation at its end'
 rm -f "$work_dir/train/last_checkpoint"
-python "$root/tools/train.py" "$config" --data "$data" --work-dir "$work_dir/train" \
+python "$root/tools/train.py" "$config" --data "$data" --work-dir "$work_dir/train" --overwrite \
     ${everyday[@]+"${everyday[@]}"} \
     ${options[@]+--cfg-options "${options[@]}"} || fail 'training'
 trained="$work_dir/train/$(basename "$config")"

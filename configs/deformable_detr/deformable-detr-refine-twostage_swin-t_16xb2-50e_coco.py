@@ -3,29 +3,9 @@
 mmdet's recipe of ResNet-50 on our backbone. Nobody has published its result. Not run here.
 """
 
-_base_ = 'mmdet::deformable_detr/deformable-detr-refine-twostage_r50_16xb2-50e_coco.py'
-custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
+_base_ = './deformable-detr_swin-t_16xb2-50e_coco.py'
 
-model = dict(
-    type='swin_mmdet.DeformableDETR',
-    data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
-    backbone=dict(
-        _delete_=True,
-        type='swin_mmdet.SwinTransformer',
-        arch='tiny',
-        window_size=7,
-        drop_path_rate=0.1,
-        out_indices=(1, 2, 3),
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[192, 384, 768]),
-    bbox_head=dict(type='swin_mmdet.DeformableDETRHead'),
-)
+model = dict(with_box_refine=True, as_two_stage=True)
 # without mmdet's key of `reference_points`, which are no parameters in two stages
 custom_keys = dict(_delete_=True, backbone=dict(lr_mult=0.1), sampling_offsets=dict(lr_mult=0.1))
-optim_wrapper = dict(
-    constructor='swin_mmdet.OptimWrapperConstructor', paramwise_cfg=dict(custom_keys=custom_keys)
-)
-default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))
-val_evaluator = test_evaluator = dict(type='swin_mmdet.CocoMetric')
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=custom_keys))

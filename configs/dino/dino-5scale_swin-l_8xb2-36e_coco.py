@@ -3,24 +3,10 @@
 mmdet's recipe on our backbone. Published by mmdet: 58.4 box AP on val2017. Not rerun here.
 """
 
-_base_ = 'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco.py'
-custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window12_384_22k.pth'
+_base_ = './dino-5scale_swin-l_8xb2-12e_coco.py'
 
-model = dict(
-    type='swin_mmdet.DINO',
-    data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
-    backbone=dict(
-        _delete_=True,
-        type='swin_mmdet.SwinTransformer',
-        arch='large',
-        window_size=12,
-        drop_path_rate=0.2,
-        with_cp=True,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    bbox_head=dict(type='swin_mmdet.DINOHead'),
-)
-optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
-default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))
-val_evaluator = test_evaluator = dict(type='swin_mmdet.CocoMetric')
+max_epochs = 36
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = [
+    dict(type='MultiStepLR', begin=0, end=max_epochs, by_epoch=True, milestones=[27, 33], gamma=0.1)
+]

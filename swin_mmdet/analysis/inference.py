@@ -7,12 +7,14 @@ import numpy as np
 import torch
 from mmdet.models.dense_heads import EmbeddingRPNHead
 from mmdet.models.detectors import TwoStageDetector
-from mmdet.models.roi_heads import CascadeRoIHead, HybridTaskCascadeRoIHead, SparseRoIHead
+from mmdet.models.roi_heads import CascadeRoIHead, SparseRoIHead
 from mmdet.structures import DetDataSample, SampleList
 from mmdet.structures.bbox import bbox2roi
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
+
+from swin_mmdet.detectors.mask_logits import mask_logits, semantic_features
 
 # objects whose masks are predicted, as mmdet counts them for its tables
 MASKED_REGIONS = 100
@@ -57,15 +59,8 @@ def run_parts(model: nn.Module, images: Tensor, samples: SampleList) -> None:
 
 def _run_cascade(head: CascadeRoIHead, maps: tuple[Tensor, ...], rois: Tensor, samples: SampleList) -> None:
     """As mmdet's forward of the head, which in its version 3 makes masks of all proposals instead of a hundred."""
-    semantic = {}
-    if getattr(head, 'with_semantic', False):
-        semantic = {'semantic_feat': head.semantic_head(maps)[1]}
+    semantic = semantic_features(head, maps)
     head._refine_roi(maps, rois, [sample.metainfo for sample in samples], (len(rois),), **semantic)
-    if not head.with_mask:
-        return
-    rois = rois[:MASKED_REGIONS]
-    if isinstance(head, HybridTaskCascadeRoIHead):
-        head._mask_forward(-1, maps, rois, training=False, **semantic)
-        return
-    for stage in range(head.num_stages):
-        head._mask_forward(stage, maps, rois)
+    if head.with_mask:
+        rois = rois[:MASKED_REGIONS]
+        mask_logits(head, maps, rois, torch.zeros(len(rois), dtype=torch.long, device=rois.device), **semantic)

@@ -4,6 +4,7 @@ import os
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+RESTARTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
 SIZES = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 
 
@@ -15,6 +16,11 @@ def is_main_process() -> bool:
 def world_size(launcher: str) -> int:
     """How many processes this launcher started."""
     return int(os.environ.get(SIZES.get(launcher, ''), 1))
+
+
+def restarted() -> bool:
+    """Whether torchrun or Slurm has started the same command again after it failed or was stopped."""
+    return any(int(os.environ.get(name, 0)) > 0 for name in RESTARTS)
 
 
 def local_rank() -> int:

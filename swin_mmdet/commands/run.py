@@ -15,7 +15,7 @@ USER_ERROR, INTERRUPTED = 2, 130
 def run_cli(main: Callable[[], int | None]) -> NoReturn:
     """Run a program and exit: code 2 and one message for a user's mistake, a traceback for anything else."""
     try:
-        code = main()
+        code = _code_of(main)
         dist = sys.modules.get('torch.distributed')
         if dist and dist.is_available() and dist.is_initialized():
             # the first process to leave would cut off the others in their last messages
@@ -32,6 +32,16 @@ def run_cli(main: Callable[[], int | None]) -> NoReturn:
         print('interrupted; `train.py` goes on from its last checkpoint with --resume', file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _code_of(main: Callable[[], int | None]) -> int | None:
+    """What it returns, or the number with which it exits itself, as a training does that a signal has stopped."""
+    try:
+        return main()
+    except SystemExit as exit:
+        if not isinstance(exit.code, int):
+            raise
+        return exit.code
 
 
 def leave_at_once(code: int) -> NoReturn:

@@ -4,7 +4,7 @@ import argparse
 
 from swin_mmdet.commands.arguments import ArgumentParser
 from swin_mmdet.commands.everyday import add_everyday_arguments, read_everyday
-from swin_mmdet.commands.launcher import world_size
+from swin_mmdet.commands.launcher import is_main_process, restarted, world_size
 from swin_mmdet.commands.prepare import (
     add_shared_arguments,
     check_before_run,
@@ -64,7 +64,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint; without a path, from the last one in the work-dir',
+        help='go on from this checkpoint; without a path, from the last good one in the work-dir',
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='begin anew in a work-dir: remove the checkpoints of the run before'
+    )
+    parser.add_argument(
+        '--exit-with-signal',
+        action='store_true',
+        help='after a signal, such as Ctrl-C or the end of a time limit, exit with 128 and its number (SIGTERM: 143), '
+        'not with 0; the run is saved in both cases',
     )
     add_everyday_arguments(parser)
     return parser.parse_args(argv)
@@ -78,7 +87,8 @@ def main(argv: list[str] | None = None) -> None:
         existing_weights(args.resume, 'checkpoint to resume from')
     from swin_mmdet.engine.accumulation import accumulate
     from swin_mmdet.engine.everyday import apply_everyday, apply_length, follow_settings, recipe_length
-    from swin_mmdet.engine.last_checkpoint import keep_two, resume
+    from swin_mmdet.engine.guards import check_work_dir
+    from swin_mmdet.engine.last_checkpoint import last_checkpoint, resume
     from swin_mmdet.engine.runner import TrainingRunner
     from swin_mmdet.engine.training_options import average_weights, freeze_parts, scale_learning_rate, use_amp
 
@@ -96,11 +106,17 @@ def main(argv: list[str] | None = None) -> None:
         average_weights(cfg, args.ema)
     if args.freeze:
         freeze_parts(cfg, args.freeze)
+    if restarted() and (args.resume is None or last_checkpoint(cfg.work_dir)[0]):
+        args.resume = 'auto'
     if args.resume:
         say(*resume(cfg, args.resume))
+    if is_main_process():
+        check_work_dir(cfg.work_dir, goes_on=bool(args.resume), overwrite=args.overwrite)
+    guards: list[dict] = [dict(type='swin_mmdet.StopHook', exit_code='signal')] if args.exit_with_signal else []
+    guards += [dict(type='swin_mmdet.WorkDirHook', overwrite=True)] if args.overwrite else []
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *guards]
     if cfg.get('load_from'):
         check_weights(cfg.load_from, 'checkpoint to resume from' if cfg.get('resume') else 'weights (load_from)')
-    say(*keep_two(cfg))
     check_before_run(cfg, args)
     say(*apply_length(cfg, everyday, settings, processes))
     fit_to_device(cfg)

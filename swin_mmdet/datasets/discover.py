@@ -21,7 +21,7 @@ ANNOTATIONS = (
     'instances_{name}.json',
     '{name}.json',
 )
-MOST_FOLDERS = 100  # that are looked into for a data set
+MAX_FOLDERS = 100  # that are looked into for a data set
 IMAGES = ('{name}2017', '{name}', 'images/{name}2017', 'images/{name}', '{name}/images', 'images', '.')
 
 
@@ -70,7 +70,7 @@ def discover(
 def data_sets_near(folder: Path) -> list[Path]:
     """Folders that hold a data set, of the two above a folder and those in it; at most three."""
     above = list(folder.absolute().parents[:2])
-    below = sorted(path for path in folder.iterdir() if path.is_dir())[:MOST_FOLDERS]
+    below = sorted(path for path in folder.iterdir() if path.is_dir())[:MAX_FOLDERS]
     found = []
     for path in (*above, *below):
         try:

@@ -47,14 +47,14 @@ class ClassWeights:
 
 def class_weights(model: dict) -> list[ClassWeights]:
     """The lists `loss_cls.class_weight` of Mask2Former-like heads."""
-    found = []
+    weights = []
     for key, node in keyed_nodes(model, 'model', NOT_HEADS):
         weight = (node.get('loss_cls') or {}).get('class_weight')
         if 'num_things_classes' in node and isinstance(weight, (list, tuple)):
-            found.append(
+            weights.append(
                 ClassWeights(f'{key}.loss_cls.class_weight', tuple(weight), node.get('num_stuff_classes', 0))
             )
-    return found
+    return weights
 
 
 def roi_head_has(model: dict, part: str) -> bool:

@@ -55,16 +55,16 @@ def coco_sources(cfg, *, quiet: bool = False) -> list[CocoSource]:
 
     Others (another format, or files on a server) are named in the log, unless `quiet`.
     """
-    found = []
+    sources = []
     for split in SPLITS:
         loader = cfg.get(f'{split}_dataloader') or {}
         for key, dataset in _unwrapped(f'{split}_dataloader.dataset', loader.get('dataset')):
             source = _source(split, key, dataset)
             if isinstance(source, CocoSource):
-                found.append(source)
+                sources.append(source)
             elif not quiet:
                 print_log(f'{key} is not checked: {source}', logger='current')
-    return found
+    return sources
 
 
 def _unwrapped(key: str, dataset) -> Iterator[tuple[str, dict]]:

@@ -11,8 +11,8 @@ from swin_mmdet.ops.tracing import remembered
 
 Sizes = Sequence[tuple[int, int]]
 # multi-scale training comes with hundreds of sizes: the last that were used are kept, some megabytes each
-MOST_KEPT = 16
-MOST_FLAGS_KEPT = 128
+MAX_KEPT = 16
+MAX_FLAGS_KEPT = 128
 
 
 class AnchorCache:
@@ -20,8 +20,8 @@ class AnchorCache:
 
     def __init__(self, generator: AnchorGenerator) -> None:
         self.generator = generator
-        self._boxes = remembered(MOST_KEPT)(self._make_boxes)
-        self._inside = remembered(MOST_FLAGS_KEPT)(self._make_inside)
+        self._boxes = remembered(MAX_KEPT)(self._make_boxes)
+        self._inside = remembered(MAX_FLAGS_KEPT)(self._make_inside)
 
     def boxes(self, sizes: Sizes, device: torch.device) -> Tensor:
         """[N, 4] float32."""

@@ -1,4 +1,4 @@
-"""mmdet's head of ATSS (arXiv 1912.02424) for a batch at once: no loop over images, no question to the GPU."""
+"""mmdet's head of ATSS (arXiv 1912.02424) for a batch at once: no loop over images, no synchronisation."""
 
 from collections.abc import Sequence
 
@@ -54,7 +54,7 @@ class ATSSHead(BatchedDenseHead, MMDetATSSHead):
             self.assigner.topk,
         )
         deltas = flatten_maps(bbox_preds, 4)
-        found, target = regression(
+        predicted, target = regression(
             anchors.expand_as(deltas), deltas, objects.boxes, assigned, self.bbox_coder, is_decoded=True
         )
         positive = assigned > 0
@@ -65,7 +65,7 @@ class ATSSHead(BatchedDenseHead, MMDetATSSHead):
         return {
             'loss_cls': self._class_loss(cls_scores, assigned, objects, count),
             'loss_bbox': weighted_loss(
-                self.loss_bbox, found.flatten(0, 1), target.flatten(0, 1), centerness.flatten(), total.clamp(min=1)
+                self.loss_bbox, predicted.flatten(0, 1), target.flatten(0, 1), centerness.flatten(), total.clamp(min=1)
             ),
             'loss_centerness': weighted_loss(
                 self.loss_centerness, centers.flatten(), centerness.flatten(), positive.float().flatten(), count

@@ -19,7 +19,7 @@ from swin_mmdet.detectors.region_losses import (
     why_not_box_loss,
     why_not_mask_loss,
 )
-from swin_mmdet.detectors.region_sampling import CountsOnTheWay, classify_used, sample_regions
+from swin_mmdet.detectors.region_sampling import AsyncCounts, classify_used, sample_regions
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
@@ -30,8 +30,8 @@ from swin_mmdet.structures import SampledRegions, boxes_of, gather_objects
 class BatchedCascadeTraining:
     """Goes before mmdet's `CascadeRoIHead`, or HTC's, in the bases of a class: the same losses, found in one go.
 
-    The host waits for a GPU once a stage, to learn how many masks it has; by then that has arrived. A batch norm in a
-    box head makes it wait as well. What `_why_not_batched` names is left to mmdet, and logged.
+    The host synchronises with a GPU once a stage, to learn how many masks it has; by then that has arrived. A batch
+    norm in a box head makes it synchronise as well. What `_why_not_batched` names is left to mmdet, and logged.
     """
 
     # whether a stage's masks are of the boxes that it predicts, not of those that it was given; HTC sets it
@@ -59,19 +59,19 @@ class BatchedCascadeTraining:
             matching = objects, self.bbox_assigner[stage], self.bbox_sampler[stage], head.num_classes
             regions = sample_regions(boxes, valid, *matching)
             rois = regions.rois()
-            found = classify_used(head, partial(self._bbox_forward, stage, x, **features), rois, regions)
-            own = box_loss(head, *found, regions, objects, config.pos_weight)
+            scores, deltas = classify_used(head, partial(self._bbox_forward, stage, x, **features), rois, regions)
+            own = box_loss(head, scores, deltas, regions, objects, config.pos_weight)
             losses |= of_stage(stage, own, weight)
             if self.interleaved or stage < self.num_stages - 1:
-                boxes, valid = refine(head, *found, regions, shapes)
+                boxes, valid = refine(head, scores, deltas, regions, shapes)
             if self.with_mask:
                 if self.interleaved:
                     regions = sample_regions(boxes, valid, *matching)
                     rois = regions.rois()
-                waiting.append((stage, weight, config, regions, rois, CountsOnTheWay(regions)))
+                waiting.append((stage, weight, config, regions, rois, AsyncCounts(regions)))
         # last, for then their counts have arrived
-        for stage, weight, config, regions, rois, on_the_way in waiting:
-            counts = on_the_way.wait()
+        for stage, weight, config, regions, rois, async_counts in waiting:
+            counts = async_counts.wait()
             positive = positive_regions(regions, counts)
             predicted = self._mask_forward(stage, x, rois[positive], **features)['mask_preds']
             own = mask_loss(self.mask_head[stage], predicted, regions, positive, counts, instances, config)
@@ -114,7 +114,7 @@ def refine(
     best = scores[:, : head.num_classes].argmax(1).view_as(regions.labels)
     labels = torch.where(regions.assigned > 0, regions.labels, best)
     coding = coding_of(head.bbox_coder)
-    boxes = decode_boxes(regions.boxes, own_deltas(head, deltas, labels), coding.means, coding.stds, coding.most)
+    boxes = decode_boxes(regions.boxes, own_deltas(head, deltas, labels), coding.means, coding.stds, coding.ctr_clamp)
     if coding.clip:
         boxes = clip_boxes(boxes, shapes)
     valid = (regions.assigned >= 0) & ~regions.is_object

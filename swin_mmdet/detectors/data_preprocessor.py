@@ -37,8 +37,9 @@ def _is_byte_image(image: Tensor) -> bool:
 class DetDataPreprocessor(DerivedBuffers, MMDetDataPreprocessor, _BytesToBatch):
     """mmdet's preprocessor, of the same arguments and results, faster for uint8 images of 3 channels.
 
-    Copies to the GPU do not wait for it, unless `non_blocking=False`. Under autocast a batch on a GPU has its channels
-    innermost (`torch.channels_last`): convolutions in half precision run faster so, and what they return has it too.
+    Copies to the GPU do not synchronise with it, unless `non_blocking=False`. Under autocast a batch on a GPU has its
+    channels innermost (`torch.channels_last`): convolutions in half precision run faster so, and what they return has
+    it too.
     """
 
     def __init__(

@@ -8,9 +8,9 @@ from swin_mmdet.ops.pyramid import Pyramid, level_shapes
 
 
 class MultiScaleDeformableAttention(MMCVMultiScaleDeformableAttention):
-    """mmcv's class: same parameters, arguments and results, without a question to the GPU.
+    """mmcv's class: same parameters, arguments and results, without synchronising with the GPU.
 
-    Softmax, arithmetic of places and sampling are one operation. Where points are sampled is float32 also under
+    Softmax, arithmetic of locations and sampling are one operation. Where points are sampled is float32 also under
     autocast, which mmcv rounds to the type of the values.
     """
 
@@ -26,7 +26,7 @@ class MultiScaleDeformableAttention(MMCVMultiScaleDeformableAttention):
         pyramid: Pyramid | None = None,
         **kwargs,
     ) -> Tensor:
-        """[B, Q, C]; arguments as in mmcv, and the pyramid whose places are the values."""
+        """[B, Q, C]; arguments as in mmcv, and the pyramid whose pixels are the values."""
         if pyramid is None or not self.batch_first:
             return super().forward(
                 query, key, value, identity, query_pos, key_padding_mask, reference_points, **kwargs
@@ -36,11 +36,11 @@ class MultiScaleDeformableAttention(MMCVMultiScaleDeformableAttention):
             value = value.masked_fill(key_padding_mask[..., None], 0.0)
         identity = query if identity is None else identity
         query = query if query_pos is None else query + query_pos
-        found = deformable_attention(
+        attended = deformable_attention(
             value.unflatten(-1, (self.num_heads, -1)),
             *level_shapes(pyramid.sizes, value.device),
             reference_points,
             self.sampling_offsets(query).unflatten(-1, (self.num_heads, self.num_levels, self.num_points, 2)),
             self.attention_weights(query).unflatten(-1, (self.num_heads, -1)),
         )
-        return self.dropout(self.output_proj(found)) + identity
+        return self.dropout(self.output_proj(attended)) + identity

@@ -1,4 +1,4 @@
-"""mmdet's Deformable DETR (arXiv 2010.04159), which asks a GPU nothing on the way to its losses."""
+"""mmdet's Deformable DETR (arXiv 2010.04159), which reaches its losses without synchronising with the GPU."""
 
 from collections.abc import Sequence
 
@@ -48,18 +48,18 @@ class DeformableTransformer:
         return encoder, {'memory_mask': mask, 'pyramid': pyramid}
 
     def _positions(self, pyramid: Pyramid, device: torch.device) -> Tensor:
-        """Each place's sine encoding, with that of its level: [B, N, C], where B is 1 if no image is padded."""
+        """Each pixel's sine encoding, with that of its level: [B, N, C], where B is 1 if no image is padded."""
         coding = self.positional_encoding
         settings = SineSettings(*(getattr(coding, name) for name in SineSettings._fields))
         rows, columns = sine_rows_and_columns(pyramid, settings, device)
         heights, widths = zip(*pyramid.sizes, strict=True)
-        found = []
+        encodings = []
         for row, column, level in zip(rows.split(heights, 1), columns.split(widths, 1), self.level_embed, strict=True):
             first, last = level.split(coding.num_feats)
             row, column = (row + first)[:, :, None], (column + last)[:, None]
             shape = row.shape[0], row.shape[1], column.shape[2], -1
-            found.append(torch.cat([row.expand(shape), column.expand(shape)], -1).flatten(1, 2))
-        return torch.cat(found, 1)
+            encodings.append(torch.cat([row.expand(shape), column.expand(shape)], -1).flatten(1, 2))
+        return torch.cat(encodings, 1)
 
     def forward_encoder(self, feat: Tensor, feat_mask: Tensor | None, feat_pos: Tensor, pyramid: Pyramid) -> dict:
         """What `pre_decoder` takes."""
@@ -83,14 +83,14 @@ class DeformableDETR(DeformableTransformer, MMDetDeformableDETR):
 
     def pre_decoder(self, memory: Tensor, pyramid: Pyramid) -> tuple[dict, dict]:
         """What the decoder and what the head takes; memory [B, N, C]."""
-        batch, places, channels = memory.shape
+        batch, pixels, channels = memory.shape
         if not self.as_two_stage:
             position, query = self.query_embedding.weight.expand(batch, -1, -1).split(channels, 2)
             layer = self.reference_points_fc
             references = precise_linear(position, layer.weight, layer.bias).sigmoid()
-            found = {'enc_outputs_class': None, 'enc_outputs_coord': None}
+            head_inputs = {'enc_outputs_class': None, 'enc_outputs_coord': None}
         else:
-            check_places(places, self.num_queries, pyramid)
+            check_enough(pixels, self.num_queries, pyramid)
             boxes, nothing = proposals(pyramid, memory.device)
             own = self._normed(memory.masked_fill(nothing[..., None], 0))
             branch = self.decoder.num_layers
@@ -102,9 +102,9 @@ class DeformableDETR(DeformableTransformer, MMDetDeformableDETR):
             position, query = self.pos_trans_norm(self.pos_trans_fc(self.get_proposal_pos_embed(chosen))).split(
                 channels, 2
             )
-            found = {'enc_outputs_class': scores, 'enc_outputs_coord': boxes.sigmoid()}
+            head_inputs = {'enc_outputs_class': scores, 'enc_outputs_coord': boxes.sigmoid()}
         decoder = {'query': query, 'query_pos': position, 'memory': memory, 'reference_points': references}
-        return decoder, found if self.training else {}
+        return decoder, head_inputs if self.training else {}
 
     def forward_decoder(
         self,
@@ -128,16 +128,16 @@ class DeformableDETR(DeformableTransformer, MMDetDeformableDETR):
         return {'hidden_states': states, 'references': [reference_points, *references]}
 
 
-def check_places(places: int, queries: int, pyramid: Pyramid) -> None:
+def check_enough(pixels: int, queries: int, pyramid: Pyramid) -> None:
     """Of which queries are chosen.
 
     Raises:
         ValueError: there are fewer of them.
     """
-    if places < queries:
+    if pixels < queries:
         sizes = ', '.join(f'{height}x{width}' for height, width in pyramid.sizes)
         raise ValueError(
-            f'num_queries={queries} are to be chosen of {places} places, in maps of {sizes}: '
+            f'num_queries={queries} are to be chosen of {pixels} pixels, in maps of {sizes}: '
             'use larger images or fewer queries'
         )
 
@@ -154,6 +154,6 @@ def pyramid_of(
 
 
 def _filled(length: int, padded: int, filled: int) -> int:
-    """Of a map's places along a side those whose nearest pixel is within the image, as `F.interpolate` takes it."""
+    """How many of a map's pixels along a side have their nearest of the padded image within the image itself."""
     scale = np.float32(padded) / np.float32(length)
     return int((np.floor(np.arange(length, dtype=np.float32) * scale) < filled).sum())

@@ -48,9 +48,9 @@ class RefiningHead(BatchedQueryHead):
         rescale: bool = True,
     ) -> list[InstanceData]:
         """Detections of each image; only the last layer's are made."""
-        found = self._forward_layers(hidden_states, references, [len(hidden_states) - 1])
+        outputs = self._forward_layers(hidden_states, references, [len(hidden_states) - 1])
         metas = [sample.metainfo for sample in batch_data_samples]
-        return self.predict_by_feat(*found, batch_img_metas=metas, rescale=rescale)
+        return self.predict_by_feat(*outputs, batch_img_metas=metas, rescale=rescale)
 
     def predict_by_feat(
         self,

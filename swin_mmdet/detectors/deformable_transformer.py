@@ -1,4 +1,4 @@
-"""mmdet's transformers of Deformable DETR (arXiv 2010.04159) and DINO (2203.03605), without a question to the GPU.
+"""mmdet's transformers of Deformable DETR (arXiv 2010.04159) and DINO (2203.03605), without synchronising with the GPU.
 
 Reference points are float32 also under autocast. The layers are told by `pyramid` which maps there are.
 """
@@ -84,7 +84,7 @@ class DeformableDetrTransformerDecoder(MMDetDeformableDetrTransformerDecoder):
     ) -> tuple[Tensor, Tensor]:
         """States [S, B, Q, C] and references [S, B, Q, 2 or 4] after S layers, which is one without intermediate ones.
 
-        Queries [B, Q, C], places of the pyramid [B, N, C], and references as of the result.
+        Queries [B, Q, C], pixels of the pyramid [B, N, C], and references as of the result.
         """
         states, references = [], []
         for number, layer in enumerate(self.layers):
@@ -117,7 +117,7 @@ class DinoTransformerDecoder(DeformableDetrTransformerDecoder, MMDetDinoTransfor
     ) -> tuple[Tensor, Tensor]:
         """States [S, B, Q, C] of S layers, references [S + 1, B, Q, 4] before, between and after them.
 
-        Queries [B, Q, C], places of the pyramid [B, N, C], references [B, Q, 4]; the mask [Q, Q] bool says which other
+        Queries [B, Q, C], pixels of the pyramid [B, N, C], references [B, Q, 4]; the mask [Q, Q] bool says which other
         queries a query does not look at. Without intermediate layers, states and references of the last one.
         """
         if self_attn_mask is not None:
@@ -134,11 +134,11 @@ class DinoTransformerDecoder(DeformableDetrTransformerDecoder, MMDetDinoTransfor
                 self_attn_mask=self_attn_mask, reference_points=own, pyramid=pyramid, **kwargs,
             )  # fmt: skip
             # the loss of a layer reaches the layer before it
-            found = moved(reference_points, box_change(reg_branches[number], query), NEAREST)
-            reference_points = found.detach()
+            refined = moved(reference_points, box_change(reg_branches[number], query), NEAREST)
+            reference_points = refined.detach()
             if self.return_intermediate:
                 states.append(self.norm(query))
-                references.append(found)
+                references.append(refined)
         if self.return_intermediate:
             return torch.stack(states), torch.stack(references)
         return query, reference_points

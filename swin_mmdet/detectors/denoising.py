@@ -25,18 +25,18 @@ NEAREST = 1e-3
 
 
 class CdnQueryGenerator(MMDetCdnQueryGenerator):
-    """mmdet's `CdnQueryGenerator`: same parameters, arguments and distribution, without waiting for a GPU."""
+    """mmdet's `CdnQueryGenerator`: same parameters, arguments and distribution, without synchronising with a GPU."""
 
     def __call__(self, batch_data_samples: SampleList) -> tuple[Tensor, Tensor, Tensor, dict[str, int]]:
         """Labels' embeddings [B, D, C], boxes before the sigmoid [B, D, 4], attention mask, and numbers, as mmdet's."""
         instances = [sample.gt_instances for sample in batch_data_samples]
-        most = max(len(image.bboxes) for image in instances)
-        groups = self.get_num_groups(most)
+        max_objects = max(len(image.bboxes) for image in instances)
+        groups = self.get_num_groups(max_objects)
         objects = gather_objects(instances)
         # without objects a batch is padded to one
-        boxes, labels = objects.boxes[:, :most], objects.labels[:, :most]
+        boxes, labels = objects.boxes[:, :max_objects], objects.labels[:, :max_objects]
         boxes = boxes / image_sizes([sample.metainfo for sample in batch_data_samples], boxes)[:, None]
-        exists = torch.arange(most, device=boxes.device) < objects.counts[:, None]
+        exists = torch.arange(max_objects, device=boxes.device) < objects.counts[:, None]
         # [B, groups, near and far, objects]
         exists = exists[:, None, None].expand(-1, groups, 2, -1)
         labels = self._noisy_labels(labels[:, None, None].expand_as(exists))
@@ -45,8 +45,8 @@ class CdnQueryGenerator(MMDetCdnQueryGenerator):
         return (
             self.label_embedding(labels.flatten(1)).masked_fill(nothing, 0),
             inverse_sigmoid(boxes, NEAREST).flatten(1, 3).masked_fill(nothing, 0),
-            attention_mask(most, groups, self.num_matching_queries, boxes.device),
-            {'num_denoising_queries': 2 * groups * most, 'num_denoising_groups': groups},
+            attention_mask(max_objects, groups, self.num_matching_queries, boxes.device),
+            {'num_denoising_queries': 2 * groups * max_objects, 'num_denoising_groups': groups},
         )
 
     def _noisy_labels(self, labels: Tensor) -> Tensor:
@@ -73,8 +73,8 @@ def denoising_matches(instances: Sequence[InstanceData], dn_meta: dict[str, int]
     sizes = [len(image.bboxes) for image in instances]
     starts = np.arange(groups)[:, None] * (queries // groups)
     pairs = [(np.tile(np.arange(size), groups), (starts + np.arange(size)).ravel()) for size in sizes]
-    found = gather_matches(number_pairs(pairs, sizes, queries)[:, None], [groups * size for size in sizes], instances)
-    return found.each(lambda part: part.expand(layers, *part.shape[1:]))
+    matches = gather_matches(number_pairs(pairs, sizes, queries)[:, None], [groups * size for size in sizes], instances)
+    return matches.each(lambda part: part.expand(layers, *part.shape[1:]))
 
 
 @lru_cache(maxsize=64)

@@ -11,21 +11,22 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from swin_mmdet.detectors.anchors import KeepsAnchors
+from swin_mmdet.detectors.detections import to_instances
 from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
+from swin_mmdet.detectors.image_sizes import in_original
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import class_weight, decode_in_images, why_not_coded, without_small
 from swin_mmdet.ops.focal_loss import focal_loss
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.multiclass_nms import labelled_nms
-from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.structures import Objects
 
 
 class BatchedDenseHead(KeepsAnchors):
     """Goes before a class of mmdet's `AnchorHead` in the bases of a head: the same detections, found in one go.
 
-    The host waits for a GPU once for a batch, to learn how many detections there are. What is set otherwise than in
-    RetinaNet or ATSS runs as in mmdet; the log says so.
+    The host synchronises with a GPU once for a batch, to learn how many detections there are. What is set otherwise
+    than in RetinaNet or ATSS runs as in mmdet; the log says so.
     """
 
     @torch.no_grad()
@@ -45,27 +46,37 @@ class BatchedDenseHead(KeepsAnchors):
         """
         cfg = self.test_cfg if cfg is None else cfg
         reason = self._why_not_predicted(cfg) if with_nms else 'boxes are wanted before NMS'
-        if reason is not None:
-            log_once(f'{type(self).__name__}: boxes are predicted image by image: {reason}')
-            return super().predict_by_feat(
-                cls_scores, bbox_preds, score_factors, batch_img_metas, cfg, rescale, with_nms
-            )
-        scores, places, labels = best_of_levels(cls_scores, self.cls_out_channels, cfg.nms_pre)
+        detections = reason or self._detect(cls_scores, bbox_preds, score_factors, batch_img_metas, cfg, rescale)
+        if not isinstance(detections, str):
+            return detections
+        log_once(f'{type(self).__name__}: boxes are predicted image by image: {detections}')
+        return self._detect_as_mmdet(cls_scores, bbox_preds, score_factors, batch_img_metas, cfg, rescale, with_nms)
+
+    def _detect_as_mmdet(self, *args) -> list[InstanceData]:
+        return super().predict_by_feat(*args)
+
+    def _detect(
+        self,
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
+        score_factors: list[Tensor] | None,
+        metas: Sequence[dict],
+        cfg: ConfigDict,
+        rescale: bool,
+    ) -> list[InstanceData] | str:
+        """What `predict_by_feat` returns, or why it is left to mmdet in words."""
+        scores, indices, labels = best_of_levels(cls_scores, self.cls_out_channels, cfg.nms_pre)
         valid = scores > cfg.get('score_thr', 0)
         if score_factors is not None:
-            scores = scores * flatten_maps(score_factors, 1)[..., 0].gather(1, places).sigmoid()
-        anchors = self._anchors.boxes(sizes_of(cls_scores), scores.device)[places]
-        deltas = flatten_maps(bbox_preds, 4).gather(1, places[..., None].expand(-1, -1, 4))
-        boxes = decode_in_images(self.bbox_coder, anchors, deltas, batch_img_metas)
+            scores = scores * flatten_maps(score_factors, 1)[..., 0].gather(1, indices).sigmoid()
+        anchors = self._anchors.boxes(sizes_of(cls_scores), scores.device)[indices]
+        deltas = flatten_maps(bbox_preds, 4).gather(1, indices[..., None].expand(-1, -1, 4))
+        boxes = decode_in_images(self.bbox_coder, anchors, deltas, metas)
         if rescale:
-            factors = [[1 / factor for factor in meta['scale_factor']] * 2 for meta in batch_img_metas]
-            boxes = boxes * to_device(factors, boxes)[:, None]
+            boxes = in_original(boxes, metas)
         valid = without_small(valid, boxes, cfg)
-        found = labelled_nms(boxes, scores.float(), labels, valid, cfg.nms.iou_threshold, cfg.max_per_img)
-        return [
-            InstanceData(bboxes=boxes[:count], scores=scores[:count], labels=labels[:count])
-            for boxes, scores, labels, count in zip(*found[:3], found.counts.tolist(), strict=True)
-        ]
+        detections = labelled_nms(boxes, scores.float(), labels, valid, cfg.nms.iou_threshold, cfg.max_per_img)
+        return to_instances(detections, detections.counts.tolist())
 
     def _why_not_trained(self) -> str | None:
         """None when `_class_loss` is this head's, else why in words."""
@@ -106,17 +117,17 @@ class BatchedDenseHead(KeepsAnchors):
         return self.loss_cls.loss_weight * loss / (count + torch.finfo(torch.float32).eps)
 
 
-def best_of_levels(cls_scores: Sequence[Tensor], classes: int, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of logits [B, anchors * classes, H, W] of levels the best `most` of each, at most: probability, anchor, label.
+def best_of_levels(cls_scores: Sequence[Tensor], classes: int, max_per_level: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of logits [B, anchors * classes, H, W] of levels the best of each: probability, anchor and label.
 
     All [B, P], falling within a level; anchors are numbered through all levels.
     """
-    found = []
+    best = []
     counts = [one[0].numel() // classes for one in cls_scores]
     for one, first in zip(cls_scores, accumulate(counts, initial=0), strict=False):
         area, anchors = one.shape[-2:].numel(), one.shape[1] // classes
         # of logits, which order as probabilities do, and where they lie: no copy of all
-        logits, place = one.flatten(1).topk(min(most, one[0].numel()))
-        channel, pixel = place // area, place % area
-        found.append((logits.sigmoid(), first + pixel * anchors + channel // classes, channel % classes))
-    return tuple(torch.cat(part, 1) for part in zip(*found, strict=True))
+        logits, index = one.flatten(1).topk(min(max_per_level, one[0].numel()))
+        channel, pixel = index // area, index % area
+        best.append((logits.sigmoid(), first + pixel * anchors + channel // classes, channel % classes))
+    return tuple(torch.cat(part, 1) for part in zip(*best, strict=True))

@@ -1,4 +1,4 @@
-"""mmdet's DINO (arXiv 2203.03605), which asks a GPU nothing on the way to its losses."""
+"""mmdet's DINO (arXiv 2203.03605), which reaches its losses without synchronising with the GPU."""
 
 import torch
 from mmdet.models.detectors import DINO as MMDetDINO
@@ -6,7 +6,7 @@ from mmdet.structures import OptSampleList
 from torch import Tensor
 
 from swin_mmdet.detectors.box_branches import box_change
-from swin_mmdet.detectors.deformable_detr import DeformableTransformer, check_places
+from swin_mmdet.detectors.deformable_detr import DeformableTransformer, check_enough
 from swin_mmdet.detectors.deformable_transformer import DeformableDetrTransformerEncoder, DinoTransformerDecoder
 from swin_mmdet.detectors.denoising import CdnQueryGenerator
 from swin_mmdet.ops.pyramid import Pyramid, proposals
@@ -17,7 +17,7 @@ from swin_mmdet.registry import MODELS
 class DINO(DeformableTransformer, MMDetDINO):
     """mmdet's `DINO`: same parameters, arguments and results. Boxes are float32 also under autocast.
 
-    Of the encoder's places only those that become queries are kept for the gradient, as only they have one.
+    Of the encoder's pixels only those that become queries are kept for the gradient, as only they have one.
     """
 
     def __init__(self, *args, dn_cfg: dict | None = None, **kwargs) -> None:
@@ -38,8 +38,8 @@ class DINO(DeformableTransformer, MMDetDINO):
         text: tuple[Tensor, ...] = (),
     ) -> tuple[dict, dict]:
         """What the decoder and what the head takes; memory [B, N, C], `text` what the branches of classes take too."""
-        batch, places, channels = memory.shape
-        check_places(places, self.num_queries, pyramid)
+        batch, pixels, channels = memory.shape
+        check_enough(pixels, self.num_queries, pyramid)
         head, branch = self.bbox_head, self.decoder.num_layers
         boxes, nothing = (one.expand(batch, *one.shape[1:]) for one in proposals(pyramid, memory.device))
         with torch.no_grad(), without_cache(memory.device.type):
@@ -48,14 +48,14 @@ class DINO(DeformableTransformer, MMDetDINO):
         own = memory.gather(1, best.expand(-1, -1, channels)).masked_fill(nothing[..., None].gather(1, best), 0)
         own = self._normed(own)
         boxes = box_change(head.reg_branches[branch], own) + boxes.gather(1, best.expand(-1, -1, 4))
-        found = {'enc_outputs_class': head.cls_branches[branch](own, *text), 'enc_outputs_coord': boxes.sigmoid()}
+        head_inputs = {'enc_outputs_class': head.cls_branches[branch](own, *text), 'enc_outputs_coord': boxes.sigmoid()}
         references = boxes.detach()
         query, mask = self.query_embedding.weight.expand(batch, -1, -1), None
         if self.training:
-            labels, noisy, mask, found['dn_meta'] = self.dn_query_generator(batch_data_samples)
+            labels, noisy, mask, head_inputs['dn_meta'] = self.dn_query_generator(batch_data_samples)
             query, references = torch.cat([labels, query], 1), torch.cat([noisy, references], 1)
         decoder = {'query': query, 'memory': memory, 'reference_points': references.sigmoid(), 'dn_mask': mask}
-        return decoder, found if self.training else {}
+        return decoder, head_inputs if self.training else {}
 
     def forward_decoder(
         self,

@@ -13,7 +13,7 @@ from swin_mmdet.registry import MODELS
 
 @MODELS.register_module()
 class EmbeddingRPNHead(MMDetEmbeddingRPNHead):
-    """mmdet's `EmbeddingRPNHead`: same parameters, arguments and proposals, without waiting for a GPU.
+    """mmdet's `EmbeddingRPNHead`: same parameters, arguments and proposals, without synchronising with a GPU.
 
     Sizes of images are float32 also in mixed precision, where mmdet's are of the maps' type: 1333 is 1336 in bfloat16.
     """

@@ -125,8 +125,8 @@ class GroundingDINO(DINO, MMDetGroundingDINO):
             labels = sample.gt_instances.labels
             sample.gt_instances.positive_maps = tokens[labels]
             sample.gt_instances.text_token_mask = mask.expand(len(labels), -1)
-        found = self.forward_transformer(self.extract_feat(batch_inputs), text, batch_data_samples)
-        return self.bbox_head.loss(**found, batch_data_samples=batch_data_samples)
+        head_inputs = self.forward_transformer(self.extract_feat(batch_inputs), text, batch_data_samples)
+        return self.bbox_head.loss(**head_inputs, batch_data_samples=batch_data_samples)
 
     def _names(self, text: str | tuple[str, ...], device: torch.device) -> tuple[str, Tensor]:
         """The caption of a text, and which tokens each of its names has: [names, T] float32."""

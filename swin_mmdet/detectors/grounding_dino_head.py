@@ -58,12 +58,12 @@ class GroundingDINOHead(DINOHead, MMDetGroundingDINOHead):
         rescale: bool = True,
     ) -> list[InstanceData]:
         """Detections of each image; only the last layer's are made."""
-        found = self._forward_layers(
+        predictions = self._forward_layers(
             hidden_states, references, [len(hidden_states) - 1], memory_text, text_token_mask
         )
         metas = [sample.metainfo for sample in batch_data_samples]
         maps = [sample.token_positive_map for sample in batch_data_samples]
-        return self.predict_by_feat(*found, metas, maps, rescale)
+        return self.predict_by_feat(*predictions, metas, maps, rescale)
 
     def predict_by_feat(
         self,
@@ -91,9 +91,9 @@ class GroundingDINOHead(DINOHead, MMDetGroundingDINOHead):
             )
         tokens = all_layers_cls_scores[-1].float().sigmoid()
         scores = tokens.amax(-1, keepdim=True) if maps[0] is None else _of_classes(tokens, maps[0])
-        most = self.test_cfg.get('max_per_img', scores.shape[1])
-        scores, places, labels = best_of_classes(scores, most)
-        return detections(scores, labels, all_layers_bbox_preds[-1].float(), places, batch_img_metas, rescale)
+        max_per_img = self.test_cfg.get('max_per_img', scores.shape[1])
+        scores, indices, labels = best_of_classes(scores, max_per_img)
+        return detections(scores, labels, all_layers_bbox_preds[-1].float(), indices, batch_img_metas, rescale)
 
 
 def _of_classes(tokens: Tensor, words: dict[int, list[int]]) -> Tensor:

@@ -11,3 +11,9 @@ from swin_mmdet.ops.to_device import to_device
 def image_sizes(metas: Sequence[dict], like: Tensor) -> Tensor:
     """Width, height, width, height of each image as the model sees it, without padding: [B, 4] float32."""
     return to_device([meta['img_shape'][1::-1] * 2 for meta in metas], like, torch.float32)
+
+
+def in_original(boxes: Tensor, metas: Sequence[dict]) -> Tensor:
+    """Boxes [B, ..., 4] of images as the model sees them -> of the images as they were before they were resized."""
+    factors = to_device([[1 / factor for factor in meta['scale_factor']] * 2 for meta in metas], boxes)
+    return boxes * factors.view(-1, *[1] * (boxes.ndim - 2), 4)

@@ -18,7 +18,7 @@ class Mask2Former(MMDetMask2Former):
         head, fusion = self.panoptic_head, self.panoptic_fusion_head
         if not isinstance(head, Mask2FormerHead) or not isinstance(fusion, MaskFormerFusionHead):
             return super().predict(batch_inputs, batch_data_samples, rescale)
-        found = head.predict_small(self.extract_feat(batch_inputs))
+        predictions = head.predict_small(self.extract_feat(batch_inputs))
         return self.add_pred_to_datasample(
-            batch_data_samples, fusion.predict(*found, batch_data_samples, rescale=rescale)
+            batch_data_samples, fusion.predict(*predictions, batch_data_samples, rescale=rescale)
         )

@@ -16,8 +16,8 @@ from swin_mmdet.detectors.mask_matching import SampledMasks, mask_costs, why_not
 from swin_mmdet.detectors.masked_attention import Mask2FormerTransformerDecoder, compute_dtype, looks_within
 from swin_mmdet.detectors.pixel_decoder import level_positions
 from swin_mmdet.detectors.set_losses import CLASS_LOSSES, EPS, Labels, PredictedSets, by_name, layer_names
-from swin_mmdet.detectors.set_matching import CostsOnTheWay, cheapest_pairs
-from swin_mmdet.detectors.true_masks import TrueMasks, TrueMasksOnTheWay
+from swin_mmdet.detectors.set_matching import AsyncCosts, cheapest_pairs
+from swin_mmdet.detectors.true_masks import AsyncTrueMasks, TrueMasks
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.mask_points import sample_features
 from swin_mmdet.ops.pyramid import Pyramid
@@ -29,10 +29,10 @@ from swin_mmdet.registry import MODELS
 class Mask2FormerHead(MMDetMask2FormerHead):
     """mmdet's `Mask2FormerHead`: same parameters, arguments, losses and predictions.
 
-    In training the host waits for a GPU once a step, for what it costs to match queries with masks, and before that
-    for which stuff there is, if there is any. No mask is made but those of matched queries, true ones are never whole.
-    Costs and losses are float32 also under autocast. What is set otherwise (another assigner, sampler or loss, a method
-    of a subclass) trains as in mmdet; the log says so.
+    In training the host synchronises with a GPU once a step, for what it costs to match queries with masks, and before
+    that for which stuff there is, if there is any. No mask is made but those of matched queries, true ones are never
+    whole. Costs and losses are float32 also under autocast. What is set otherwise (another assigner, sampler or loss, a
+    method of a subclass) trains as in mmdet; the log says so.
     """
 
     # what `loss` does in their stead
@@ -60,9 +60,9 @@ class Mask2FormerHead(MMDetMask2FormerHead):
         pyramid = Pyramid(sizes, (sizes,) * len(features))
         keys, values = [], []
         for level, position in enumerate(level_positions(pyramid, self.decoder_positional_encoding, features.device)):
-            places = self.decoder_input_projs[level](maps[level]).flatten(2).mT + self.level_embed.weight[level]
-            keys.append((places + position).to(dtype))
-            values.append(places.to(dtype))
+            pixels = self.decoder_input_projs[level](maps[level]).flatten(2).mT + self.level_embed.weight[level]
+            keys.append((pixels + position).to(dtype))
+            values.append(pixels.to(dtype))
         # a smaller mask is the product with a smaller map
         smaller = [F.interpolate(features.detach(), size, mode='bilinear').flatten(2) for size in sizes]
         query = self.query_feat.weight.expand(len(features), -1, -1)
@@ -93,7 +93,7 @@ class Mask2FormerHead(MMDetMask2FormerHead):
         if reason is not None:
             log_once(f'{type(self).__name__}: training as in mmdet: {reason}')
             return super().loss(x, batch_data_samples)
-        on_the_way = TrueMasksOnTheWay(
+        async_truth = AsyncTrueMasks(
             [sample.gt_instances for sample in batch_data_samples],
             [sample.get('gt_sem_seg') for sample in batch_data_samples],
             self.num_things_classes,
@@ -101,14 +101,14 @@ class Mask2FormerHead(MMDetMask2FormerHead):
         )
         queries, features = self._decode(x)
         scores, embeds = self.cls_embed(queries), self.mask_embed(queries)
-        truth = on_the_way.wait()
-        places, numbers, counts = self._match(scores.detach(), embeds.detach(), features.detach(), truth)
-        labels = places.new_full((len(scores), scores[0, ..., 0].numel()), self.num_classes)
+        truth = async_truth.wait()
+        indices, numbers, counts = self._match(scores.detach(), embeds.detach(), features.detach(), truth)
+        labels = indices.new_full((len(scores), scores[0, ..., 0].numel()), self.num_classes)
         if len(truth.labels):
-            labels = labels.scatter(1, places, truth.labels[numbers])
+            labels = labels.scatter(1, indices, truth.labels[numbers])
         # an image without a mask counts as one
         factor = reduce_mean(to_device([sum(max(1, count) for count in counts)], features, torch.float32))
-        own = embeds.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, embeds.shape[-1]))
+        own = embeds.flatten(1, 2).gather(1, indices[..., None].expand(-1, -1, embeds.shape[-1]))
         losses = {'loss_cls': self._class_losses(scores.flatten(1, 2), labels)}
         losses |= self._mask_losses(own, features, counts, truth, numbers, factor.clamp(min=1)[0])
         return by_name(PredictedSets(scores, embeds, layer_names(len(scores))), losses)
@@ -116,7 +116,7 @@ class Mask2FormerHead(MMDetMask2FormerHead):
     def _match(
         self, scores: Tensor, embeds: Tensor, features: Tensor, truth: TrueMasks
     ) -> tuple[Tensor, Tensor, list[int]]:
-        """Of each pair the place among B * Q queries and the number of the mask, [S, N] int64, and pairs of images.
+        """Of each pair the index among B * Q queries and the number of the mask, [S, N] int64, and pairs of images.
 
         Logits [S, B, Q, classes + 1]; a mask is the product of [S, B, Q, C] and the map [B, C, H, W].
         """
@@ -131,9 +131,9 @@ class Mask2FormerHead(MMDetMask2FormerHead):
         rows = torch.arange(layers * batch, device=points.device)[:, None].expand(-1, numbers.shape[1])
         masks = truth.sample(numbers.expand(layers, -1, -1).flatten(), points.flatten(0, 1), rows.flatten())
         sampled = SampledMasks(scores, logits, labels, masks.view(layers, *numbers.shape, -1))
-        (costs,) = CostsOnTheWay([mask_costs(self.assigner, sampled)]).wait()
-        places, _, _, numbers = to_device(cheapest_pairs(costs, truth.counts), truth.labels)
-        return places, numbers, counts
+        (costs,) = AsyncCosts([mask_costs(self.assigner, sampled)]).wait()
+        indices, _, _, numbers = to_device(cheapest_pairs(costs, truth.counts), truth.labels)
+        return indices, numbers, counts
 
     def _class_losses(self, scores: Tensor, labels: Tensor) -> Tensor:
         """[S] of logits [S, N, classes + 1] and labels [S, N]."""

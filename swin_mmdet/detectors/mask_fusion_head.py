@@ -47,11 +47,13 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
         scores = mask_cls_results.float().softmax(-1)
         results = [{} for _ in metas]
         if self.test_cfg.get('panoptic_on', True):
-            for result, found in zip(results, self._segments(scores, mask_pred_results, metas, rescale), strict=True):
-                result['pan_results'] = found
+            segments = self._segments(scores, mask_pred_results, metas, rescale)
+            for result, own in zip(results, segments, strict=True):
+                result['pan_results'] = own
         if self.test_cfg.get('instance_on', False):
-            for result, found in zip(results, self._instances(scores, mask_pred_results, metas, rescale), strict=True):
-                result['ins_results'] = found
+            instances = self._instances(scores, mask_pred_results, metas, rescale)
+            for result, own in zip(results, instances, strict=True):
+                result['ins_results'] = own
         return results
 
     def _why_not_batched(self) -> str | None:
@@ -64,10 +66,10 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
         self, scores: Tensor, masks: Tensor, metas: Sequence[dict], rescale: bool
     ) -> list[InstanceData]:
         """Of probabilities [B, Q, classes + 1] and logits [B, Q, H, W]."""
-        scores, index = scores[..., :-1].flatten(1).topk(
+        scores, best = scores[..., :-1].flatten(1).topk(
             self.test_cfg.get('max_per_image', 100), 1, sorted=False
         )
-        chosen = AsyncHostCopy(index).wait().numpy()
+        chosen = AsyncHostCopy(best).wait().numpy()
         things = chosen % self.num_classes < self.num_things_classes
         queries, kept, inverse = [], [], []
         for own, is_thing in zip(chosen, things, strict=True):
@@ -78,18 +80,18 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
         drawn = _DrawnMasks(masks.device)
         for image, (query, meta) in enumerate(zip(queries, metas, strict=True)):
             drawn.add(masks[image, to_device(query, masks, torch.int64)], meta, rescale)
-        found = []
-        for image, ((sure, boxes), encoded) in enumerate(zip(drawn.found, drawn.encoded(), strict=True)):
-            place, back = to_device(np.stack([kept[image], inverse[image]]), masks, torch.int64)
-            found.append(
+        instances = []
+        for image, ((sure, boxes), encoded) in enumerate(zip(drawn.sure_and_boxes, drawn.encoded(), strict=True)):
+            indices, back = to_device(np.stack([kept[image], inverse[image]]), masks, torch.int64)
+            instances.append(
                 InstanceData(
                     bboxes=boxes[back],
-                    labels=index[image, place] % self.num_classes,
-                    scores=scores[image, place] * sure[back],
+                    labels=best[image, indices] % self.num_classes,
+                    scores=scores[image, indices] * sure[back],
                     masks=encoded[inverse[image]],
                 )
             )
-        return found
+        return instances
 
     def _segments(self, scores: Tensor, masks: Tensor, metas: Sequence[dict], rescale: bool) -> list[PixelData]:
         """The same as a map of segments."""
@@ -126,46 +128,46 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
             else:
                 # all stuff of a class is one segment
                 values.append(label)
-        found = to_device(values, p, torch.int32)[ids]
+        segments = to_device(values, p, torch.int32)[ids]
         if self.test_cfg.get('filter_low_score', False):
-            found = found.where(likely.gather(0, ids[None])[0], self.num_classes)
-        return PixelData(sem_seg=found[None])
+            segments = segments.where(likely.gather(0, ids[None])[0], self.num_classes)
+        return PixelData(sem_seg=segments[None])
 
 
 class _DrawnMasks:
     """Masks of images, which become run lengths on the way."""
 
     def __init__(self, device: torch.device) -> None:
-        self.found: list[tuple[Tensor, Tensor]] = []  # of each image: how sure its masks are [n], boxes [n, 4]
+        self.sure_and_boxes: list[tuple[Tensor, Tensor]] = []  # of each image: how sure its masks are [n], boxes [n, 4]
         self._device, self._sizes, self._changes, self._starts = device, [], [], [0]
 
     def add(self, masks: Tensor, meta: dict, rescale: bool) -> None:
         """Of one image: logits [n, H, W]."""
         size = _size(meta, rescale)
         pixels = max(size[0] * size[1], meta['batch_input_shape'][0] * meta['batch_input_shape'][1])
-        found = []
+        parts = []
         for part in masks.split(max(1, PIXELS_AT_ONCE // pixels)):
             part = _as_seen(part, meta, rescale)
             bits = part > 0
             sure = (part.sigmoid() * bits).flatten(1).sum(1) / (bits.flatten(1).sum(1) + 1e-6)
-            found.append((sure, boxes_of_masks(bits)))
-            instance, place = changes_in_columns(bits)
+            parts.append((sure, boxes_of_masks(bits)))
+            instance, index = changes_in_columns(bits)
             first = len(self._starts) - 1
-            self._changes.append((instance + first, place + instance * (size[0] * size[1]) + self._starts[-1]))
+            self._changes.append((instance + first, index + instance * (size[0] * size[1]) + self._starts[-1]))
             for _ in range(len(bits)):
                 self._starts.append(self._starts[-1] + size[0] * size[1])
-        self.found.append(tuple(map(torch.cat, zip(*found, strict=True))))
+        self.sure_and_boxes.append(tuple(map(torch.cat, zip(*parts, strict=True))))
         self._sizes.append((len(masks), *size))
 
     def encoded(self) -> list[EncodedMasks]:
         """Of each image."""
         start = to_device(self._starts, torch.empty(0, device=self._device), torch.int64)
         runs = runs_between(*(torch.cat(parts) for parts in zip(*self._changes, strict=True)), start)
-        found = []
+        encoded = []
         for count, height, width in self._sizes:
             mine, runs = runs[:count], runs[count:]
-            found.append(EncodedMasks.from_runs(mine, height, width, self._device))
-        return found
+            encoded.append(EncodedMasks.from_runs(mine, height, width, self._device))
+        return encoded
 
 
 def _size(meta: dict, rescale: bool) -> tuple[int, int]:

@@ -54,13 +54,13 @@ def uncertain_points(masks: Tensor, settings: PointSettings) -> Tensor:
     """Of random points of masks [N, H, W], logits, those where they are nearest to 0, and some more: [N, P, 2]."""
     drawn = int(settings.num_points * settings.oversample_ratio)
     uncertain = int(settings.importance_sample_ratio * settings.num_points)
-    found = []
+    chosen = []
     for part in masks.split(max(1, POINTS_AT_ONCE // drawn)):
         points = torch.rand(len(part), drawn, 2, device=masks.device)
         nearest = at_points(part, points).abs_().topk(uncertain, 1, largest=False, sorted=False).indices
-        found.append(points.gather(1, nearest[..., None].expand(-1, -1, 2)))
+        chosen.append(points.gather(1, nearest[..., None].expand(-1, -1, 2)))
     others = torch.rand(len(masks), settings.num_points - uncertain, 2, device=masks.device)
-    return torch.cat([torch.cat(found), others], 1)
+    return torch.cat([torch.cat(chosen), others], 1)
 
 
 def mask_losses(head: Mask2FormerHead, logits: Tensor, truth: Tensor, factor: Tensor) -> dict[str, Tensor]:

@@ -76,5 +76,5 @@ def why_not_matched(assigner: object) -> str | None:
 def mask_costs(assigner: HungarianAssigner, sampled: SampledMasks) -> Tensor:
     """What it costs to match each query with each true mask: [S, B, G, Q] float32, whatever autocast does."""
     with torch.autocast(sampled.logits.device.type, enabled=False):
-        found = [cost.weight * COSTS[type(cost)](cost, sampled) for cost in assigner.match_costs]
-    return sum(found[1:], found[0])
+        costs = [cost.weight * COSTS[type(cost)](cost, sampled) for cost in assigner.match_costs]
+    return sum(costs[1:], costs[0])

@@ -57,8 +57,8 @@ def cross_attention(attn: nn.MultiheadAttention, query: Tensor, key: Tensor, val
         F.linear(x, weight, bias).unflatten(-1, (attn.num_heads, -1)).transpose(1, 2)
         for x, weight, bias in zip((query, key, value), weights, biases, strict=True)
     ]
-    found = F.scaled_dot_product_attention(*heads, mask, attn.dropout if attn.training else 0.0)
-    return attn.out_proj(found.transpose(1, 2).flatten(2))
+    attended = F.scaled_dot_product_attention(*heads, mask, attn.dropout if attn.training else 0.0)
+    return attn.out_proj(attended.transpose(1, 2).flatten(2))
 
 
 def looks_within(logits: Tensor, dtype: torch.dtype) -> Tensor:

@@ -87,7 +87,7 @@ class Coding(NamedTuple):
 
     means: tuple[float, ...]
     stds: tuple[float, ...]
-    most: float | None
+    ctr_clamp: float | None
     clip: bool
 
 
@@ -98,14 +98,14 @@ def why_not_coded(coder: object) -> str | None:
 
 def coding_of(coder: DeltaXYWHBBoxCoder) -> Coding:
     """The constants of mmdet's coder."""
-    most = float(coder.ctr_clamp) if coder.add_ctr_clamp else None
-    return Coding(tuple(coder.means), tuple(coder.stds), most, coder.clip_border)
+    ctr_clamp = float(coder.ctr_clamp) if coder.add_ctr_clamp else None
+    return Coding(tuple(coder.means), tuple(coder.stds), ctr_clamp, coder.clip_border)
 
 
 def decode_in_images(coder: DeltaXYWHBBoxCoder, boxes: Tensor, deltas: Tensor, metas: Sequence[dict]) -> Tensor:
     """Boxes [B, ..., 4] moved by deltas of as many, and clipped to their images where the coder does that."""
     coding = coding_of(coder)
-    boxes = decode_boxes(boxes, deltas, coding.means, coding.stds, coding.most)
+    boxes = decode_boxes(boxes, deltas, coding.means, coding.stds, coding.ctr_clamp)
     return clip_boxes(boxes, to_device([meta['img_shape'][:2] for meta in metas], boxes)) if coding.clip else boxes
 
 
@@ -131,7 +131,7 @@ def regression(
     boxes, own = torch.where(has_object, boxes, unit), torch.where(has_object, own, unit)
     deltas = torch.where(has_object, deltas, 0)
     if is_decoded:
-        return decode_boxes(boxes, deltas, coding.means, coding.stds, coding.most), own
+        return decode_boxes(boxes, deltas, coding.means, coding.stds, coding.ctr_clamp), own
     return deltas, encode_boxes(boxes, own, coding.means, coding.stds)
 
 
@@ -149,14 +149,14 @@ def count_chosen(chosen: Tensor) -> Tensor:
 def weighted_loss(loss: nn.Module, predicted: Tensor, target: Tensor, weight: Tensor, count: Tensor) -> Tensor:
     """The sum of weight [n] times the loss of each of n samples, over `count` []: what mmdet's losses do.
 
-    They themselves would ask the GPU whether any weight is not zero. A loss that may look at all its samples gets those
-    with a weight alone, for which the host waits.
+    They themselves would synchronise with the GPU to see whether any weight is not zero. A loss that may look at all
+    its samples gets those with a weight alone, for which the host synchronises.
     """
     reason = why_not_elementwise('a loss', loss, KNOWN)
     if reason is None:
-        found = loss(predicted, target, reduction_override='none')
-        found = found.reshape(len(weight), -1) * weight[:, None]
-        return found.sum() / (count + torch.finfo(torch.float32).eps)
+        losses = loss(predicted, target, reduction_override='none')
+        losses = losses.reshape(len(weight), -1) * weight[:, None]
+        return losses.sum() / (count + torch.finfo(torch.float32).eps)
     log_once(f'only samples with a weight are given to a loss: {reason}')
     used = weight.nonzero().flatten()
     if not len(used):

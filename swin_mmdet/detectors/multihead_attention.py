@@ -65,8 +65,8 @@ def self_attention(attn: nn.MultiheadAttention, x: Tensor, position: Tensor | No
         mask = mask.unflatten(0, (batch, attn.num_heads))
     if mask is not None and mask.dtype == torch.bool:
         mask = additive_mask(mask, value.dtype)
-    found = F.scaled_dot_product_attention(*heads, mask, attn.dropout if attn.training else 0.0)
-    return attn.out_proj(found.transpose(1, 2).reshape(batch, length, channels))
+    attended = F.scaled_dot_product_attention(*heads, mask, attn.dropout if attn.training else 0.0)
+    return attn.out_proj(attended.transpose(1, 2).reshape(batch, length, channels))
 
 
 def additive_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,4 +1,4 @@
-"""mmdet's pixel decoder of Mask2Former (arXiv 2112.01527), without a question to the GPU."""
+"""mmdet's pixel decoder of Mask2Former (arXiv 2112.01527), without synchronising with the GPU."""
 
 from collections.abc import Sequence
 
@@ -41,8 +41,8 @@ class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
             key_padding_mask=None,
             pyramid=pyramid,
         )
-        places = memory.split([height * width for height, width in sizes], 1)
-        outs = [place.mT.unflatten(2, size) for place, size in zip(places, sizes, strict=True)]
+        pixels = memory.split([height * width for height, width in sizes], 1)
+        outs = [one.mT.unflatten(2, size) for one, size in zip(pixels, sizes, strict=True)]
         for conv, output, level in zip(
             reversed(self.lateral_convs), reversed(self.output_convs), reversed(feats[: len(self.lateral_convs)])
         ):
@@ -53,5 +53,5 @@ class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
 
 
 def level_positions(pyramid: Pyramid, coding: nn.Module, device: torch.device) -> tuple[Tensor, ...]:
-    """What mmdet's `SinePositionalEncoding` gives each level's places, [B, H * W, C]; B is 1 if nothing is padded."""
+    """What mmdet's `SinePositionalEncoding` gives each level's pixels, [B, H * W, C]; B is 1 if nothing is padded."""
     return sine_positions(pyramid, SineSettings(*(getattr(coding, name) for name in SineSettings._fields)), device)

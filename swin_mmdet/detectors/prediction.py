@@ -10,6 +10,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from swin_mmdet.detectors.detections import to_instances
+from swin_mmdet.detectors.image_sizes import image_sizes, in_original
 from swin_mmdet.detectors.mask_logits import mask_logits
 from swin_mmdet.detectors.matching import coding_of
 from swin_mmdet.detectors.region_losses import own_deltas
@@ -24,7 +26,6 @@ from swin_mmdet.ops.multiclass_nms import (
 )
 from swin_mmdet.ops.paste_masks import paste_masks
 from swin_mmdet.ops.soft_nms import METHODS, SoftNms
-from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.ops.tracing import is_traced
 from swin_mmdet.structures import BatchedProposals, EncodedMasks, boxes_of, rois_of
 
@@ -37,7 +38,7 @@ Metas = Sequence[dict]
 class BatchedPrediction:
     """Goes before mmdet's `StandardRoIHead` in the bases of a class: the same detections and masks, found in one go.
 
-    The host waits for a GPU twice for the boxes of a batch, to learn how many candidates there are and how many
+    The host synchronises with a GPU twice for the boxes of a batch, to learn how many candidates there are and how many
     detections, and for its masks to fetch boxes and run lengths; after no candidates there is nothing left to do.
     Masks are `EncodedMasks`: bool tensors to whoever looks at them, run lengths to who writes results. What
     `why_not_boxes` and `why_not_masks` name is left to mmdet, and logged. Soft-NMS takes equal scores in another order.
@@ -58,7 +59,7 @@ class BatchedPrediction:
         boxes, valid = boxes_of(rpn_results_list)
         if not boxes.shape[1]:
             return _nothing(boxes)
-        bounds = to_device([[meta['img_shape'][1::-1] * 2] for meta in batch_img_metas], boxes)
+        bounds = image_sizes(batch_img_metas, boxes)[:, None]
         boxes, scores, deltas = self._classify(x, boxes, bounds, **kwargs)
         candidates = find_candidates(scores.unflatten(0, valid.shape)[..., :-1], valid, rcnn_test_cfg.score_thr)
         if candidates is None:
@@ -67,13 +68,9 @@ class BatchedPrediction:
         boxes = of_candidates(boxes[:, :, None], candidates)
         boxes = _regress(self._bbox_heads()[-1], boxes, deltas, bounds[:, None])
         if rescale:
-            factors = [[1 / factor for factor in meta['scale_factor']] * 2 for meta in batch_img_metas]
-            boxes = boxes * to_device(factors, boxes)[:, None, None]
-        found = suppress(boxes, candidates, rcnn_test_cfg)
-        return [
-            InstanceData(bboxes=boxes[:count], scores=scores[:count], labels=labels[:count])
-            for boxes, scores, labels, count in zip(*found[:3], found.counts.tolist())
-        ]
+            boxes = in_original(boxes, batch_img_metas)
+        detections = suppress(boxes, candidates, rcnn_test_cfg)
+        return to_instances(detections, detections.counts.tolist())
 
     def predict_mask(
         self, x: tuple[Tensor, ...], batch_img_metas: Metas, results_list: list[InstanceData], rescale: bool = False,
@@ -94,15 +91,15 @@ class BatchedPrediction:
         for results, meta in zip(results_list, batch_img_metas):
             if not len(results):
                 results.masks = EncodedMasks([], *meta['ori_shape'][:2], results.bboxes.device)
-        found = [(image, results) for image, results in enumerate(results_list) if len(results)]
-        if not found:
+        detected = [(image, results) for image, results in enumerate(results_list) if len(results)]
+        if not detected:
             return results_list
-        counts = [len(results) for _, results in found]
-        boxes = torch.cat([results.bboxes for _, results in found])
-        labels = torch.cat([results.labels for _, results in found])
-        sizes = [_mask_size(batch_img_metas[image], rescale) for image, _ in found]
-        factors = [tuple(batch_img_metas[image]['scale_factor']) * 2 for image, _ in found]
-        known = [(image, *factor, *size) for (image, _), factor, size in zip(found, factors, sizes)]
+        counts = [len(results) for _, results in detected]
+        boxes = torch.cat([results.bboxes for _, results in detected])
+        labels = torch.cat([results.labels for _, results in detected])
+        sizes = [_mask_size(batch_img_metas[image], rescale) for image, _ in detected]
+        factors = [tuple(batch_img_metas[image]['scale_factor']) * 2 for image, _ in detected]
+        known = [(image, *factor, *size) for (image, _), factor, size in zip(detected, factors, sizes)]
         known = torch.tensor(known, dtype=boxes.dtype).repeat_interleave(torch.tensor(counts), dim=0)
         image, factor, _ = known.to(boxes.device, non_blocking=True).split((1, 4, 2), dim=1)
         rois = torch.cat((image, boxes), dim=1)
@@ -112,7 +109,7 @@ class BatchedPrediction:
         on_host = boxes.cpu()
         masks = mask_logits(self, x, rois, labels, kwargs.get('semantic_heat')).sigmoid().mean(0)
         runs = paste_masks(masks, on_host, known[:, 5:].long(), self.test_cfg.mask_thr_binary)
-        for (_, results), size, box in zip(found, sizes, boxes.split(counts)):
+        for (_, results), size, box in zip(detected, sizes, boxes.split(counts)):
             mine, runs = runs[: len(results)], runs[len(results) :]
             results.bboxes, results.masks = box, EncodedMasks.from_runs(mine, *size, device=box.device)
         return results_list
@@ -169,7 +166,7 @@ def why_not_boxes(
             return f'the box coder of {name} is another than DeltaXYWHBBoxCoder'
         if not head.bbox_coder.clip_border:
             return f'the box coder of {name} does not clip boxes to the image'
-    # of ours, to look at one would be to wait for the GPU
+    # of ours, to look at one would synchronise with the GPU
     if not isinstance(proposals, BatchedProposals) and proposals[0].bboxes.dtype != torch.float32:
         return f'proposals are {proposals[0].bboxes.dtype}'
     if test_cfg is None:
@@ -227,8 +224,8 @@ def _regress(head: BBoxHead, boxes: Tensor, deltas: Tensor, bounds: Tensor) -> T
 
 def of_candidates(every: Tensor, candidates: Candidates) -> Tensor:
     """[B, P, K or 1, 4] -> [B, K, N, 4]: of a candidate's proposal and class."""
-    place = candidates.proposals[..., None].expand(-1, -1, -1, 4)
-    return every.expand(-1, -1, place.shape[1], -1).transpose(1, 2).gather(2, place)
+    indices = candidates.proposals[..., None].expand(-1, -1, -1, 4)
+    return every.expand(-1, -1, indices.shape[1], -1).transpose(1, 2).gather(2, indices)
 
 
 def _nothing(boxes: Tensor) -> list[InstanceData]:

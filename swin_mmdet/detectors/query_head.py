@@ -10,7 +10,7 @@ from torch import Tensor
 from swin_mmdet.detectors.image_sizes import image_sizes
 from swin_mmdet.detectors.set_losses import PredictedSets, by_name, set_losses, why_not_losses
 from swin_mmdet.detectors.set_matching import (
-    CostsOnTheWay,
+    AsyncCosts,
     Matches,
     match_cheapest,
     pair_costs,
@@ -25,9 +25,9 @@ from swin_mmdet.structures import Objects, gather_objects
 class BatchedQueryHead:
     """Goes before a class of mmdet's `DETRHead` in the bases of a head: the same losses and detections, in one go.
 
-    In training the host waits for a GPU once a step, for what it costs to match predictions with objects; detections
-    are found without waiting. Boxes and losses are float32 also under autocast. What is set otherwise (another assigner
-    or loss, a method of a subclass) trains as in mmdet; the log says so.
+    In training the host synchronises with a GPU once a step, for what it costs to match predictions with objects;
+    detections are found without that. Boxes and losses are float32 also under autocast. What is set otherwise (another
+    assigner or loss, a method of a subclass) trains as in mmdet; the log says so.
     """
 
     # what `_losses` does in their stead
@@ -57,7 +57,7 @@ class BatchedQueryHead:
         """The losses of sets that are to be matched, and of one whose queries know their objects, by mmdet's names."""
         sizes = image_sizes(metas, predicted[0].boxes)
         objects = gather_objects(instances)
-        costs = CostsOnTheWay([self._costs_of(one, objects, sizes) for one in predicted])
+        costs = AsyncCosts([self._costs_of(one, objects, sizes) for one in predicted])
         counts = [len(image.bboxes) for image in instances]
         pairs = [sum(min(count, one.boxes.shape[2]) for count in counts) for one in predicted]
         unmatched = [one.boxes[0, ..., 0].numel() - pair for one, pair in zip(predicted, pairs, strict=True)]
@@ -105,33 +105,33 @@ class BatchedQueryHead:
             log_once(f'{name}: boxes are predicted image by image: it has a _predict_by_feat_single of its own')
             return super().predict_by_feat(layer_cls_scores, layer_bbox_preds, batch_img_metas, rescale)
         scores, boxes = layer_cls_scores[-1].float(), layer_bbox_preds[-1].float()
-        most = self.test_cfg.get('max_per_img', boxes.shape[1])
+        max_per_img = self.test_cfg.get('max_per_img', boxes.shape[1])
         if self.loss_cls.use_sigmoid:
-            scores, places, labels = best_of_classes(scores, most)
+            scores, indices, labels = best_of_classes(scores, max_per_img)
             scores = scores.sigmoid()
         else:
             scores, labels = scores.softmax(-1)[..., :-1].max(-1)
-            scores, places = scores.topk(most)
-            labels = labels.gather(1, places)
-        return detections(scores, labels, boxes, places, batch_img_metas, rescale)
+            scores, indices = scores.topk(max_per_img)
+            labels = labels.gather(1, indices)
+        return detections(scores, labels, boxes, indices, batch_img_metas, rescale)
 
 
-def best_of_classes(scores: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The largest of each image's scores [B, P, C], whose predictions and which classes they are: [B, most] each."""
+def best_of_classes(scores: Tensor, max_per_img: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The largest of each image's scores [B, P, C], of which prediction and class each is: [B, max_per_img] three times."""
     classes = scores.shape[-1]
-    scores, index = scores.flatten(1).topk(most)
-    return scores, index // classes, index % classes
+    scores, flat = scores.flatten(1).topk(max_per_img)
+    return scores, flat // classes, flat % classes
 
 
 def detections(
-    scores: Tensor, labels: Tensor, boxes: Tensor, places: Tensor, metas: Sequence[dict], rescale: bool
+    scores: Tensor, labels: Tensor, boxes: Tensor, indices: Tensor, metas: Sequence[dict], rescale: bool
 ) -> list[InstanceData]:
     """Of each image, with scores, labels and numbers of boxes [B, n]; boxes [B, P, 4] as `PredictedSets` has them.
 
     In pixels of the image that the model saw, with `rescale` of the original one.
     """
     sizes = image_sizes(metas, boxes)[:, None]
-    boxes = corners_of(boxes.gather(1, places[..., None].expand(-1, -1, 4))) * sizes
+    boxes = corners_of(boxes.gather(1, indices[..., None].expand(-1, -1, 4))) * sizes
     boxes = torch.minimum(boxes.clamp(min=0), sizes)
     if rescale:
         factors = [[*meta['scale_factor']] * 2 for meta in metas]

@@ -46,11 +46,11 @@ def box_loss(
     first = regions.max_positive
     assigned = regions.assigned[:, :first]
     deltas = own_deltas(head, deltas, regions.labels)[:, :first]
-    found, target = regression(
+    predicted, target = regression(
         regions.boxes[:, :first], deltas, objects.boxes, assigned, head.bbox_coder, head.reg_decoded_bbox
     )
     weight = (assigned > 0).float().flatten()
-    losses['loss_bbox'] = weighted_loss(head.loss_bbox, found.flatten(0, 1), target.flatten(0, 1), weight, count)
+    losses['loss_bbox'] = weighted_loss(head.loss_bbox, predicted.flatten(0, 1), target.flatten(0, 1), weight, count)
     return losses
 
 
@@ -72,10 +72,10 @@ def why_not_mask_loss(head: FCNMaskHead, config: ConfigDict) -> str | None:
 
 
 def positive_regions(regions: SampledRegions, counts: Sequence[int]) -> Tensor:
-    """The places of those with objects among the B * K, of which image b has counts[b]: [N] int64."""
+    """The indices of those with objects among the B * K, of which image b has counts[b]: [N] int64."""
     size = regions.assigned.shape[1]
-    places = [image * size + place for image, count in enumerate(counts) for place in range(count)]
-    return to_device(places, regions.assigned)
+    indices = [image * size + index for image, count in enumerate(counts) for index in range(count)]
+    return to_device(indices, regions.assigned)
 
 
 def mask_loss(

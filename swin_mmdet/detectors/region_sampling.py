@@ -27,10 +27,10 @@ def sample_regions(
         own = torch.where(number <= objects.counts[:, None], number, -1)
         boxes, assigned = torch.cat([objects.boxes, boxes], 1), torch.cat([own, assigned], 1)
     sampling = sampling_of(sampler)
-    places, assigned = close_ranks(*sample_boxes(assigned, **sampling), sampling['number'])
-    boxes = boxes.gather(1, places[..., None].expand(-1, -1, 4)).masked_fill((assigned < 0)[..., None], 0)
+    indices, assigned = close_ranks(*sample_boxes(assigned, **sampling), sampling['number'])
+    boxes = boxes.gather(1, indices[..., None].expand(-1, -1, 4)).masked_fill((assigned < 0)[..., None], 0)
     labels = objects.labels.gather(1, (assigned - 1).clamp(min=0)).masked_fill(assigned <= 0, classes)
-    return SampledRegions(boxes, assigned, (places < added) & (assigned > 0), labels, sampling['max_positive'])
+    return SampledRegions(boxes, assigned, (indices < added) & (assigned > 0), labels, sampling['max_positive'])
 
 
 def classify_used(
@@ -38,19 +38,19 @@ def classify_used(
 ) -> tuple[Tensor, Tensor]:
     """Scores [B * K, n] and deltas [B * K, m] of a box head, of whatever value for unused regions.
 
-    `forward` takes rois. Statistics of a batch norm are of the used ones alone, which the host must wait for.
+    `forward` takes rois. Statistics of a batch norm are of the used ones alone, for which the host synchronises.
     """
     if not any(isinstance(part, _BatchNorm) for part in head.modules()):
-        found = forward(rois)
-        return found['cls_score'], found['bbox_pred']
+        outputs = forward(rois)
+        return outputs['cls_score'], outputs['bbox_pred']
     used = (regions.assigned >= 0).flatten().nonzero()[:, 0]
-    found = forward(rois[used])
-    both = found['cls_score'], found['bbox_pred']
+    outputs = forward(rois[used])
+    both = outputs['cls_score'], outputs['bbox_pred']
     return tuple(one.new_zeros(len(rois), one.shape[1]).index_copy(0, used, one) for one in both)
 
 
-class CountsOnTheWay:
-    """How many regions of each image have objects: on the way to the host while the GPU has other work."""
+class AsyncCounts:
+    """How many regions of each image have objects: copied to the host while the GPU has other work."""
 
     def __init__(self, regions: SampledRegions) -> None:
         self._counts = AsyncHostCopy((regions.assigned > 0).sum(1))

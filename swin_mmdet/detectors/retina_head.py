@@ -1,4 +1,4 @@
-"""mmdet's head of RetinaNet (arXiv 1708.02002) for a batch at once: no loop over images, no question to the GPU."""
+"""mmdet's head of RetinaNet (arXiv 1708.02002) for a batch at once: no loop over images, no synchronisation."""
 
 from collections.abc import Sequence
 
@@ -43,11 +43,11 @@ class RetinaHead(BatchedDenseHead, MMDetRetinaHead):
         assigned = assign_boxes(anchors[None], inside, objects.boxes, objects.counts, rule_of(self.assigner))
         count = count_chosen(assigned > 0)
         deltas = flatten_maps(bbox_preds, 4)
-        found, target = regression(
+        predicted, target = regression(
             anchors.expand_as(deltas), deltas, objects.boxes, assigned, self.bbox_coder, self.reg_decoded_bbox
         )
         weight = (assigned > 0).float().flatten()
         return {
             'loss_cls': self._class_loss(cls_scores, assigned, objects, count),
-            'loss_bbox': weighted_loss(self.loss_bbox, found.flatten(0, 1), target.flatten(0, 1), weight, count),
+            'loss_bbox': weighted_loss(self.loss_bbox, predicted.flatten(0, 1), target.flatten(0, 1), weight, count),
         }

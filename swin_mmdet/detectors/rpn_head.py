@@ -1,4 +1,4 @@
-"""mmdet's region proposal head for a batch at once: no loop over images, no question to the GPU."""
+"""mmdet's region proposal head for a batch at once: no loop over images, no synchronisation."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -67,23 +67,23 @@ class RPNHead(KeepsAnchors, MMDetRPNHead):
         objects = gather_objects(batch_gt_instances)
         assigned = assign_boxes(anchors[None], inside, objects.boxes, objects.counts, rule_of(self.assigner))
         sampling = sampling_of(self.sampler)
-        places, assigned = sample_boxes(assigned, **sampling)
+        indices, assigned = sample_boxes(assigned, **sampling)
         positive, used = assigned > 0, assigned >= 0
         count = count_chosen(positive) + count_chosen(used & ~positive)
 
         weight = class_weight(assigned, self.train_cfg['pos_weight'])
-        scores = flatten_maps(cls_scores, 1).gather(1, places[..., None])
+        scores = flatten_maps(cls_scores, 1).gather(1, indices[..., None])
         target = positive.long()[..., None]  # the one class is the object, of which mmdet makes this itself
         loss_cls = weighted_loss(self.loss_cls, scores.flatten(0, 1), target.flatten(0, 1), weight.flatten(), count)
 
         # those of objects stand first
-        places, assigned = (x[:, : sampling['max_positive']] for x in (places, assigned))
-        deltas = flatten_maps(bbox_preds, 4).gather(1, places[..., None].expand(-1, -1, 4))
-        found, target = regression(
-            anchors[places], deltas, objects.boxes, assigned, self.bbox_coder, self.reg_decoded_bbox
+        indices, assigned = (x[:, : sampling['max_positive']] for x in (indices, assigned))
+        deltas = flatten_maps(bbox_preds, 4).gather(1, indices[..., None].expand(-1, -1, 4))
+        predicted, target = regression(
+            anchors[indices], deltas, objects.boxes, assigned, self.bbox_coder, self.reg_decoded_bbox
         )
         weight = (assigned > 0).float().flatten()
-        loss_bbox = weighted_loss(self.loss_bbox, found.flatten(0, 1), target.flatten(0, 1), weight, count)
+        loss_bbox = weighted_loss(self.loss_bbox, predicted.flatten(0, 1), target.flatten(0, 1), weight, count)
         return {'loss_rpn_cls': loss_cls, 'loss_rpn_bbox': loss_bbox}
 
     @torch.no_grad()
@@ -112,9 +112,9 @@ class RPNHead(KeepsAnchors, MMDetRPNHead):
                 cls_scores, bbox_preds, score_factors, batch_img_metas, cfg, rescale, with_nms
             )
         counts = [scores[0].numel() for scores in cls_scores]
-        scores, places = _best(flatten_maps(cls_scores, 1)[..., 0].sigmoid().float(), counts, cfg.get('nms_pre', -1))
-        deltas = flatten_maps(bbox_preds, 4).gather(1, places.flatten(1)[..., None].expand(-1, -1, 4))
-        anchors = self._anchors.boxes(sizes_of(cls_scores), scores.device)[places]
+        scores, indices = _best(flatten_maps(cls_scores, 1)[..., 0].sigmoid().float(), counts, cfg.get('nms_pre', -1))
+        deltas = flatten_maps(bbox_preds, 4).gather(1, indices.flatten(1)[..., None].expand(-1, -1, 4))
+        anchors = self._anchors.boxes(sizes_of(cls_scores), scores.device)[indices]
         boxes = decode_in_images(self.bbox_coder, anchors, deltas.view_as(anchors), batch_img_metas)
         return _suppress(boxes, scores, cfg)
 
@@ -125,18 +125,18 @@ class RPNHead(KeepsAnchors, MMDetRPNHead):
         return why_not_coded(self.bbox_coder)
 
 
-def _best(scores: Tensor, counts: Sequence[int], most: int) -> tuple[Tensor, Tensor]:
+def _best(scores: Tensor, counts: Sequence[int], max_per_level: int) -> tuple[Tensor, Tensor]:
     """Of scores [B, N] of levels of `counts` anchors, one after the other, the best of each level and where they are.
 
-    Both [B, levels, K], falling, K being `most` or, for -1, the most there are. A level with fewer is filled with
+    Both [B, levels, K], falling, K being `max_per_level` or, for -1, all there are. A level with fewer is filled with
     scores of -1: none is less than 0.
     """
-    longest = min(most, max(counts)) if most > 0 else max(counts)
+    longest = min(max_per_level, max(counts)) if max_per_level > 0 else max(counts)
     best = [level.topk(min(longest, level.shape[1])) for level in scores.split(counts, 1)]
     scores = torch.stack([_filled(scores, longest, -1) for scores, _ in best], 1)
-    places = torch.stack([_filled(places, longest, 0) for _, places in best], 1)
+    indices = torch.stack([_filled(indices, longest, 0) for _, indices in best], 1)
     first = [0, *accumulate(counts[:-1])]
-    return scores, places + to_device(first, places)[:, None]
+    return scores, indices + to_device(first, indices)[:, None]
 
 
 def _filled(x: Tensor, length: int, value: float) -> Tensor:
@@ -149,7 +149,7 @@ def _suppress(boxes: Tensor, scores: Tensor, cfg: ConfigDict) -> BatchedProposal
     valid = without_small(scores >= 0, boxes, cfg)
     keep = batched_nms(boxes.flatten(0, 1), valid.flatten(0, 1), cfg.nms.iou_threshold).view_as(valid)
     scores = scores.masked_fill(~keep, -1).flatten(1)
-    scores, places = scores.topk(min(cfg.max_per_img, scores.shape[1]))
-    boxes = boxes.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, 4))
+    scores, indices = scores.topk(min(cfg.max_per_img, scores.shape[1]))
+    boxes = boxes.flatten(1, 2).gather(1, indices[..., None].expand(-1, -1, 4))
     valid = scores >= 0
     return BatchedProposals(boxes.masked_fill(~valid[..., None], 0), scores.clamp(min=0), valid)

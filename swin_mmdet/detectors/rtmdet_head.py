@@ -1,4 +1,4 @@
-"""mmdet's heads of RTMDet (arXiv 2212.07784) for a batch at once: no loop over images, no question to the GPU."""
+"""mmdet's heads of RTMDet (arXiv 2212.07784) for a batch at once: no loop over images, no synchronisation."""
 
 from collections.abc import Sequence
 
@@ -20,13 +20,15 @@ from torch import Tensor, nn
 
 from swin_mmdet.detectors.anchors import AnchorCache
 from swin_mmdet.detectors.dense_head import BatchedDenseHead, best_of_levels
+from swin_mmdet.detectors.detections import to_instances
+from swin_mmdet.detectors.image_sizes import image_sizes, in_original
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import class_weight, weighted_loss, without_small
+from swin_mmdet.models.precise_conv import PreciseConv2d
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.multiclass_nms import labelled_nms
 from swin_mmdet.ops.quality_focal_loss import quality_focal_loss
 from swin_mmdet.ops.soft_label_assignment import SoftLabelSettings, assign_soft_labels
-from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.registry import MODELS
 from swin_mmdet.structures import gather_objects
 
@@ -50,22 +52,11 @@ class _WithStrides:
         return self._generator.grid_priors(sizes, device=device, with_stride=True)
 
 
-class PreciseConv2d(nn.Conv2d):
-    """In float32 also under autocast: of distances in half, boxes of large objects are off by pixels."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, D, H, W]."""
-        dtype = torch.promote_types(self.weight.dtype, torch.float32)
-        bias = None if self.bias is None else self.bias.to(dtype)
-        with torch.autocast(x.device.type, enabled=False):
-            return self._conv_forward(x.to(dtype), self.weight.to(dtype), bias)
-
-
 class BatchedRTMDetHead(BatchedDenseHead):
     """Goes before mmdet's `RTMDetHead`, or a class of it, in the bases of a head.
 
-    Losses and detections are mmdet's, each loss one number, not one a level. The host waits for a GPU once for the
-    detections of a batch. Boxes are float32 also under autocast. What is set otherwise than in RTMDet (another
+    Losses and detections are mmdet's, each loss one number, not one a level. The host synchronises with a GPU once for
+    the detections of a batch. Boxes are float32 also under autocast. What is set otherwise than in RTMDet (another
     assigner, sampler, coder, loss or NMS) runs as in mmdet; the log says so.
     """
 
@@ -154,72 +145,55 @@ class BatchedRTMDetHead(BatchedDenseHead):
             return f'allowed_border={self.train_cfg["allowed_border"]}'
         return 'objects have masks, whose centers count' if any('masks' in image for image in instances) else None
 
-    @torch.no_grad()
-    def predict_by_feat(
+    def _detect_as_mmdet(self, cls_scores: list[Tensor], bbox_preds: list[Tensor], *args) -> list[InstanceData]:
+        """Of scores and boxes in half mmcv's NMS cannot be sure."""
+        scores, boxes = ([one.float() for one in maps] for maps in (cls_scores, bbox_preds))
+        return super()._detect_as_mmdet(scores, boxes, *args)
+
+    def _detect(
         self,
         cls_scores: list[Tensor],
         bbox_preds: list[Tensor],
-        score_factors: list[Tensor] | None = None,
-        batch_img_metas: Sequence[dict] | None = None,
-        cfg: ConfigDict | None = None,
-        rescale: bool = False,
-        with_nms: bool = True,
-    ) -> list[InstanceData]:
-        """Bboxes [n, 4], scores [n] and labels [n] of each image, best first; arguments as in mmdet.
-
-        With `rescale` in pixels of the original image. No gradient goes through them.
-        """
-        cfg = self.test_cfg if cfg is None else cfg
-        reason = self._why_not_predicted(cfg) if with_nms else 'boxes are wanted before NMS'
+        score_factors: list[Tensor] | None,
+        metas: Sequence[dict],
+        cfg: ConfigDict,
+        rescale: bool,
+    ) -> list[InstanceData] | str:
         if score_factors is not None:
-            reason = reason or 'scores have factors'
-        if reason is None:
-            for most in CANDIDATES:
-                found = self._detect(cls_scores, bbox_preds, batch_img_metas, cfg, rescale, most)
-                if found is not None:
-                    return found
-            reason = f'more than {most} candidates overlap'
-        log_once(f'{type(self).__name__}: boxes are predicted image by image: {reason}')
-        # of scores and boxes in half mmcv's NMS cannot be sure
-        scores, boxes = ([one.float() for one in maps] for maps in (cls_scores, bbox_preds))
-        return super(BatchedDenseHead, self).predict_by_feat(
-            scores, boxes, score_factors, batch_img_metas, cfg, rescale, with_nms
-        )
+            return 'scores have factors'
+        for max_candidates in CANDIDATES:
+            detections = self._detect_among(cls_scores, bbox_preds, metas, cfg, rescale, max_candidates)
+            if detections is not None:
+                return detections
+        return f'more than {max_candidates} candidates overlap'
 
-    def _detect(
+    def _detect_among(
         self, cls_scores: list[Tensor], bbox_preds: list[Tensor], metas: Sequence[dict], cfg: ConfigDict, rescale: bool,
-        most: int,
+        max_candidates: int,
     ) -> list[InstanceData] | None:
-        """The detections among the best `most` candidates of each image; None if there may be others.
+        """The detections among the best `max_candidates` candidates of each image; None if there may be others.
 
         A candidate falls to better ones alone: those left of the best are left of all.
         """
         maps = [one.float() for one in cls_scores]
-        scores, places, labels = best_of_levels(maps, self.cls_out_channels, min(most, cfg.nms_pre))
+        scores, indices, labels = best_of_levels(maps, self.cls_out_channels, min(max_candidates, cfg.nms_pre))
         # of equal scores the first is first, which `topk` does not promise
-        scores, order = (one[:, :most] for one in scores.sort(dim=1, descending=True, stable=True))
-        places, labels = places.gather(1, order), labels.gather(1, order)
+        scores, order = (one[:, :max_candidates] for one in scores.sort(dim=1, descending=True, stable=True))
+        indices, labels = indices.gather(1, order), labels.gather(1, order)
         valid = scores > cfg.get('score_thr', 0)
         every = scores.shape[1] == sum(min(one[0].numel(), cfg.nms_pre) for one in cls_scores)
         exhausted = torch.ones_like(valid[:, -1]) if every else ~valid[:, -1]
-        points = self._anchors.boxes(sizes_of(cls_scores), scores.device)[places]
-        boxes = _decode(points, flatten_maps(bbox_preds, 4).gather(1, places[..., None].expand(-1, -1, 4)))
+        points = self._anchors.boxes(sizes_of(cls_scores), scores.device)[indices]
+        boxes = _decode(points, flatten_maps(bbox_preds, 4).gather(1, indices[..., None].expand(-1, -1, 4)))
         if self.bbox_coder.clip_border:
-            bounds = to_device([meta['img_shape'][1::-1] * 2 for meta in metas], boxes)[:, None]
-            boxes = torch.minimum(boxes.clamp(min=0), bounds)
+            boxes = torch.minimum(boxes.clamp(min=0), image_sizes(metas, boxes)[:, None])
         if rescale:
-            factors = [[1 / factor for factor in meta['scale_factor']] * 2 for meta in metas]
-            boxes = boxes * to_device(factors, boxes)[:, None]
+            boxes = in_original(boxes, metas)
         valid = without_small(valid, boxes, cfg)
-        found = labelled_nms(boxes, scores, labels, valid, cfg.nms.iou_threshold, cfg.max_per_img)
-        complete = exhausted | (found.counts >= cfg.max_per_img)
-        counts, complete = torch.stack([found.counts, complete.long()]).tolist()
-        if not all(complete):
-            return None
-        return [
-            InstanceData(bboxes=boxes[:count], scores=scores[:count], labels=labels[:count])
-            for boxes, scores, labels, count in zip(*found[:3], counts, strict=True)
-        ]
+        detections = labelled_nms(boxes, scores, labels, valid, cfg.nms.iou_threshold, cfg.max_per_img)
+        complete = exhausted | (detections.counts >= cfg.max_per_img)
+        counts, complete = torch.stack([detections.counts, complete.long()]).tolist()
+        return to_instances(detections, counts) if all(complete) else None
 
     def _why_not_predicted(self, cfg: ConfigDict) -> str | None:
         if type(self.bbox_coder) is not DistancePointBBoxCoder:
@@ -240,8 +214,8 @@ class RTMDetSepBNHead(BatchedRTMDetHead, MMDetRTMDetSepBNHead):
 def _decode(points: Tensor, distances: Tensor) -> Tensor:
     """Distances to the left, top, right and bottom [..., 4] of points [..., 4] -> boxes [..., 4] float32."""
     distances = distances.to(torch.promote_types(distances.dtype, torch.float32))
-    place = points[..., :2]
-    return torch.cat([place - distances[..., :2], place + distances[..., 2:]], -1)
+    location = points[..., :2]
+    return torch.cat([location - distances[..., :2], location + distances[..., 2:]], -1)
 
 
 def _precise(conv: nn.Conv2d) -> PreciseConv2d:

@@ -69,12 +69,12 @@ def _focal_of_tokens(loss: FocalLoss, scores: Tensor, matches: Matches) -> Tenso
     # so improbable that neither the loss nor its gradient is other than 0
     scores = scores.masked_fill(scores.isneginf(), NO_TOKEN)
     tokens = matches.tokens.to(scores.dtype)
-    target = torch.zeros_like(scores).scatter(1, matches.places[..., None].expand_as(tokens), tokens)
+    target = torch.zeros_like(scores).scatter(1, matches.indices[..., None].expand_as(tokens), tokens)
     p = scores.sigmoid()
     miss = p + target - 2 * p * target
     share = loss.alpha * target + (1 - loss.alpha) * (1 - target)
-    found = F.binary_cross_entropy_with_logits(scores, target, reduction='none')
-    return (found * share * miss.pow(loss.gamma)).sum((1, 2))
+    entropy = F.binary_cross_entropy_with_logits(scores, target, reduction='none')
+    return (entropy * share * miss.pow(loss.gamma)).sum((1, 2))
 
 
 def why_not_losses(head: DETRHead) -> str | None:
@@ -101,7 +101,7 @@ def set_losses(
     sizes [B, 4] of the images, factors [2]: what the losses of classes and of boxes are divided by.
     """
     scores, boxes = predicted.scores.flatten(1, 2), predicted.boxes.flatten(1, 2)
-    own = boxes.gather(1, matches.places[..., None].expand(-1, -1, 4))
+    own = boxes.gather(1, matches.indices[..., None].expand(-1, -1, 4))
     own = own.to(torch.promote_types(own.dtype, torch.float32))
     sizes = sizes[matches.images]
     wanted = centers_of(matches.boxes / sizes)
@@ -109,11 +109,11 @@ def set_losses(
         classes = _focal_of_tokens(head.loss_cls, scores, matches)
     else:
         labels = matches.labels.new_full(scores.shape[:2], head.num_classes)
-        found = torch.zeros_like(matches.labels) if predicted.agnostic else matches.labels
-        target = Labels(labels.scatter(1, matches.places, found), None)
+        own_classes = torch.zeros_like(matches.labels) if predicted.agnostic else matches.labels
+        target = Labels(labels.scatter(1, matches.indices, own_classes), None)
         if isinstance(head.loss_cls, QualityFocalLoss):
             quality = overlaps(corners_of(own.detach()), corners_of(wanted))
-            target = target._replace(quality=quality.new_zeros(labels.shape).scatter(1, matches.places, quality))
+            target = target._replace(quality=quality.new_zeros(labels.shape).scatter(1, matches.indices, quality))
         classes = CLASS_LOSSES[type(head.loss_cls)](head.loss_cls, scores, target)
     class_factor, box_factor = (factors + EPS).unbind()
     differences = overlaps(corners_of(own) * sizes, corners_of(wanted) * sizes, 'giou', head.loss_iou.eps)

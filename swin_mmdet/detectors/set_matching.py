@@ -27,13 +27,13 @@ from swin_mmdet.structures import Objects
 
 # objects of an image for which an assignment takes longer than to hand it to a thread
 ENOUGH_FOR_THREADS = 32
-MOST_THREADS = 16
+MAX_THREADS = 16
 
 
 class Matches(NamedTuple):
     """N pairs of a prediction and an object, in the order of B images: of each of S layers with P predictions each."""
 
-    places: Tensor  # [S, N] int64: of the prediction among B * P
+    indices: Tensor  # [S, N] int64: of the prediction among B * P
     objects: Tensor  # [S, N] int64: of the object among those of its image
     images: Tensor  # [S, N] int64
     boxes: Tensor  # [S, N, 4] float32: the object's
@@ -103,11 +103,11 @@ def pair_costs(assigner: HungarianAssigner, scores: Tensor, boxes: Tensor, objec
     height of each image.
     """
     boxes = boxes.float()
-    found = [cost.weight * COSTS[type(cost)](cost, scores, boxes, objects, sizes) for cost in assigner.match_costs]
-    return sum(found[1:], found[0])
+    costs = [cost.weight * COSTS[type(cost)](cost, scores, boxes, objects, sizes) for cost in assigner.match_costs]
+    return sum(costs[1:], costs[0])
 
 
-class CostsOnTheWay:
+class AsyncCosts:
     """Costs of some sets of predictions, on their way to the host: of all sets in one copy."""
 
     def __init__(self, costs: Sequence[Tensor]) -> None:
@@ -144,7 +144,7 @@ def cheapest_pairs(costs: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
     for layer in range(layers):
         own = solved[layer * len(sizes) : (layer + 1) * len(sizes)]
         # in the order of an image's predictions, as mmdet has them
-        own = [(objects[order], places[order]) for objects, places in own for order in [np.argsort(places)]]
+        own = [(objects[order], indices[order]) for objects, indices in own for order in [np.argsort(indices)]]
         pairs.append(number_pairs(own, sizes, predictions))
     return np.stack(pairs, 1)
 
@@ -154,28 +154,28 @@ def number_pairs(
 ) -> np.ndarray:
     """Of each image its pairs' objects [n] and predictions [n] -> [4, N] int64.
 
-    These are places, objects, images as in `Matches`, and the object among those of all images.
+    These are indices, objects, images as in `Matches`, and the object among those of all images.
     """
     starts = np.cumsum([0, *sizes[:-1]])
-    found = [
-        np.stack([places + image * predictions, objects, np.full_like(objects, image), objects + start])
-        for image, ((objects, places), start) in enumerate(zip(pairs, starts, strict=True))
+    numbers = [
+        np.stack([indices + image * predictions, objects, np.full_like(objects, image), objects + start])
+        for image, ((objects, indices), start) in enumerate(zip(pairs, starts, strict=True))
     ]
-    return np.concatenate(found, 1).astype(np.int64)
+    return np.concatenate(numbers, 1).astype(np.int64)
 
 
 def gather_matches(pairs: np.ndarray, counts: list[int], instances: Sequence[InstanceData]) -> Matches:
     """Of `number_pairs` of S layers, [4, S, N]."""
     boxes = torch.cat([image.bboxes for image in instances]).float()
     labels = torch.cat([image.labels for image in instances])
-    places, objects, images, among_all = to_device(pairs, boxes, torch.int64)
+    indices, objects, images, among_all = to_device(pairs, boxes, torch.int64)
     tokens = None
     if 'positive_maps' in instances[0]:
         tokens = torch.cat([image.positive_maps for image in instances]).float()[among_all]
-    return Matches(places, objects, images, boxes[among_all], labels[among_all], counts, tokens)
+    return Matches(indices, objects, images, boxes[among_all], labels[among_all], counts, tokens)
 
 
 @lru_cache
 def _threads() -> ThreadPoolExecutor:
     """SciPy lets others run while it assigns."""
-    return ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), thread_name_prefix='match')
+    return ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_THREADS), thread_name_prefix='match')

@@ -16,7 +16,7 @@ from swin_mmdet.detectors.cascade_training import of_stage
 from swin_mmdet.detectors.image_sizes import image_sizes
 from swin_mmdet.detectors.matching import decode_in_images, why_not_coded
 from swin_mmdet.detectors.set_matching import (
-    CostsOnTheWay,
+    AsyncCosts,
     Matches,
     match_cheapest,
     pair_costs,
@@ -33,9 +33,9 @@ from swin_mmdet.structures import gather_objects, rois_of
 class SparseRoIHead(MMDetSparseRoIHead):
     """mmdet's `SparseRoIHead`, of Sparse R-CNN and QueryInst: same parameters, arguments, losses and detections.
 
-    In training the host waits for a GPU once, after all stages, for what it costs to match their predictions with
-    objects; the mask losses, which are mmdet's, make it wait again. What is set otherwise (another assigner, box head
-    or box coder) trains or refines boxes as in mmdet; the log says so.
+    In training the host synchronises with a GPU once, after all stages, for what it costs to match their predictions
+    with objects; the mask losses, which are mmdet's, make it synchronise again. What is set otherwise (another
+    assigner, box head or box coder) trains or refines boxes as in mmdet; the log says so.
     """
 
     def loss(
@@ -58,31 +58,31 @@ class SparseRoIHead(MMDetSparseRoIHead):
         # no stage needs to know what the one before was matched with
         stages = []
         for stage in range(self.num_stages):
-            found = self._bbox_forward(stage, x, rois_of(boxes), features, metas)
-            boxes, features = torch.stack(found['detached_proposals']), found['object_feats']
-            stages.append(found | {'boxes': boxes})
+            outputs = self._bbox_forward(stage, x, rois_of(boxes), features, metas)
+            boxes, features = torch.stack(outputs['detached_proposals']), outputs['object_feats']
+            stages.append(outputs | {'boxes': boxes})
         with AsyncNewTensors():
-            scores, boxes = (torch.stack([found[name] for found in stages]) for name in ('cls_score', 'boxes'))
+            scores, boxes = (torch.stack([outputs[name] for outputs in stages]) for name in ('cls_score', 'boxes'))
             objects, whole = gather_objects(instances), image_sizes(metas, boxes)
-            costs = CostsOnTheWay([pair_costs(self.bbox_assigner[0], scores, boxes, objects, whole)])
+            costs = AsyncCosts([pair_costs(self.bbox_assigner[0], scores, boxes, objects, whole)])
             matches = match_cheapest(*costs.wait(), instances)
             # the same in every stage
             count = reduce_mean(sizes.new_full((), sum(matches.counts)))
             losses = {}
-            for stage, found in enumerate(stages):
+            for stage, outputs in enumerate(stages):
                 own, config, weight = matches.of_layer(stage), self.train_cfg[stage], self.stage_loss_weights[stage]
-                box_losses = dii_loss(self.bbox_head[stage], found, own, sizes, count, config.pos_weight)
+                box_losses = dii_loss(self.bbox_head[stage], outputs, own, sizes, count, config.pos_weight)
                 losses |= of_stage(stage, box_losses, weight)
                 if self.with_mask:
-                    losses |= of_stage(stage, self._mask_loss(stage, x, found, own, instances), weight)
+                    losses |= of_stage(stage, self._mask_loss(stage, x, outputs, own, instances), weight)
         return losses
 
     def _mask_loss(
-        self, stage: int, x: Sequence[Tensor], found: dict, matches: Matches, instances: Sequence[InstanceData]
+        self, stage: int, x: Sequence[Tensor], outputs: dict, matches: Matches, instances: Sequence[InstanceData]
     ) -> dict[str, Tensor]:
-        """`loss_mask` of mmdet's mask head, of what `_bbox_forward` found."""
-        regions = rois_of(found['boxes'])[matches.places]
-        features = found['attn_feats'].flatten(0, 1)[matches.places]
+        """`loss_mask` of mmdet's mask head, of what `_bbox_forward` returned."""
+        regions = rois_of(outputs['boxes'])[matches.indices]
+        features = outputs['attn_feats'].flatten(0, 1)[matches.indices]
         predicted = self._mask_forward(stage, x, regions, features)['mask_preds']
         # what the head takes of sampling results
         parts = {
@@ -104,9 +104,9 @@ class SparseRoIHead(MMDetSparseRoIHead):
     def _bbox_forward(
         self, stage: int, x: Sequence[Tensor], rois: Tensor, object_feats: Tensor, batch_img_metas: Sequence[dict]
     ) -> dict:
-        """As mmdet's, which asks the GPU which regions are of an image; here they are P of one, then P of the next.
+        """As mmdet's, which synchronises to learn which regions are of an image.
 
-        rois [B * P, 5], object_feats [B, P, C].
+        rois [B * P, 5], P of one image and then P of the next, object_feats [B, P, C].
         """
         head, extractor = self.bbox_head[stage], self.bbox_roi_extractor[stage]
         reason = why_not_refined(head)
@@ -135,26 +135,26 @@ def why_not_refined(head: BBoxHead) -> str | None:
 
 
 def dii_loss(
-    head: DIIHead, found: dict, matches: Matches, sizes: Tensor, count: Tensor, pos_weight: float
+    head: DIIHead, outputs: dict, matches: Matches, sizes: Tensor, count: Tensor, pos_weight: float
 ) -> dict[str, Tensor]:
     """`loss_cls`, `pos_acc`, `loss_bbox` and `loss_iou`, as `DIIHead.loss_and_target`.
 
-    Of what `_bbox_forward` found in B images; sizes [B * P, 4] are their width, height, width, height for each
+    Of what `_bbox_forward` returned for B images; sizes [B * P, 4] are their width, height, width, height for each
     prediction, and count [] is the mean number of pairs in a process.
     """
-    scores, boxes = found['cls_score'].flatten(0, 1), found['decoded_bboxes']
-    labels = matches.labels.new_full((len(boxes),), head.num_classes).index_copy(0, matches.places, matches.labels)
+    scores, boxes = outputs['cls_score'].flatten(0, 1), outputs['decoded_bboxes']
+    labels = matches.labels.new_full((len(boxes),), head.num_classes).index_copy(0, matches.indices, matches.labels)
     weights = boxes.new_ones(len(boxes))
     if pos_weight > 0:
-        weights = weights.index_fill(0, matches.places, pos_weight)
+        weights = weights.index_fill(0, matches.indices, pos_weight)
     losses = {
         'loss_cls': head.loss_cls(scores, labels, weights, avg_factor=count),
-        'pos_acc': accuracy(scores[matches.places], matches.labels),
+        'pos_acc': accuracy(scores[matches.indices], matches.labels),
     }
-    if not len(matches.places):
+    if not len(matches.indices):
         return losses | dict.fromkeys(('loss_bbox', 'loss_iou'), boxes.sum() * 0)
-    own, sizes = boxes[matches.places], sizes[matches.places]
-    # all weigh one; of weights the losses would ask the GPU whether any is not zero
+    own, sizes = boxes[matches.indices], sizes[matches.indices]
+    # all weigh one; of weights the losses would synchronise to see whether any is not zero
     losses['loss_bbox'] = head.loss_bbox(own / sizes, matches.boxes / sizes, avg_factor=count)
     losses['loss_iou'] = head.loss_iou(own, matches.boxes, avg_factor=count)
     return losses

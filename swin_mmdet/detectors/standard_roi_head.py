@@ -1,4 +1,4 @@
-"""mmdet's R-CNN head for a batch at once: training asks the GPU one thing, how many regions have objects."""
+"""mmdet's R-CNN head for a batch at once: training synchronises once, to learn how many regions have objects."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +18,7 @@ from swin_mmdet.detectors.region_losses import (
     why_not_box_loss,
     why_not_mask_loss,
 )
-from swin_mmdet.detectors.region_sampling import CountsOnTheWay, classify_used, sample_regions
+from swin_mmdet.detectors.region_sampling import AsyncCounts, classify_used, sample_regions
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
 from swin_mmdet.registry import MODELS
@@ -46,10 +46,10 @@ class StandardRoIHead(BatchedPrediction, MMDetStandardRoIHead):
         regions = sample_regions(
             *boxes_of(rpn_results_list), objects, self.bbox_assigner, self.bbox_sampler, self.bbox_head.num_classes
         )
-        counts = CountsOnTheWay(regions)
+        counts = AsyncCounts(regions)
         rois = regions.rois()
-        found = classify_used(self.bbox_head, partial(self._bbox_forward, x), rois, regions)
-        losses = box_loss(self.bbox_head, *found, regions, objects, self.train_cfg.pos_weight)
+        scores, deltas = classify_used(self.bbox_head, partial(self._bbox_forward, x), rois, regions)
+        losses = box_loss(self.bbox_head, scores, deltas, regions, objects, self.train_cfg.pos_weight)
         if self.with_mask:
             counts = counts.wait()
             positive = positive_regions(regions, counts)

@@ -20,7 +20,7 @@ class TrueMasks(NamedTuple):
     labels: Tensor  # [N] int64
     counts: list[int]  # of each image
     packed: PackedMasks  # of all objects
-    objects: Tensor  # [N] int64, of each the place among these; -1 for stuff
+    objects: Tensor  # [N] int64, of each the index among these; -1 for stuff
     maps: Tensor | None  # [B, H, W] of labels, where there is stuff
     images: Tensor | None  # [N] int64, of stuff the image; -1 for objects
 
@@ -29,25 +29,25 @@ class TrueMasks(NamedTuple):
         nothing = numbers < 0
         packed = self.packed
         objects = self.objects[numbers].masked_fill(nothing, -1)
-        found = sample_masks(
+        values = sample_masks(
             packed.bits, packed.starts, packed.boxes, (packed.height, packed.width), objects, points, rows
         )
         if self.images is not None:
             images = self.images[numbers].masked_fill(nothing, -1)
-            found += sample_labels(self.maps, images, self.labels[numbers], points, rows)
-        return found
+            values += sample_labels(self.maps, images, self.labels[numbers], points, rows)
+        return values
 
     def padded(self) -> tuple[Tensor, Tensor]:
         """Of each image's masks the numbers, -1 for none, and labels: [B, G] int64, G one at least."""
-        most, first, numbers = max(1, *self.counts), 0, []
+        max_count, first, numbers = max(1, *self.counts), 0, []
         for count in self.counts:
-            numbers.append([*range(first, first + count), *[-1] * (most - count)])
+            numbers.append([*range(first, first + count), *[-1] * (max_count - count)])
             first += count
         numbers = to_device(numbers, self.labels)
         return numbers, self.labels[numbers] if len(self.labels) else torch.zeros_like(numbers)
 
 
-class TrueMasksOnTheWay:
+class AsyncTrueMasks:
     """What stuff images have, a GPU knows; the host needs to know it as late as possible."""
 
     def __init__(
@@ -73,19 +73,19 @@ class TrueMasksOnTheWay:
         self._stuff = AsyncHostCopy(present.scatter_(1, labels, torch.ones_like(labels, dtype=torch.bool)))
 
     def wait(self) -> TrueMasks:
-        """For the host to know how many there are; without stuff it does."""
+        """Synchronises the host, for it to know how many there are; without stuff it does."""
         if self._stuff is None:
             objects = torch.arange(len(self._labels), device=self._labels.device)
             return TrueMasks(self._labels, self._counts, self._packed, objects, None, None)
         present = self._stuff.wait().numpy()
-        first, found, counts = 0, [], []
+        first, rows, counts = 0, [], []
         for image, count in enumerate(self._counts):
             stuff = np.flatnonzero(present[image, self._things : -1]) + self._things
-            found += [(place, -1, 0) for place in range(first, first + count)]
-            found += [(-1, image, label) for label in stuff.tolist()]
+            rows += [(index, -1, 0) for index in range(first, first + count)]
+            rows += [(-1, image, label) for label in stuff.tolist()]
             counts.append(count + len(stuff))
             first += count
-        objects, images, labels = to_device(np.array(found, np.int64).reshape(-1, 3).T.tolist(), self._labels)
+        objects, images, labels = to_device(np.array(rows, np.int64).reshape(-1, 3).T.tolist(), self._labels)
         if len(self._labels):
             labels = torch.where(objects >= 0, self._labels[objects], labels)
         return TrueMasks(labels, counts, self._packed, objects, self._maps, images)

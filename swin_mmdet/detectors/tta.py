@@ -110,10 +110,10 @@ class DetTTAModel(MMDetTTAModel):
     def _merge(self, views: Sequence[View], image: int) -> DetDataSample:
         """The predictions of one image."""
         sample = views[0].samples[image]
-        found = self._boxes(views, image)
+        detections = self._boxes(views, image)
         if self.module.roi_head.with_mask:
-            found.masks = self._masks(views, image, found.bboxes, found.labels)
-        sample.pred_instances = found
+            detections.masks = self._masks(views, image, detections.bboxes, detections.labels)
+        sample.pred_instances = detections
         return sample
 
     def _boxes(self, views: Sequence[View], image: int) -> InstanceData:
@@ -167,10 +167,12 @@ def _detections(boxes: Tensor, scores: Tensor, test_cfg: ConfigDict) -> Instance
         candidates = find_candidates(scores[None, :, :-1], valid, test_cfg.score_thr)
         if candidates is None:
             return InstanceData(bboxes=boxes[:0, 0], scores=scores[:0, 0], labels=valid[0, :0].long())
-        found = suppress(of_candidates(boxes[None], candidates), candidates, test_cfg)
-        count = int(found.counts)
+        detections = suppress(of_candidates(boxes[None], candidates), candidates, test_cfg)
+        count = int(detections.counts)
         return InstanceData(
-            bboxes=found.boxes[0, :count], scores=found.scores[0, :count], labels=found.labels[0, :count]
+            bboxes=detections.boxes[0, :count],
+            scores=detections.scores[0, :count],
+            labels=detections.labels[0, :count],
         )
-    found, labels = multiclass_nms(boxes.flatten(1), scores, test_cfg.score_thr, test_cfg.nms, test_cfg.max_per_img)
-    return InstanceData(bboxes=found[:, :4], scores=found[:, 4], labels=labels)
+    kept, labels = multiclass_nms(boxes.flatten(1), scores, test_cfg.score_thr, test_cfg.nms, test_cfg.max_per_img)
+    return InstanceData(bboxes=kept[:, :4], scores=kept[:, 4], labels=labels)

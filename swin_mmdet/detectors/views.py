@@ -31,13 +31,13 @@ def views_of(pipeline: list[ConfigDict]) -> list[ConfigDict]:
     kinds = [type_name(step) for step in pipeline]
     if 'Resize' not in kinds:
         raise UserError(f'--tta needs a Resize in the test pipeline, or a tta_pipeline in the config, got {kinds}')
-    place = kinds.index('Resize')
-    width, height = pipeline[place].scale
-    resizes = [ConfigDict(pipeline[place], scale=(round(width * scale), round(height * scale))) for scale in SCALES]
+    index = kinds.index('Resize')
+    width, height = pipeline[index].scale
+    resizes = [ConfigDict(pipeline[index], scale=(round(width * scale), round(height * scale))) for scale in SCALES]
     flips = [ConfigDict(type='swin_mmdet.RandomFlip', prob=prob) for prob in (0.0, 1.0)]
     # annotations are loaded after the flip: evaluation is in pixels of the original image
     rest = [
         [ConfigDict(step, meta_keys=META_KEYS) if kind == 'PackDetInputs' else step]
-        for step, kind in zip(pipeline[place + 1 :], kinds[place + 1 :], strict=True)
+        for step, kind in zip(pipeline[index + 1 :], kinds[index + 1 :], strict=True)
     ]
-    return [*pipeline[:place], ConfigDict(type='TestTimeAug', transforms=[resizes, flips, *rest])]
+    return [*pipeline[:index], ConfigDict(type='TestTimeAug', transforms=[resizes, flips, *rest])]

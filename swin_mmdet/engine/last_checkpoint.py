@@ -1,13 +1,18 @@
 """The checkpoint from which a run goes on, at whatever moment it ended and wherever its folder lies now."""
 
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 
+from swin_mmdet.checkpoint.damage import damage, non_finite
 from swin_mmdet.config.files import existing_weights
 from swin_mmdet.errors import UserError
+
+NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
 
 
 def resume(cfg: Config, source: str) -> list[str]:
@@ -17,7 +22,7 @@ def resume(cfg: Config, source: str) -> list[str]:
         What to tell the user.
 
     Raises:
-        UserError: a URL, or no whole checkpoint.
+        UserError: a URL, or no checkpoint that is whole.
     """
     cfg.resume = True
     if '://' in source:
@@ -25,6 +30,9 @@ def resume(cfg: Config, source: str) -> list[str]:
         raise UserError(f'--resume {source}: download the file first')
     if source != 'auto':
         cfg.load_from = existing_weights(source, 'checkpoint to resume from')
+        # what is no file of PyTorch at all has messages of its own
+        if zipfile.is_zipfile(source) and (problem := unfit(Path(source))):
+            raise UserError(f'--resume {source}: {problem}; give the path of another, or none for the last good one')
         return []
     latest, lines = last_checkpoint(cfg.work_dir)
     if latest is None:
@@ -35,46 +43,80 @@ def resume(cfg: Config, source: str) -> list[str]:
 
 
 def last_checkpoint(work_dir: str | Path) -> tuple[Path | None, list[str]]:
-    """The newest whole checkpoint that mmengine wrote at intervals into this folder, and what to tell the user of it.
+    """The newest good checkpoint of a folder, and what to tell the user of it; None if there never was one.
 
-    None if it never wrote one.
-
-    mmengine notes its path in a file, `last_checkpoint`, which is empty if the run was killed just then; the path is of
-    the time and place of the run; and a machine that went down may leave half a checkpoint.
+    The newest is the one of the most iterations; the file `last_checkpoint` only says in which folder they are, as it
+    may be of another time or place than theirs, empty or damaged. One is good if its bytes fit their checksums and its
+    weights are numbers.
 
     Raises:
-        UserError: One was written, and none is left.
+        UserError: there is one, and none is good.
     """
     work_dir = Path(work_dir)
-    noted = work_dir / 'last_checkpoint'
-    found = list(_candidates(work_dir, noted))
+    noted = _noted(work_dir)
+    found = _newest_first({*_saved(work_dir), *(_saved(noted.parent) if noted and noted.exists() else ())})
+    lines = []
     for path in found:
-        # the end of the file has its table of contents
-        if zipfile.is_zipfile(path):
-            newer = f'--resume: {found[0]} is gone or cut off; goes on from {path}'
-            return path, [newer] if path != found[0] else []
-    if found or noted.exists():
+        problem = unfit(path)
+        if problem is None:
+            return path, lines
+        lines.append(f'--resume: {path} is passed over, {problem}')
+    if found or (work_dir / 'last_checkpoint').exists():
         raise UserError(
-            f'--resume: no whole checkpoint in {work_dir}'
-            + (f', where last_checkpoint names {found[0]}' if found else '')
+            f'--resume: no good checkpoint in {work_dir}'
+            + (f', where last_checkpoint names {noted}' if noted and noted not in found else '')
+            + ''.join(f'; {path.name}: {line.partition(" is passed over, ")[2]}' for path, line in zip(found, lines))
             + '; give the path of another, or another --work-dir to start anew'
         )
     return None, []
 
 
-def _candidates(work_dir: Path, noted: Path) -> Iterator[Path]:
-    path = Path(noted.read_text().strip()) if noted.exists() else Path()
-    if path.name:
-        here = work_dir / path.name
-        yield here if here.exists() or not path.exists() else path
-    saved = [other for pattern in ('epoch_*.pth', 'iter_*.pth') for other in work_dir.glob(pattern)]
-    yield from sorted(saved, key=lambda other: other.stat().st_mtime, reverse=True)
+def unfit(path: Path) -> str | None:
+    """Why a run should not go on from this file."""
+    problem = damage(path)
+    if problem:
+        return problem
+    try:
+        checkpoint = _load(path)
+    except Exception as error:
+        return f'it is no checkpoint of a training ({type(error).__name__})'
+    name = non_finite(checkpoint)
+    return f'its {name} holds NaN or infinity' if name else None
 
 
-def keep_two(cfg: Config) -> list[str]:
-    """mmengine removes the old checkpoint before it writes the new one: of one, a run that is killed then has none."""
-    hook = cfg.get('default_hooks', {}).get('checkpoint') or {}
-    if hook.get('max_keep_ckpts') != 1:
-        return []
-    hook['max_keep_ckpts'] = 2
-    return ['keeps two checkpoints, not one: a run that is killed while it saves would have none']
+def _noted(work_dir: Path) -> Path | None:
+    """What the pointer names: in this folder if it is there, as the folder may have been moved or copied."""
+    pointer = work_dir / 'last_checkpoint'
+    text = pointer.read_bytes().decode(errors='replace').strip() if pointer.is_file() else ''
+    if not text or '\0' in text:
+        return None
+    here = work_dir / Path(text).name
+    return here if here.exists() else Path(text)
+
+
+def _saved(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.glob('*.pth') if NAME.fullmatch(path.name))
+
+
+def _newest_first(paths: set[Path]) -> list[Path]:
+    kinds = {path.name.partition('_')[0] for path in paths}
+    # epochs and iterations compare by what is in the files
+    progress = _number if len(kinds) < 2 else _iterations
+    return sorted(paths, key=lambda path: (progress(path), _number(path)), reverse=True)
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.partition('_')[2])
+
+
+def _iterations(path: Path) -> float:
+    try:
+        return _load(path)['meta']['iter']
+    except Exception:
+        # looked at first, and told
+        return float('inf')
+
+
+def _load(path: Path) -> dict:
+    """Mapped: what is not looked at is not read."""
+    return torch.load(path, map_location='cpu', weights_only=True, mmap=True)

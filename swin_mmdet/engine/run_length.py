@@ -259,7 +259,7 @@ def _to_iterations(
     if kind not in ('', 'EpochBasedTrainLoop'):
         raise UserError(f'--iters: the loop of this config, {kind}, counts epochs; give --epochs')
     changes.append(f'train_cfg.max_epochs {before.count} -> max_iters {after.count}')
-    for name in ('type', 'by_epoch', 'max_epochs', '_scope_'):
+    for name in ('by_epoch', 'max_epochs', '_scope_'):
         loop.pop(name, None)
     loop.update(type='IterBasedTrainLoop', max_iters=after.count)
     changes.set(loop, 'val_interval', max(round(loop.get('val_interval', 1) * ratio), 1), 'train_cfg.val_interval')

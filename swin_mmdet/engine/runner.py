@@ -3,8 +3,9 @@
 import copy
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import EMAHook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
@@ -14,12 +15,14 @@ from torch.utils.data import DataLoader
 
 from swin_mmdet.engine.console import describe_groups, open_log, prints_in_file
 from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
+from swin_mmdet.engine.guards import BrokenImagesHook, guard, lost_process_named
 from swin_mmdet.engine.load_weights import load_weights
 from swin_mmdet.engine.run_length import interval_problems
 from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.engine.schedules import described, scale_rates
 from swin_mmdet.engine.warm_up import bound_warm_up
 from swin_mmdet.errors import UserError
+from swin_mmdet.registry import RUNNERS
 
 # of the optimizer; a run with fewer is too short for large batches
 FEW_STEPS = 1000
@@ -60,11 +63,20 @@ class LoadingRunner(Runner):
 
 
 class StrictRunner(LoadingRunner):
-    """For testing: refuses a checkpoint of another model instead of testing random weights."""
+    """For testing: refuses a checkpoint of another model instead of testing random weights.
+
+    Images that cannot be read count as without detections, and are listed.
+    """
 
     strict = True
 
+    def test(self) -> dict:
+        if not any(isinstance(hook, BrokenImagesHook) for hook in self.hooks):
+            self.register_hook(BrokenImagesHook())
+        return super().test()
 
+
+@RUNNERS.register_module()
 class TrainingRunner(LoadingRunner):
     """For training: takes `frozen_parts=[...]` and `auto_scale_lr=dict(rule='linear' | 'sqrt')` from its config.
 
@@ -83,10 +95,27 @@ class TrainingRunner(LoadingRunner):
                 raise UserError(f'parts to freeze: {error}') from error
         return super().wrap_model(model_wrapper_cfg, model)
 
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> 'TrainingRunner':
+        """With all guards of `swin_mmdet.engine.guards`."""
+        guarded = copy.deepcopy(cfg)
+        guard(guarded)
+        return super().from_cfg(guarded)
+
+    def register_hooks(self, *hooks: Any, **more: Any) -> None:
+        super().register_hooks(*hooks, **more)
+        self.register_hook(SettingsHook())
+
     def train(self) -> nn.Module:
         if self._frozen:
             self.register_hook(FreezeHook(self._frozen))
-        return super().train()
+        try:
+            with lost_process_named(self):
+                return super().train()
+        finally:
+            for hook in self.hooks:
+                if hasattr(hook, 'close'):
+                    hook.close()
 
     def build_optim_wrapper(self, optim_wrapper: dict | OptimWrapper) -> OptimWrapper | OptimWrapperDict:
         """Sums up the parameter groups, of which mmengine logs every parameter."""
@@ -158,9 +187,6 @@ class TrainingRunner(LoadingRunner):
             'schedule': self._schedule,
         }
 
-    def save_checkpoint(self, *args: object, meta: dict | None = None, **kwargs: object) -> None:
-        super().save_checkpoint(*args, meta={**(meta or {}), 'settings': self.settings()}, **kwargs)
-
     def load_checkpoint(self, filename: str, *args: object, **kwargs: object) -> dict:
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         if self._resume:
@@ -187,6 +213,13 @@ class TrainingRunner(LoadingRunner):
         super().resume(filename, *args, **kwargs)
         rates = sorted({rate for one in self.optim_wrapper.get_lr().values() for rate in one})
         self.logger.info(f'learning rates go on from the checkpoint: {", ".join(f"{rate:.4g}" for rate in rates)}')
+
+
+class SettingsHook(Hook):
+    """Puts the `settings` of its runner into checkpoints."""
+
+    def before_save_checkpoint(self, runner: TrainingRunner, checkpoint: dict) -> None:
+        checkpoint['meta']['settings'] = runner.settings()
 
 
 def _flat(schedulers: object) -> list:

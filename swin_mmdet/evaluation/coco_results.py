@@ -38,11 +38,12 @@ class Ids:
 
 def coco_results(sample: DetDataSample, path: Path, image_id: int, ids: Ids, score_thr: float) -> list[dict]:
     """Detections of one image in the COCO result format, masks as compressed RLE."""
-    found = sample.pred_instances
-    found = found[found.scores >= score_thr].cpu().numpy()
-    masks = encode_mask_results(found.masks) if 'masks' in found else [None] * len(found.scores)
+    predictions = sample.pred_instances
+    predictions = predictions[predictions.scores >= score_thr].cpu().numpy()
+    masks = encode_mask_results(predictions.masks) if 'masks' in predictions else [None] * len(predictions.scores)
     rows = []
-    for box, score, label, mask in zip(found.bboxes.tolist(), found.scores.tolist(), found.labels.tolist(), masks):
+    boxes, scores, labels = (predictions[name].tolist() for name in ('bboxes', 'scores', 'labels'))
+    for box, score, label, mask in zip(boxes, scores, labels, masks):
         left, top, right, bottom = box
         row = dict(
             image_id=image_id,

@@ -20,7 +20,7 @@ def proposal_recall(
     total = sum(len(boxes) for boxes in gt_boxes)
     if total == 0:
         return np.full((len(proposal_nums), len(iou_thrs)), -1.0)
-    ious = [bbox_overlaps(boxes, found) for boxes, found in zip(gt_boxes, proposals)]
+    ious = [bbox_overlaps(boxes, proposed) for boxes, proposed in zip(gt_boxes, proposals)]
     recall = []
     for count in proposal_nums:
         overlaps = np.concatenate([_matched_overlaps(image[:, :count]) for image in ious])

@@ -1,4 +1,22 @@
-"""Masks of boxes in their images as run lengths, without a bitmap of an image."""
+"""Masks of boxes in their images as run lengths, without a bitmap of an image.
+
+An example: a mask of 2 x 3 in an image of as many pixels, which its box (0, 0, 3, 2) fills. Each pixel is sampled where
+the mask has a number, and is 1 from the threshold 0.5 on. A row more lies outside the mask, so it is 0.
+
+    0.1  0.9  0.8         0  1  1
+    0.2  0.6  0.3    ->   0  1  0
+                          0  0  0
+
+Run lengths go down the columns, here 0 0 0, 1 1 0 and 1 0 0. `_changes` finds the pixels that differ from the one
+before, and `paste_masks` gives them their index in the image, column * 2 + row:
+
+    column, row    1, 0    1, 2    2, 0    2, 1
+    index             2       4       4       5
+
+The row more ends the second column, which reaches the last row; but the third begins with 1, so the run goes on there.
+That is why `runs_between` takes out an index that comes twice. Between 0, 2, 5 and the end, 6, are the lengths 2, 3 and
+1: of 0, of 1 and of 0 again.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -101,8 +101,8 @@ class _DynamicMaskHead(nn.Module):
         x, y = (
             torch.arange(side, device=shared.device) * stride + stride // 2 for side in (width, height)
         )
-        places = torch.stack(torch.meshgrid(x, y, indexing='xy')).flatten(1)
-        relative = (centers[:, :, None] - places) / self.sizes_of_interest[levels][:, None, None]
+        locations = torch.stack(torch.meshgrid(x, y, indexing='xy')).flatten(1)
+        relative = (centers[:, :, None] - locations) / self.sizes_of_interest[levels][:, None, None]
         out = torch.cat([relative.to(shared.dtype), shared.flatten(2)], dim=1)
         params = [
             one.unflatten(1, shape) for one, shape in zip(controls.split(self.counts, dim=1), self.shapes, strict=True)

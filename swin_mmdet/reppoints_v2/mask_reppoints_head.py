@@ -10,8 +10,11 @@ from mmengine.model import normal_init
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.registry import MODELS
-from swin_mmdet.reppoints_v2.head import Maps, RepPointsV2Head, Targets
+from swin_mmdet.reppoints_v2.head import RepPointsV2Head
+from swin_mmdet.reppoints_v2.layers import Maps
+from swin_mmdet.reppoints_v2.targets import Targets
 
 # masks are trained and predicted at this stride
 STRIDE = 4
@@ -52,7 +55,7 @@ class MaskRepPointsV2Head(RepPointsV2Head):
         instances = [_with_bitmaps(sample.gt_instances) for sample in batch_data_samples]
         metas = [sample.metainfo for sample in batch_data_samples]
         *maps, foreground, controls = self(x)
-        sizes = [level.shape[2:] for level in controls]
+        sizes = sizes_of(controls)
         predictions = self.gather_predictions(*maps)
         targets = self.get_targets(predictions, sizes, instances, metas)
         losses = self.point_losses(predictions, targets, sizes, instances)
@@ -98,32 +101,31 @@ class MaskRepPointsV2Head(RepPointsV2Head):
         metas = [sample.metainfo for sample in batch_data_samples]
         *maps, _, controls = self(x)
         results = self.detect(*maps, metas, rescale)
-        for index, (found, meta) in enumerate(zip(results, metas, strict=True)):
-            points = found.pop('points')
+        for index, (detections, meta) in enumerate(zip(results, metas, strict=True)):
+            points = detections.pop('points')
             size = meta['ori_shape'][:2] if rescale else meta['img_shape'][:2]
             if not len(points):
-                found.masks = points.new_zeros(0, *size, dtype=torch.bool)
+                detections.masks = points.new_zeros(0, *size, dtype=torch.bool)
                 continue
             (logits,) = self._masks(x, maps[1], controls, torch.full_like(points, index), points)
             height, width = meta['img_shape'][:2]
             pixels = aligned_bilinear(logits.float().sigmoid()[:, None], STRIDE)[..., :height, :width]
             pixels = F.interpolate(pixels, size=size, mode='bilinear')
-            found.masks = pixels[:, 0] > self.test_cfg['mask_thr']
+            detections.masks = pixels[:, 0] > self.test_cfg['mask_thr']
         return results
 
     def _masks(self, x: Maps, init_points: Maps, controls: Maps, image: Tensor, point: Tensor) -> list[Tensor]:
         """Logits [n, h, w] of the layers for points [n] of images [n]."""
-        sizes = [level.shape[2:] for level in controls]
-        places, strides = self.places(sizes, point.device)
-        numbers = [level.flatten(2) for level in init_points]
-        moves = torch.cat(numbers, dim=2).mT[image, point].unflatten(1, (-1, 2)).mean(1).flip(1)
+        sizes = sizes_of(controls)
+        locations, strides = self.locations(sizes, point.device)
+        moves = flatten_maps(init_points, init_points[0].shape[1])[image, point].unflatten(1, (-1, 2)).mean(1).flip(1)
         strides = strides[point][:, None]
         # half a stride from where boxes have the location: in the official code masks' coordinates are so
-        centers = moves * strides + places[point] + strides // 2
+        centers = moves * strides + locations[point] + strides // 2
         levels = torch.arange(len(sizes), device=point.device).repeat_interleave(
-            torch.tensor([size.numel() for size in sizes], device=point.device)
+            torch.tensor([height * width for height, width in sizes], device=point.device)
         )
-        params = torch.cat([level.flatten(2) for level in controls], dim=2).mT[image, point]
+        params = flatten_maps(controls, self.mask_head.num_params)[image, point]
         return self.mask_head(x, params, centers, levels[point], image)
 
 

@@ -89,10 +89,10 @@ def refine_corners(corners: Tensor, heat: Tensor, offsets: Tensor, stride: int) 
     """
     height, width = heat.shape
     around = torch.tensor([(0, 0), (1, 0), (0, 1), (1, 1)], device=heat.device)
-    most = torch.tensor([width - 1, height - 1], device=heat.device)
+    last = torch.tensor([width - 1, height - 1], device=heat.device)
     # at the last row or column the four are the last two rows or columns
-    first = (corners / stride).floor().long().minimum(most - 1).clamp(min=0)
-    x, y = (first[:, None] + around).minimum(most).unbind(2)
+    first = (corners / stride).floor().long().minimum(last - 1).clamp(min=0)
+    x, y = (first[:, None] + around).minimum(last).unbind(2)
     hottest = heat[y, x].argmax(1, keepdim=True)
     x, y = x.gather(1, hottest)[:, 0], y.gather(1, hottest)[:, 0]
     return (torch.stack((x, y), dim=1) + offsets[y, x]) * stride

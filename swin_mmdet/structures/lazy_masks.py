@@ -173,9 +173,9 @@ def checked(annotation: list | dict | np.ndarray, height: int, width: int) -> li
 
 @lru_cache(maxsize=1024)
 def nearest(old: int, new: int) -> np.ndarray:
-    """Which of `old` places cv2 takes each of `new` from: [new]."""
-    places = cv2.resize(np.arange(old, dtype=np.float32)[None], (new, 1), interpolation=cv2.INTER_NEAREST)
-    return places[0].astype(np.int64)
+    """Which of `old` pixels cv2 takes each of `new` from: [new]."""
+    indices = cv2.resize(np.arange(old, dtype=np.float32)[None], (new, 1), interpolation=cv2.INTER_NEAREST)
+    return indices[0].astype(np.int64)
 
 
 def _cut(index: np.ndarray, first: int, last: int) -> np.ndarray:

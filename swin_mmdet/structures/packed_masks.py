@@ -97,7 +97,7 @@ class PackedMasks(CompactMasks):
         return len(self.starts)
 
     def __getitem__(self, index: int | slice | Sequence | np.ndarray | Tensor) -> 'PackedMasks':
-        """The chosen objects; one for an int. Bool tensors on a GPU make the CPU wait for it."""
+        """The chosen objects; one for an int. Bool tensors on a GPU synchronise the CPU with it."""
         if isinstance(index, (Sequence, np.ndarray)):
             index = torch.from_numpy(np.arange(len(self))[index])
         starts, boxes = self.starts[index].reshape(-1), self.boxes[index].reshape(-1, 4)

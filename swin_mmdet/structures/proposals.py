@@ -15,7 +15,7 @@ from swin_mmdet.ops.to_device import to_device
 class BatchedProposals(Sequence):
     """The proposals of a batch's images, best first; to mmdet's parts a sequence of one `InstanceData` an image.
 
-    Only that use waits for the GPU: how many an image has is not known before.
+    Only that use synchronises with the GPU: how many an image has is not known before.
     """
 
     def __init__(self, boxes: Tensor, scores: Tensor, valid: Tensor) -> None:

@@ -95,7 +95,7 @@ def assert_same_detections(found, expected):
         assert torch.equal(one.labels, other.labels)
 
 
-class NoQuestions(TorchDispatchMode):
+class NoSynchronisation(TorchDispatchMode):
     """Refuses what would wait for a GPU: numbers for the host, and results whose size depends on numbers."""
 
     NAMES = ('_local_scalar_dense', 'nonzero', 'masked_select', 'equal', '_unique', '_unique2', 'unique_dim')
@@ -105,15 +105,46 @@ class NoQuestions(TorchDispatchMode):
         name = func.__name__.split('.')[0]
         indices = [x for x in args[1] if x is not None] if name in ('index', 'index_put', 'index_put_') else []
         if name in self.NAMES:
-            raise AssertionError(f'{func} asks the GPU')
+            raise AssertionError(f'{func} synchronises')
         if any(x.dtype in (torch.bool, torch.uint8) for x in indices):
-            raise AssertionError(f'{func} with a mask asks the GPU')
+            raise AssertionError(f'{func} with a mask synchronises')
         return func(*args, **(kwargs or {}))
 
 
-def assert_no_questions(head, instances, metas, size):
+def assert_no_synchronisation(head, instances, metas, size):
     """In losses and their gradients, when the sizes have come before."""
     losses_and_gradients(head, instances, metas, size)
     outs = head([x.requires_grad_() for x in features(head, size)])
-    with NoQuestions():
+    with NoSynchronisation():
         sum(head.loss_by_feat(*outs, instances, metas).values()).backward()
+
+
+def assert_any_layout(head):
+    """Losses and detections are the same whatever the strides of the maps."""
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    with torch.no_grad():
+        maps = head(features(head, size))
+        other = [[x.contiguous(memory_format=torch.channels_last) for x in kind] for kind in maps]
+        assert_same_detections(*(head.predict_by_feat(*each, batch_img_metas=metas) for each in (other, maps)))
+        assert_close(*(head.loss_by_feat(*each, instances, metas) for each in (other, maps)))
+
+
+def assert_trained_as_mmdet(head, theirs, reason, monkeypatch, said):
+    """By `loss_by_feat` of mmdet's class, and the one line of the log says why."""
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    called = []
+    monkeypatch.setattr(theirs, 'loss_by_feat', lambda *args: called.append(args) or {})
+    head.loss_by_feat(*head(features(head, size)), instances, metas)
+    assert len(called) == len(said) == 1
+    assert reason in said[0]
+
+
+def assert_ignores_as_mmdet(heads, said):
+    """Ours, the first, leaves regions to ignore to mmdet, if there are any."""
+    instances, metas, size = images('some', EQUAL, CLASSES)
+    maps = heads[0](features(heads[0], size))
+    heads[0].loss_by_feat(*maps, instances, metas, [image[:0] for image in instances])
+    assert said == []
+    found, expected = (head.loss_by_feat(*maps, instances, metas, instances[::-1]) for head in heads)
+    assert_close({name: sum(x) for name, x in found.items()}, {name: sum(x) for name, x in expected.items()})
+    assert 'ignore' in said[0]

@@ -18,9 +18,12 @@ from tests.detectors.dense import (
     DIFFERENT,
     EQUAL,
     TEST,
+    assert_any_layout,
     assert_close,
-    assert_no_questions,
+    assert_ignores_as_mmdet,
+    assert_no_synchronisation,
     assert_same_detections,
+    assert_trained_as_mmdet,
     build_pair,
     detections,
     features,
@@ -103,20 +106,14 @@ def test_detections_are_those_of_mmdet(test, rescale, shapes, said):
 
 
 @pytest.mark.parametrize('kind', ['none and one', 'odd'])
-def test_training_asks_the_gpu_nothing(kind):
+def test_training_does_not_synchronise(kind):
     ours, _ = make()
     instances, metas, size = images(kind, DIFFERENT, CLASSES)
-    assert_no_questions(ours, instances, metas, size)
+    assert_no_synchronisation(ours, instances, metas, size)
 
 
 def test_the_layout_of_maps_is_no_matter():
-    ours, _ = make()
-    instances, metas, size = images('some', EQUAL, CLASSES)
-    with torch.no_grad():
-        maps = ours(features(ours, size))
-        other = [[x.contiguous(memory_format=torch.channels_last) for x in kind] for kind in maps]
-        assert_same_detections(*(ours.predict_by_feat(*each, batch_img_metas=metas) for each in (other, maps)))
-        assert_close(*(ours.loss_by_feat(*each, instances, metas) for each in (other, maps)))
+    assert_any_layout(make()[0])
 
 
 @pytest.mark.parametrize(
@@ -131,24 +128,11 @@ def test_the_layout_of_maps_is_no_matter():
     ],
 )
 def test_what_it_cannot_train_is_mmdet_s_and_said(change, options, reason, monkeypatch, said):
-    ours, _ = make(change, **options)
-    instances, metas, size = images('some', EQUAL, CLASSES)
-    called = []
-    monkeypatch.setattr(MMDetATSSHead, 'loss_by_feat', lambda *args: called.append(args) or {})
-    ours.loss_by_feat(*ours(features(ours, size)), instances, metas)
-    assert len(called) == len(said) == 1
-    assert reason in said[0]
+    assert_trained_as_mmdet(make(change, **options)[0], MMDetATSSHead, reason, monkeypatch, said)
 
 
 def test_regions_to_ignore_are_mmdet_s_only_where_there_are_any(said):
-    ours, theirs = make({'assigner': TRAIN['assigner'] | {'ignore_iof_thr': 0.5}})
-    instances, metas, size = images('some', EQUAL, CLASSES)
-    maps = ours(features(ours, size))
-    ours.loss_by_feat(*maps, instances, metas, [image[:0] for image in instances])
-    assert said == []
-    found, expected = (head.loss_by_feat(*maps, instances, metas, instances[::-1]) for head in (ours, theirs))
-    assert_close({name: sum(x) for name, x in found.items()}, {name: sum(x) for name, x in expected.items()})
-    assert 'ignore' in said[0]
+    assert_ignores_as_mmdet(make({'assigner': TRAIN['assigner'] | {'ignore_iof_thr': 0.5}}), said)
 
 
 def test_a_copy_of_the_head_has_its_own_anchors():

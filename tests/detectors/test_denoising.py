@@ -11,7 +11,7 @@ from mmdet.models.layers import CdnQueryGenerator as MMDetCdnQueryGenerator
 from swin_mmdet.detectors import denoising
 from swin_mmdet.detectors.denoising import CdnQueryGenerator, attention_mask
 from tests.detectors.cases import DEVICE
-from tests.detectors.dense import NoQuestions
+from tests.detectors.dense import NoSynchronisation
 from tests.detectors.query_heads import CLASSES, DIFFERENT, ground_truth
 from tests.detectors.same_noise import SameNoise
 
@@ -70,7 +70,7 @@ def test_nothing_is_asked():
     samples = ground_truth('some', DIFFERENT)
     ours, theirs = twins(DYNAMIC)
     ours(samples)
-    with NoQuestions():
+    with NoSynchronisation():
         ours(samples)
-    with NoQuestions(), pytest.raises(AssertionError, match='asks the GPU'):
+    with NoSynchronisation(), pytest.raises(AssertionError, match='synchronises'):
         theirs(samples)

@@ -13,7 +13,7 @@ from mmdet.models.task_modules import DiceCost, HungarianAssigner, MaskPseudoSam
 from swin_mmdet.detectors import Mask2FormerHead, mask2former_head
 from swin_mmdet.ops import to_device
 from tests.detectors.cases import DEVICE
-from tests.detectors.dense import NoQuestions, what_is_logged
+from tests.detectors.dense import NoSynchronisation, what_is_logged
 from tests.detectors.mask_heads import (
     COSTS,
     COUNTS,
@@ -93,14 +93,14 @@ def test_settings(options, monkeypatch, said):
 
 @pytest.mark.parametrize('stuff', [0, STUFF], ids=['objects', 'stuff'])
 @pytest.mark.parametrize('counts', ['none', 'one', 'crowd'])
-def test_training_asks_the_gpu_for_costs_alone_and_for_stuff(counts, stuff, monkeypatch):
+def test_training_synchronises_for_costs_alone_and_for_stuff(counts, stuff, monkeypatch):
     waits, wait = [], to_device.AsyncHostCopy.wait
     monkeypatch.setattr(to_device.AsyncHostCopy, 'wait', lambda what: waits.append(what) or wait(what))
     samples = ground_truth(counts, DIFFERENT, stuff=stuff)
     head, _ = twins(stuff=stuff)
     losses_and_gradients(head, samples)
     waits.clear()
-    with NoQuestions():
+    with NoSynchronisation():
         losses_and_gradients(head, samples)
     assert len(waits) == (stuff > 0) + (stuff > 0 or counts != 'none')
 
@@ -108,7 +108,7 @@ def test_training_asks_the_gpu_for_costs_alone_and_for_stuff(counts, stuff, monk
 def test_mmdets_head_asks():
     """As a check of the check."""
     samples = ground_truth('some', DIFFERENT)
-    with NoQuestions(), pytest.raises(AssertionError, match='asks the GPU'):
+    with NoSynchronisation(), pytest.raises(AssertionError, match='synchronises'):
         losses_and_gradients(twins()[1], samples)
 
 

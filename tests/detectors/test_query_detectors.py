@@ -11,7 +11,7 @@ from mmdet.models.layers import DeformableDetrTransformerEncoder as MMDetEncoder
 from swin_mmdet.detectors.deformable_detr import pyramid_of
 from swin_mmdet.ops import pyramid as pyramids
 from tests.detectors.cases import DEVICE
-from tests.detectors.dense import NoQuestions
+from tests.detectors.dense import NoSynchronisation
 from tests.detectors.query_detectors import CHANNELS, NAMES, build, losses_and_gradients, maps, twins
 from tests.detectors.query_heads import CLASSES, DIFFERENT, EQUAL, assert_alike, ground_truth
 from tests.detectors.same_noise import SameNoise
@@ -55,7 +55,7 @@ def test_a_step_and_an_inference_ask_the_gpu_nothing(name):
     samples = ground_truth('some', DIFFERENT)
     detector, _ = twins(name)
     losses_and_gradients(detector, samples)
-    with NoQuestions():
+    with NoSynchronisation():
         losses_and_gradients(detector, samples)
         detector.eval()
         with torch.no_grad():
@@ -104,7 +104,7 @@ def test_too_few_places_are_named(name):
     samples = ground_truth('some', ((8, 16), (8, 16)))
     detector = build(name)
     small = [torch.zeros(2, CHANNELS, 1, 2 + level, device=DEVICE) for level in range(3)]
-    message = 'num_queries=20 are to be chosen of 9 places, in maps of 1x2, 1x3, 1x4: use larger images'
+    message = 'num_queries=20 are to be chosen of 9 pixels, in maps of 1x2, 1x3, 1x4: use larger images'
     with pytest.raises(ValueError, match=message):
         detector.forward_transformer(small, samples)
 

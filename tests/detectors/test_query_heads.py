@@ -15,7 +15,7 @@ from mmengine.config import ConfigDict
 from swin_mmdet.detectors import DETRHead, DINOHead, query_head
 from swin_mmdet.ops import to_device
 from tests.detectors.cases import DEVICE
-from tests.detectors.dense import NoQuestions, what_is_logged
+from tests.detectors.dense import NoSynchronisation, what_is_logged
 from tests.detectors.query_heads import (
     COSTS,
     COUNTS,
@@ -95,7 +95,7 @@ def test_detections_are_those_of_mmdet(name, shapes, rescale, most):
     for head in twins(name, test_cfg={'max_per_img': most}):
         arguments, _ = decoded(name, samples)
         given = {key: arguments[key] for key in ('hidden_states', 'references') if key in arguments}
-        with torch.no_grad(), NoQuestions():
+        with torch.no_grad(), NoSynchronisation():
             results.append(head.eval().predict(**given, batch_data_samples=samples, rescale=rescale))
     assert len(results[0]) == 2
     for one, other in zip(*results, strict=True):
@@ -114,7 +114,7 @@ def test_training_asks_the_gpu_for_costs_alone(name, counts, monkeypatch):
     samples = ground_truth(counts, DIFFERENT)
     head, _ = twins(name)
     arguments, _ = decoded(name, samples)
-    with NoQuestions():
+    with NoSynchronisation():
         sum(head.loss(**arguments, batch_data_samples=samples).values()).backward()
     assert len(waits) == 1
 
@@ -124,7 +124,7 @@ def test_mmdets_head_asks():
     samples = ground_truth('some', DIFFERENT)
     _, head = twins('DINOHead')
     arguments, _ = decoded('DINOHead', samples)
-    with NoQuestions(), pytest.raises(AssertionError, match='asks the GPU'):
+    with NoSynchronisation(), pytest.raises(AssertionError, match='synchronises'):
         head.loss(**arguments, batch_data_samples=samples)
 
 

@@ -9,8 +9,10 @@ import swin_mmdet.compat  # noqa: F401
 
 # isort: split
 from mmdet.models.dense_heads import RetinaHead as MMDetRetinaHead
+from mmengine.config import ConfigDict
 
 from swin_mmdet.detectors import RetinaHead, dense_head, retina_head
+from swin_mmdet.detectors.matching import without_small
 from tests.detectors.cases import COUNTS, images
 from tests.detectors.dense import (
     CLASSES,
@@ -18,10 +20,13 @@ from tests.detectors.dense import (
     DIFFERENT,
     EQUAL,
     TEST,
-    NoQuestions,
+    NoSynchronisation,
+    assert_any_layout,
     assert_close,
-    assert_no_questions,
+    assert_ignores_as_mmdet,
+    assert_no_synchronisation,
     assert_same_detections,
+    assert_trained_as_mmdet,
     build_pair,
     detections,
     features,
@@ -104,6 +109,31 @@ def test_detections_of_the_config_of_a_call(said):
     assert said == []
 
 
+def test_a_score_of_just_the_threshold_is_not_above_it(said):
+    """A logit of 0 is half of a chance."""
+    ours, theirs = make(test={'score_thr': 0.5})
+    _, metas, size = images('some', EQUAL)
+    with torch.no_grad():
+        classes, boxes = ours(features(ours, size))
+        classes = [torch.full_like(level, -9.0) for level in classes]
+        classes[0][:, 0, 0, 0], classes[1][:, 1, 1, 1] = 0.0, 1.0
+        found, expected = (head.predict_by_feat(classes, boxes, batch_img_metas=metas) for head in (ours, theirs))
+    assert [len(image) for image in found] == [1, 1]
+    assert_same_detections(found, expected)
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ('smallest', 'kept'), [(None, [1, 1, 1, 1]), (-1, [1, 1, 1, 1]), (0, [1, 1, 1, 0]), (4, [1, 0, 0, 0])]
+)
+def test_both_sides_of_a_box_are_longer_than_the_least(smallest, kept):
+    boxes = torch.tensor([[0.0, 0, 5, 5], [1, 1, 5, 9], [1, 1, 9, 5], [2, 2, 9, 2]])
+    cfg = ConfigDict() if smallest is None else ConfigDict(min_bbox_size=smallest)
+    valid = torch.tensor([True, True, False, True])
+    found = without_small(valid, boxes, cfg)
+    assert found.tolist() == [is_valid and bool(one) for is_valid, one in zip(valid.tolist(), kept, strict=True)]
+
+
 def test_nothing_above_the_threshold():
     ours, theirs = make(test={'score_thr': 1.0})
     _, metas, size = images('some', EQUAL)
@@ -115,29 +145,23 @@ def test_nothing_above_the_threshold():
 
 
 @pytest.mark.parametrize('kind', ['none and one', 'odd'])
-def test_training_asks_the_gpu_nothing(kind):
+def test_training_does_not_synchronise(kind):
     ours, _ = make()
     instances, metas, size = images(kind, DIFFERENT, CLASSES)
-    assert_no_questions(ours, instances, metas, size)
+    assert_no_synchronisation(ours, instances, metas, size)
 
 
-def test_mmdet_s_head_asks():
+def test_mmdet_s_head_synchronises():
     """As a check of the check."""
     _, theirs = make()
     instances, metas, size = images('some', EQUAL, CLASSES)
     outs = theirs(features(theirs, size))
-    with NoQuestions(), pytest.raises(AssertionError, match='asks the GPU'):
+    with NoSynchronisation(), pytest.raises(AssertionError, match='synchronises'):
         theirs.loss_by_feat(*outs, instances, metas)
 
 
 def test_the_layout_of_maps_is_no_matter():
-    ours, _ = make()
-    instances, metas, size = images('some', EQUAL, CLASSES)
-    with torch.no_grad():
-        maps = ours(features(ours, size))
-        other = [[x.contiguous(memory_format=torch.channels_last) for x in kind] for kind in maps]
-        assert_same_detections(*(ours.predict_by_feat(*each, batch_img_metas=metas) for each in (other, maps)))
-        assert_close(*(ours.loss_by_feat(*each, instances, metas) for each in (other, maps)))
+    assert_any_layout(make()[0])
 
 
 @pytest.mark.parametrize(
@@ -152,13 +176,7 @@ def test_the_layout_of_maps_is_no_matter():
     ],
 )
 def test_what_it_cannot_train_is_mmdet_s_and_said(change, options, reason, monkeypatch, said):
-    ours, _ = make(change, **options)
-    instances, metas, size = images('some', EQUAL, CLASSES)
-    called = []
-    monkeypatch.setattr(MMDetRetinaHead, 'loss_by_feat', lambda *args: called.append(args) or {})
-    ours.loss_by_feat(*ours(features(ours, size)), instances, metas)
-    assert len(called) == len(said) == 1
-    assert reason in said[0]
+    assert_trained_as_mmdet(make(change, **options)[0], MMDetRetinaHead, reason, monkeypatch, said)
 
 
 @pytest.mark.parametrize(
@@ -189,14 +207,7 @@ def test_boxes_before_nms_are_mmdet_s(said):
 
 
 def test_regions_to_ignore_are_mmdet_s_only_where_there_are_any(said):
-    ours, theirs = make({'assigner': TRAIN['assigner'] | {'ignore_iof_thr': 0.5}})
-    instances, metas, size = images('some', EQUAL, CLASSES)
-    maps = ours(features(ours, size))
-    ours.loss_by_feat(*maps, instances, metas, [image[:0] for image in instances])
-    assert said == []
-    found, expected = (head.loss_by_feat(*maps, instances, metas, instances[::-1]) for head in (ours, theirs))
-    assert_close({name: sum(x) for name, x in found.items()}, {name: sum(x) for name, x in expected.items()})
-    assert 'ignore' in said[0]
+    assert_ignores_as_mmdet(make({'assigner': TRAIN['assigner'] | {'ignore_iof_thr': 0.5}}), said)
 
 
 def test_an_image_without_anchors_is_named():

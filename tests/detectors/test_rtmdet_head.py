@@ -12,7 +12,7 @@ from mmdet.models.dense_heads import RTMDetHead as MMDetRTMDetHead
 from mmdet.models.dense_heads import RTMDetSepBNHead as MMDetRTMDetSepBNHead
 from mmdet.models.task_modules import DynamicSoftLabelAssigner
 
-from swin_mmdet.detectors import RTMDetHead, RTMDetSepBNHead, rtmdet_head
+from swin_mmdet.detectors import RTMDetHead, RTMDetSepBNHead, dense_head, rtmdet_head
 from tests.detectors.cases import COUNTS, DEVICE, images
 from tests.detectors.dense import (
     CLASSES,
@@ -20,7 +20,7 @@ from tests.detectors.dense import (
     EQUAL,
     TEST,
     assert_close,
-    assert_no_questions,
+    assert_no_synchronisation,
     assert_same_detections,
     build_pair,
     detections,
@@ -56,7 +56,7 @@ def make(name='shared', train=(), test=(), **options):
 
 @pytest.fixture
 def said(monkeypatch):
-    return what_is_logged(monkeypatch, rtmdet_head)
+    return what_is_logged(monkeypatch, rtmdet_head, dense_head)
 
 
 @every_head
@@ -92,8 +92,8 @@ def test_settings(options, said):
 
 @every_head
 @pytest.mark.parametrize('kind', ['none', 'some'])
-def test_training_asks_the_gpu_nothing(name, kind):
-    assert_no_questions(make(name)[0], *images(kind, DIFFERENT, CLASSES))
+def test_training_does_not_synchronise(name, kind):
+    assert_no_synchronisation(make(name)[0], *images(kind, DIFFERENT, CLASSES))
 
 
 @every_head

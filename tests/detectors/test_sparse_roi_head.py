@@ -169,10 +169,10 @@ def test_pairs_cost_least():
     matches = match_cheapest(torch.stack(padded, 1).numpy(), instances)
     first, second = (matches.of_layer(layer) for layer in range(2))
     assert first.counts == second.counts == [2, 3, 0]
-    assert first.places.tolist() == [0, 1, 3, 4, 5]
+    assert first.indices.tolist() == [0, 1, 3, 4, 5]
     assert first.objects.tolist() == [1, 0, 1, 2, 0]
     assert first.images.tolist() == [0, 0, 1, 1, 1]
-    assert second.places.tolist() == [1, 2, 3, 4, 5]
+    assert second.indices.tolist() == [1, 2, 3, 4, 5]
     assert second.objects.tolist() == [1, 0, 3, 2, 0]
     assert second.labels.tolist() == [21, 20, 43, 42, 40]
     torch.testing.assert_close(second.boxes, torch.cat([instances[0].bboxes[[1, 0]], instances[1].bboxes[[3, 2, 0]]]))

@@ -102,7 +102,11 @@ def test_every_count_of_mmengines_schedulers_and_loop_is_stretched():
 @pytest.mark.parametrize(('images', 'near'), [(3, 5), (5, 3), (32, 1)])
 def test_a_batch_that_does_not_divide_names_the_remedies(user_error: type[Exception], images, near):
     cfg = make_config(train_dataloader=dict(batch_size=images))
-    with pytest.raises(user_error, match=rf'batch of 16 is no multiple of {images} .*`--accumulate {near} --auto-sca'):
+    message = (
+        rf'batch of 16 is no multiple of {images} = 1 processes x {images} .*'
+        rf'`--accumulate {near} --auto-scale-lr`: a batch of {near * images} with its learning rate$'
+    )
+    with pytest.raises(user_error, match=message):
         accumulate(cfg, 'auto')
 
 

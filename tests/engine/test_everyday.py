@@ -77,6 +77,16 @@ def test_settings_of_the_user_are_stronger():
     assert cfg.param_scheduler[2]['eta_min'] == 1e-5
 
 
+def test_a_size_of_images():
+    cfg = config(model=dict(type='MaskRCNN'))
+    for name in ('train_dataloader', 'val_dataloader'):
+        cfg[name].dataset = dict(type='CocoDataset', pipeline=[dict(type='Resize', scale=(1333, 800))])
+    one, two = everyday(cfg, img_scale=(400,)), everyday(cfg, img_scale=(320, 320))
+    assert one[0].startswith('--img-scale 400: ')
+    assert two[0].startswith('--img-scale 320 320: ')
+    assert cfg.val_dataloader.dataset.pipeline[0].scale == (320, 320)
+
+
 def test_workers_and_seed():
     cfg = config(randomness=dict(deterministic=True))
     assert everyday(cfg, workers=0, seed=0) == [
@@ -103,6 +113,8 @@ def test_a_length_in_epochs():
     assert line.startswith('--epochs 24: train_cfg.max_epochs 12 -> 24; ')
     assert 'MultiStepLR milestones 8, 11 -> 16, 22' in line
     assert cfg.param_scheduler[1].milestones == [16, 22]
+    # counted in what the run does not count: the runner bounds it, where an epoch is known
+    assert cfg.param_scheduler[0] == WARM_UP
 
 
 def test_what_follows_a_length_that_was_set_by_hand():

@@ -11,7 +11,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmengine.config import Config
 
-from swin_mmdet.engine.last_checkpoint import keep_two, last_checkpoint
+from swin_mmdet.engine.last_checkpoint import last_checkpoint, resume
 
 
 def save(folder: Path, *names: str, last: str | None = None) -> None:
@@ -20,7 +20,7 @@ def save(folder: Path, *names: str, last: str | None = None) -> None:
         torch.save({'state_dict': {'weight': torch.zeros(100)}}, folder / name)
         os.utime(folder / name, (age, age))
     if last is not None:
-        (folder / 'last_checkpoint').write_text(last)
+        (folder / 'last_checkpoint').write_text(last, 'latin1')
 
 
 def test_the_named_one_is_taken_without_a_word(tmp_path: Path):
@@ -54,35 +54,66 @@ def test_checkpoints_of_another_folder(tmp_path: Path):
     assert last_checkpoint(tmp_path)[0] == tmp_path / 'far/iter_10.pth'
 
 
-@pytest.mark.parametrize('last', ['', 'epoch_3.pth'])
+@pytest.mark.parametrize('last', ['', 'epoch_3.pth', '\0' * 40, '\x93\xff'])
 def test_a_kill_while_saving(tmp_path: Path, last: str):
-    """Half of a checkpoint is there, and its name is noted, or is about to be."""
+    """As mmengine saves: half of a checkpoint is there, and its name is noted, or is about to be."""
     save(tmp_path, 'epoch_1.pth', 'epoch_2.pth', 'epoch_3.pth', 'best_coco_bbox_mAP_epoch_3.pth', last=last)
     (tmp_path / 'epoch_3.pth').write_bytes((tmp_path / 'epoch_3.pth').read_bytes()[:600])
     path, (line,) = last_checkpoint(tmp_path)
     assert path == tmp_path / 'epoch_2.pth'
-    assert f'{tmp_path / "epoch_3.pth"} is gone or cut off; goes on from {path}' in line
+    assert line.startswith(f'--resume: {tmp_path / "epoch_3.pth"} is passed over, it is cut off or damaged (600 bytes')
+
+
+def test_a_newer_one_that_nothing_names(tmp_path: Path):
+    save(tmp_path, 'iter_200.pth', 'iter_1000.pth', 'iter_90.pth', last='iter_200.pth')
+    assert last_checkpoint(tmp_path) == (tmp_path / 'iter_1000.pth', [])
+
+
+def test_epochs_and_iterations_compare_by_what_is_in_them(tmp_path: Path):
+    """A run that counts epochs is stopped in the middle of one."""
+    for name, iteration in (('epoch_3.pth', 30), ('iter_25.pth', 25), ('epoch_2.pth', 20)):
+        torch.save({'state_dict': {}, 'meta': {'iter': iteration}}, tmp_path / name)
+    assert last_checkpoint(tmp_path) == (tmp_path / 'epoch_3.pth', [])
+    (tmp_path / 'epoch_3.pth').write_bytes(b'')
+    path, (line,) = last_checkpoint(tmp_path)
+    assert path == tmp_path / 'iter_25.pth'
+    assert f'{tmp_path / "epoch_3.pth"} is passed over, it is cut off or damaged (0 bytes' in line
+
+
+def test_one_bit(tmp_path: Path):
+    save(tmp_path, 'iter_5.pth', 'iter_10.pth', last='iter_10.pth')
+    content = bytearray((tmp_path / 'iter_10.pth').read_bytes())
+    # the weights are zeros
+    content[content.index(bytes(300)) + 150] ^= 1
+    (tmp_path / 'iter_10.pth').write_bytes(content)
+    path, (line,) = last_checkpoint(tmp_path)
+    assert path == tmp_path / 'iter_5.pth'
+    assert 'iter_10/data/0 does not fit its checksum' in line
+
+
+def test_weights_that_are_no_numbers(tmp_path: Path, user_error: type[Exception]):
+    save(tmp_path, 'iter_5.pth', 'iter_10.pth', last='iter_10.pth')
+    torch.save({'state_dict': {'weight': torch.tensor([1.0, float('nan')])}}, tmp_path / 'iter_10.pth')
+    path, (line,) = last_checkpoint(tmp_path)
+    assert path == tmp_path / 'iter_5.pth'
+    assert line.endswith('its state_dict.weight holds NaN or infinity')
+    match = r'--resume .*iter_10\.pth: its state_dict\.weight holds NaN or infinity; give'
+    with pytest.raises(user_error, match=match):
+        resume(Config(dict(work_dir=str(tmp_path))), str(tmp_path / 'iter_10.pth'))
 
 
 def test_none_is_whole(tmp_path: Path, user_error: type[Exception]):
     save(tmp_path, last='work_dirs/run/iter_50.pth')
     with pytest.raises(
-        user_error, match=r'no whole checkpoint in .*last_checkpoint names .*iter_50\.pth; give the path'
+        user_error, match=r'no good checkpoint in .*last_checkpoint names .*iter_50\.pth; give the path'
     ):
+        last_checkpoint(tmp_path)
+    (tmp_path / 'iter_50.pth').write_bytes(b'PK')
+    with pytest.raises(user_error, match=r'; iter_50\.pth: it is cut off or damaged \(2 bytes; .*\); give the path'):
         last_checkpoint(tmp_path)
 
 
 def test_an_empty_note_and_no_checkpoint(tmp_path: Path, user_error: type[Exception]):
     save(tmp_path, last='')
-    with pytest.raises(user_error, match='no whole checkpoint'):
+    with pytest.raises(user_error, match='no good checkpoint'):
         last_checkpoint(tmp_path)
-
-
-@pytest.mark.parametrize(('asked', 'kept'), [(1, 2), (3, 3), (-1, -1), (None, None)])
-def test_one_checkpoint_is_not_enough(asked: int | None, kept: int | None):
-    hook = {} if asked is None else {'max_keep_ckpts': asked}
-    cfg = Config(dict(default_hooks=dict(checkpoint=hook)))
-    lines = keep_two(cfg)
-    assert cfg.default_hooks.checkpoint.get('max_keep_ckpts') == kept
-    assert [line.startswith('keeps two') for line in lines] == [True] * (asked == 1)
-    assert keep_two(Config()) == keep_two(Config(dict(default_hooks=dict(checkpoint=None)))) == []

@@ -245,6 +245,17 @@ def test_iterations_of_what_a_config_of_epochs_counts_in_iterations_already():
     assert 'train_cfg.dynamic_intervals 8, 1 -> 400, 50' in changes
 
 
+@pytest.mark.parametrize(('begin', 'expected'), [(None, None), (1, 1), (2, 100), (3, 150)])
+def test_evaluation_and_checkpoints_begin_at_the_same_share_in_iterations(begin, expected):
+    cfg = epochs([], 10)
+    if begin:
+        cfg.train_cfg.val_begin = cfg.default_hooks.checkpoint.save_begin = begin
+    changes = set_length(cfg, RunLength(500, False), no_epoch)
+    assert cfg.train_cfg.get('val_begin') == expected
+    assert cfg.default_hooks.checkpoint.get('save_begin') == (begin and 50 * begin)
+    assert (f'CheckpointHook save_begin {begin} -> {50 * (begin or 0)}' in changes) is bool(begin)
+
+
 def test_whole_epochs_where_a_hook_acts_between_them():
     cfg = epochs([], 100, custom_hooks=[dict(type='PipelineSwitchHook', switch_epoch=90, switch_pipeline=[])])
     changes = set_length(cfg, RunLength(1000, False), lambda: 48)

@@ -170,3 +170,22 @@ def test_a_checkpoint_has_the_settings(tmp_path):
     runner.save_checkpoint(str(tmp_path), 'a.pth', meta={'mine': 1})
     meta = torch.load(tmp_path / 'a.pth', weights_only=False)['meta']
     assert (meta['mine'], meta['settings']) == (1, runner.settings())
+
+
+def test_a_resumed_run_has_the_weights_and_the_rate_of_its_checkpoint(tmp_path, caplog):
+    options = {'seed': 3, 'train_cfg': {'max_iters': 6}}
+    first, second = make(tmp_path, **options), make(tmp_path, log=caplog, **options)
+    for runner in (first, second):
+        runner.param_schedulers = runner.build_param_scheduler([STEPS])
+    first.optim_wrapper.optimizer.param_groups[0]['lr'] = 0.02
+    torch.nn.init.constant_(first.model.head.weight, 5.0)
+    first.save_checkpoint(str(tmp_path), 'a.pth')
+    second._resume = True
+    second.resume(str(tmp_path / 'a.pth'))
+    assert rate(second) == 0.02
+    assert (second.model.head.weight == 5).all()
+    assert 'learning rates go on from the checkpoint: 0.02' in caplog.messages
+    changed = make(tmp_path, counts=2, **options)
+    changed._resume = True
+    with pytest.raises(UserError, match=r'a\.pth: it was trained with accumulated iterations: 1; now: 2'):
+        changed.resume(str(tmp_path / 'a.pth'))

@@ -10,7 +10,7 @@ from mmdet.models.task_modules import HungarianAssigner
 from mmengine.structures import InstanceData
 
 from swin_mmdet.detectors.image_sizes import image_sizes
-from swin_mmdet.detectors.set_matching import CostsOnTheWay, match_cheapest, pair_costs
+from swin_mmdet.detectors.set_matching import AsyncCosts, match_cheapest, pair_costs
 from swin_mmdet.structures import gather_objects
 
 LAYERS, QUERIES, CLASSES = 2, 9, 4
@@ -50,13 +50,13 @@ def test_costs_and_pairs_are_mmdets(costs):
     found = pair_costs(assigner, scores, boxes, objects, sizes)
     assert found.dtype == torch.float32
     # more than one set of predictions at a time
-    first, second = CostsOnTheWay([found, found[:1, ..., :5]]).wait()
+    first, second = AsyncCosts([found, found[:1, ..., :5]]).wait()
     matches = match_cheapest(first, instances)
     assert second.shape == (1, 3, 20, 5)
     assert matches.counts == [3, 0, QUERIES]
     for layer in range(LAYERS):
         own = matches.of_layer(layer)
-        pairs = zip(own.places.split(matches.counts), own.objects.split(matches.counts), strict=True)
+        pairs = zip(own.indices.split(matches.counts), own.objects.split(matches.counts), strict=True)
         for image, (places, of_image) in enumerate(pairs):
             predicted = InstanceData(scores=scores[layer, image], bboxes=boxes[layer, image])
             options = {'pred_instances': predicted, 'gt_instances': instances[image], 'img_meta': METAS[image]}
@@ -89,5 +89,5 @@ def test_many_objects_are_matched_in_threads(count):
         own = matches.of_layer(layer)
         for image in range(2):
             mine = own.images == image
-            assert torch.equal(free[layer, image][own.objects[mine]], own.places[mine] - image * 150)
+            assert torch.equal(free[layer, image][own.objects[mine]], own.indices[mine] - image * 150)
             assert torch.equal(own.labels[mine], own.objects[mine])

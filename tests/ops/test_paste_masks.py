@@ -63,6 +63,12 @@ def some_boxes(count, seed=1):
     return corners.flatten(1)
 
 
+def test_the_example_of_the_docstring():
+    masks = torch.tensor([[[0.1, 0.9, 0.8], [0.2, 0.6, 0.3]]])
+    (runs,) = paste_masks(masks, torch.tensor([[0.0, 0.0, 3.0, 2.0]]), torch.tensor([[2, 3]]), 0.5)
+    assert list(runs) == [2, 3, 1]
+
+
 @pytest.mark.parametrize('at_once', [0, 30_000, 10**9], ids=['one by one', 'in groups', 'all at once'])
 def test_masks_are_mmdets(at_once, monkeypatch):
     monkeypatch.setattr(module, 'PIXELS_AT_ONCE_ON_CPU', at_once)

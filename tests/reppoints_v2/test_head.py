@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou, generalized_box_iou
 
 from swin_mmdet.necks import BiFPN
-from swin_mmdet.reppoints_v2.head import Predictions, Targets
+from swin_mmdet.reppoints_v2.detection import Predictions
+from swin_mmdet.reppoints_v2.targets import Targets
 from swin_mmdet.reppoints_v2.verification import foreground_targets
 
 from .heads import CHANNELS, CLASSES, build_head, pyramid, sample
@@ -173,9 +174,9 @@ def test_a_point_outside_its_image_is_not_trained():
     targets = head.get_targets(
         predictions, sizes, [one.gt_instances for one in samples], [one.metainfo for one in samples]
     )
-    places, _ = head.places(sizes, predictions.boxes.device)
+    locations, _ = head.locations(sizes, predictions.boxes.device)
     assert targets.valid[0].all()
-    assert torch.equal(targets.valid[1], (places[:, 0] < 40) & (places[:, 1] < 32))
+    assert torch.equal(targets.valid[1], (locations[:, 0] < 40) & (locations[:, 1] < 32))
     assert (targets.owner[1] >= 0).any()
     for values in (targets.owner[1] + 1, targets.init_owner[1] + 1, targets.heat[1], targets.offsets[1]):
         assert not values[~targets.valid[1]].any()

@@ -319,12 +319,23 @@ def time_table(here: Path) -> str:
     return '\n\n'.join(blocks) or NOT_YET
 
 
+def faults_table(here: Path) -> str:
+    """What `faults.py` saw, a row for each fault."""
+    blocks = []
+    for path, rows in read_all('faults-*.csv').items():
+        cells = [(row['fault'], row['seen'], 'yes' if row['right'] == 'True' else '**no**') for row in rows]
+        names = 'fault', 'seen', 'as it must be'
+        blocks.append(f'{link(device_of(rows[0]), path, here)}:\n\n{markdown(names, cells)}')
+    return '\n\n'.join(blocks) or NOT_YET
+
+
 TABLES = {
     'attention': attention_table,
     'backbone': backbone_table,
     'backbone_memory': backbone_memory_table,
     'data': data_table,
     'detectors': detectors_table,
+    'faults': faults_table,
     'parts': parts_table,
     'formats': formats_table,
     'memory': memory_table,

@@ -36,20 +36,20 @@ def class_problems(source: CocoSource, coco: CocoFile) -> list[Problem]:
                 f'{some(missing)}; the file has {count(len(in_file), "class")}: {some(in_file)}')
         return [Problem(where, what, f'give it {as_config(in_file)}')]
 
-    found = []
+    problems = []
     chosen = [name for name in in_file if name in source.classes]
     if not source.by_name and list(dict.fromkeys(chosen)) != list(source.classes):
         what = (f"metainfo['classes'] has another order than the categories of {coco.path}, and mmdet numbers labels "
                 'in the order of the file: predictions would get wrong names')
         remedy = f"give it {as_config(chosen)}, or type='swin_mmdet.CocoDataset', which numbers labels by name"
-        found.append(Problem(where, what, remedy))
+        problems.append(Problem(where, what, remedy))
     left_out = {name: coco.instances[id] for id, name in coco.categories if name not in source.classes}
     if any(left_out.values()):
         what = (f"categories of {coco.path} that are not in metainfo['classes']: {some(list(left_out))}; their "
                 f'{sum(left_out.values())} annotations are ignored')
         remedy = f'nothing to do if this is meant; else give it {as_config(in_file)}'
-        found.append(Problem(where, what, remedy, WARNING))
-    return found
+        problems.append(Problem(where, what, remedy, WARNING))
+    return problems
 
 
 def agreement_problems(classes: dict[str, tuple[str, ...]]) -> list[Problem]:
@@ -71,17 +71,17 @@ def _disagreement(key: str, names: Sequence[str], first: str, expected: Sequence
 def head_problems(model: dict, classes: Sequence[str]) -> list[Problem]:
     """Heads whose number of classes is not that of the data."""
     wrong = [head for head in head_classes(model) if head.value != len(classes)]
-    found = []
+    problems = []
     if wrong:
         values = sorted({head.value for head in wrong})
         what = (f'the data has {count(len(classes), "class")}, but {count(len(wrong), "head")} of the model '
                 f'{"has" if len(wrong) == 1 else "have"} num_classes {some(values)}')
         settings = '\n'.join(f'{head.key}={len(classes)}' for head in wrong)
-        found.append(Problem('model', what, f'set (in the config, or after --cfg-options)\n{settings}'))
+        problems.append(Problem('model', what, f'set (in the config, or after --cfg-options)\n{settings}'))
     for weights in class_weights(model):
         if weights.fits != len(classes):
             what = (f'{weights.key} has {len(weights.values)} weights, which fit {weights.fits} classes, '
                     f'but the data has {len(classes)}')
             remedy = f'set {weights.key}=[1.0] * {len(classes) + weights.stuff} + [0.1]'
-            found.append(Problem('model', what, remedy, ERROR))
-    return found
+            problems.append(Problem('model', what, remedy, ERROR))
+    return problems

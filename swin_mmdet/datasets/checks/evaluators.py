@@ -25,7 +25,7 @@ def evaluators(cfg, split: str) -> list[CocoEvaluator]:
     """The COCO metrics of `{split}_evaluator`, a dict or a list of dicts."""
     config = cfg.get(f'{split}_evaluator') or []
     several = isinstance(config, (list, tuple))
-    found = []
+    listed = []
     for index, item in enumerate(config if several else [config]):
         kind = item.get('type')
         module, _, name = f'{kind.__module__}.{kind.__name__}'.rpartition('.') if isinstance(kind, type) else \
@@ -33,7 +33,7 @@ def evaluators(cfg, split: str) -> list[CocoEvaluator]:
         if name != 'CocoMetric':
             continue
         metric = item.get('metric', 'bbox')
-        found.append(CocoEvaluator(
+        listed.append(CocoEvaluator(
             key=f'{split}_evaluator.{index}' if several else f'{split}_evaluator',
             ann_file=item.get('ann_file'),
             metrics=(metric,) if isinstance(metric, str) else tuple(metric),
@@ -41,24 +41,24 @@ def evaluators(cfg, split: str) -> list[CocoEvaluator]:
             is_ours=module.startswith('swin_mmdet'),
             most_detections=max(item.get('proposal_nums') or (100, 300, 1000)),
         ))
-    return found
+    return listed
 
 
 def writes_only(cfg, split: str) -> bool:
     """Whether the split only writes predictions, so that it needs no annotations."""
-    found = evaluators(cfg, split)
-    return bool(found) and all(evaluator.format_only for evaluator in found)
+    listed = evaluators(cfg, split)
+    return bool(listed) and all(evaluator.format_only for evaluator in listed)
 
 
 def evaluator_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:
     """Evaluators that read another file, and faults of the file that only evaluation minds."""
     if source.split == 'train':
         return []
-    found = _limit_problems(cfg, source, coco)
+    problems = _limit_problems(cfg, source, coco)
     for evaluator in evaluators(cfg, source.split):
         if evaluator.ann_file and Path(evaluator.ann_file).resolve() != coco.path:
             what = f'{evaluator.key}.ann_file is {evaluator.ann_file}, but {source.key} reads {source.ann_file}'
-            found.append(Problem(evaluator.key, what, f"set {evaluator.key}.ann_file='{source.ann_file}'"))
+            problems.append(Problem(evaluator.key, what, f"set {evaluator.key}.ann_file='{source.ann_file}'"))
         if evaluator.is_ours or evaluator.format_only:
             continue
         remedy = f"set {evaluator.key}.type='swin_mmdet.CocoMetric', which counts them right, or correct the file"
@@ -66,11 +66,11 @@ def evaluator_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]
             fault = coco.faults['iscrowd_missing']
             what = (f"{fault.count} annotations of {coco.path} (ids {some(fault.examples)}) have no 'iscrowd', which "
                     "mmdet's CocoMetric reads")
-            found.append(Problem(source.key, what, remedy, ERROR))
+            problems.append(Problem(source.key, what, remedy, ERROR))
         if 'annotation_id_zero' in coco.faults:
             what = f"an annotation of {coco.path} has id 0, which mmdet's CocoMetric takes for 'not found'"
-            found.append(Problem(source.key, what, remedy, WARNING))
-    return found
+            problems.append(Problem(source.key, what, remedy, WARNING))
+    return problems
 
 
 def _limit_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:

@@ -148,8 +148,8 @@ def size_problems(
     paths = [folder / name for name in coco.file_names]
     sizes = image_sizes(paths, reader, pixels=options.pixels, cache=ImageCache(folder, options.cache))
     named = list(zip(coco.file_names, sizes))
-    found = image_file_problems(named, folder, where, reader, may_ignore=may_ignore)
-    return found + _differences(coco, named, where, with_masks)
+    problems = image_file_problems(named, folder, where, reader, may_ignore=may_ignore)
+    return problems + _differences(coco, named, where, with_masks)
 
 
 def _differences(coco: CocoFile, named: Sequence[tuple[str, ImageSize]], where: str, with_masks: bool) -> list[Problem]:

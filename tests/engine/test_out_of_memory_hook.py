@@ -1,0 +1,69 @@
+"""A step that does not fit into memory."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from swin_mmdet.errors import UserError
+
+from . import tiny_run
+
+
+class Recomputes(nn.Module):
+    with_cp = False
+
+
+def out_of_memory(monkeypatch: pytest.MonkeyPatch, fails: list[bool]) -> list[bool]:
+    """Let the third step fail so often; in which tries activations were recomputed."""
+    tries, real = [], tiny_run.TinyModel.forward
+
+    def forward(self: tiny_run.TinyModel, *args: object, **options: object) -> object:
+        losses = real(self, *args, **options)
+        if self.training and len(self.seen) == 2 and fails:
+            fails.pop()
+            tries.append(self.part.with_cp)
+            raise torch.OutOfMemoryError('Tried to allocate 2.00 GiB. GPU 0 has none')
+        self.seen.append(1)
+        return losses
+
+    real_init = tiny_run.TinyModel.__init__
+
+    def init(self: tiny_run.TinyModel) -> None:
+        real_init(self)
+        self.part, self.seen = Recomputes(), []
+
+    monkeypatch.setattr(tiny_run.TinyModel, '__init__', init)
+    monkeypatch.setattr(tiny_run.TinyModel, 'forward', forward)
+    return tries
+
+
+def options(**hook: object) -> dict:
+    return dict(custom_hooks=[dict(type='WriteLosses'), dict(type='swin_mmdet.OutOfMemoryHook', **hook)])
+
+
+def test_the_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    out_of_memory(monkeypatch, [True])
+    with pytest.raises(UserError) as error:
+        tiny_run.train(tmp_path, **options())
+    assert str(error.value).startswith(
+        'out of memory in iteration 3: a batch of 2 images of 4 (Tried to allocate 2.00 GiB). What helps: '
+        '--batch-size 1 --accumulate 2 (the same result), activation checkpointing'
+    )
+
+
+def test_a_second_try_is_the_same_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tiny_run.train(tmp_path / 'enough')
+    tries = out_of_memory(monkeypatch, [True])
+    runner = tiny_run.train(tmp_path / 'little', **options(retry=True))
+    assert tries == [False]
+    assert runner.model.part.with_cp is False
+    assert tiny_run.losses(tmp_path / 'little') == tiny_run.losses(tmp_path / 'enough')
+
+
+def test_a_second_try_that_fails_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tries = out_of_memory(monkeypatch, [True, True])
+    with pytest.raises(UserError, match='It was tried with activation checkpointing, too'):
+        tiny_run.train(tmp_path, **options(retry=True))
+    assert tries == [False, True]

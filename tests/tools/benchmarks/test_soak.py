@@ -1,0 +1,45 @@
+"""What grows is told from what only varies."""
+
+from pathlib import Path
+
+import pytest
+import soak
+
+
+def rows(**growth: float) -> list[dict[str, float]]:
+    """Looks at a training of 5,000 steps: memory settles in the first fifth, and varies by 3 MiB after it."""
+    looks = []
+    for step in range(50, 5001, 50):
+        look = step // 50
+        settled = {
+            'host MiB': 900 + min(step, 900) / 3 + look % 4,
+            'GPU MiB': 500,
+            'open files': 20 + look % 2,
+            'threads': 5,
+            'cached results': min(look, 9),
+            'recordings': 4,
+        }
+        grown = {name: value + growth.get(name, 0) * step / 1000 for name, value in settled.items()}
+        looks.append({'step': step} | grown)
+    return looks
+
+
+def test_a_run_that_only_varies_passes(capsys: pytest.CaptureFixture, tmp_path: Path):
+    assert soak.report(rows(), tmp_path / 'looks.csv') == 0
+    assert 'GROWS' not in capsys.readouterr().out
+    assert len((tmp_path / 'looks.csv').read_text().splitlines()) == 101
+
+
+@pytest.mark.parametrize('name', soak.BOUNDS)
+def test_each_quantity_has_a_bound_that_fails(name: str, capsys: pytest.CaptureFixture):
+    assert soak.report(rows(**{name: 2 * soak.BOUNDS[name]})) == 1
+    grown = [line for line in capsys.readouterr().out.splitlines() if line.endswith('GROWS')]
+    assert [line.partition(':')[0] for line in grown] == [name]
+
+
+def test_remembered_results_of_the_package_are_found():
+    from swin_mmdet.ops import windows
+
+    remembering = [one for one in vars(windows).values() if hasattr(one, 'cache_info')]
+    assert remembering
+    assert set(remembering) <= set(soak.caches())

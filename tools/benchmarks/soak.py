@@ -1,0 +1,144 @@
+"""What a long training leaves behind: host and GPU memory, open files, threads, remembered results, step by step.
+
+    python tools/benchmarks/soak.py FOLDER --steps 5000            a small detector on a CPU
+    python tools/benchmarks/soak.py FOLDER --minutes 30 --config configs/swin/...  any config on a GPU
+
+Images come in many sizes, as every cache by size would grow with them. After the first fifth a line is fitted to each
+quantity; one whose slope passes its bound fails, with exit code 1. FOLDER gets the data and the work-dir.
+"""
+
+import argparse
+import csv
+import gc
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from swin_mmdet.models.step_graphs import StepGraphs
+
+TOOLS = Path(__file__).resolve().parents[1]
+CONFIG = TOOLS.parent / 'configs/quickstart/mask-rcnn_swin-micro_shapes.py'
+MIB = 2**20
+# growth in 1,000 steps that is none: of the fit's own noise, in MiB or in numbers
+BOUNDS = {'host MiB': 20, 'GPU MiB': 20, 'open files': 1, 'threads': 1, 'cached results': 20, 'recordings': 1}
+SIZES = [(side, side) for side in range(96, 225, 16)]
+
+
+class Measure(Hook):
+    """Notes every quantity each so many steps, and ends a run whose time is over."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, every: int, minutes: float) -> None:
+        self.every, self.end = every, time.monotonic() + 60 * minutes
+        self.rows: list[dict[str, float]] = []
+
+    def after_train_iter(self, runner: Runner, *_, **__) -> None:
+        if (runner.iter + 1) % self.every == 0:
+            gc.collect()
+            self.rows.append({'step': runner.iter + 1, **quantities()})
+            print(json.dumps(self.rows[-1]), flush=True)
+        if time.monotonic() > self.end:
+            runner.train_loop.stop_training = True
+
+
+def quantities() -> dict[str, float]:
+    pages = int(Path('/proc/self/statm').read_text().split()[1])
+    return {
+        'host MiB': pages * os.sysconf('SC_PAGE_SIZE') / MIB,
+        'GPU MiB': torch.cuda.memory_allocated() / MIB if torch.cuda.is_available() else 0,
+        'open files': len(os.listdir('/proc/self/fd')),
+        'threads': threading.active_count(),
+        'cached results': sum(cache.cache_info().currsize for cache in caches()),
+        'recordings': sum(len(one._recordings) for one in gc.get_objects() if type(one) is StepGraphs),
+    }
+
+
+def caches() -> list[Callable]:
+    """Functions of this package that remember results."""
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith('swin_mmdet')]
+    values = {id(value): value for module in modules for value in vars(module).values() if callable(value)}.values()
+    return [value for value in values if callable(getattr(value, 'cache_info', None))]
+
+
+def slopes(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Growth in 1,000 steps of each quantity, after the first fifth of the rows."""
+    kept = rows[len(rows) // 5 :]
+    steps = np.array([row['step'] for row in kept], dtype=float)
+    return {name: 1000 * np.polyfit(steps, [row[name] for row in kept], 1)[0] for name in BOUNDS}
+
+
+def soak_config(args: argparse.Namespace) -> Config:
+    cfg = Config.fromfile(args.config)
+    if args.config == CONFIG:
+        data = args.folder / 'shapes'
+        if not data.exists():
+            command = [sys.executable, TOOLS / 'make_shapes_dataset.py', data, '--train', '64', '--val', '8']
+            subprocess.run(command, check=True)
+        for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            cfg[name].dataset.data_root = f'{data}/'
+        cfg.train_dataloader.batch_size = 2
+        for step in cfg.train_dataloader.dataset.pipeline:
+            if step.type == 'Resize':
+                step.update(type='RandomChoiceResize', scales=SIZES, keep_ratio=True)
+                step.pop('scale')
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=args.steps, val_interval=10**9)
+    for name in ('val_cfg', 'val_dataloader', 'val_evaluator'):
+        cfg[name] = None
+    cfg.param_scheduler = []
+    cfg.work_dir = str(args.folder / f'soak-{time.strftime("%Y%m%d-%H%M%S")}')
+    cfg.default_hooks.logger.interval = 500
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=max(args.steps // 20, 1), save_best=None)
+    return cfg
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('folder', type=Path)
+    parser.add_argument('--config', type=Path, default=CONFIG)
+    parser.add_argument('--steps', type=int, default=5000)
+    parser.add_argument('--minutes', type=float, default=24 * 60)
+    parser.add_argument('--every', type=int, default=50, help='steps between two looks')
+    parser.add_argument('--out', type=Path, help='CSV of all looks')
+    args = parser.parse_args(argv)
+    from swin_mmdet.engine.runner import TrainingRunner
+
+    runner, measure = TrainingRunner.from_cfg(soak_config(args)), Measure(args.every, args.minutes)
+    runner.register_hook(measure)
+    runner.train()
+    return report(measure.rows, args.out)
+
+
+def report(rows: list[dict[str, float]], out: Path | None = None) -> int:
+    """Print the growth of each quantity beside its bound; 1 if one passes it."""
+    if out:
+        with out.open('w', newline='') as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    failed = 0
+    for name, slope in slopes(rows).items():
+        grows = slope > BOUNDS[name]
+        failed |= grows
+        word = 'GROWS' if grows else 'ok'
+        print(f'{name}: {rows[0][name]:.6g} -> {rows[-1][name]:.6g}, {slope:+.3g} in 1,000 steps '
+              f'(bound {BOUNDS[name]}): {word}')  # fmt: skip
+    return int(failed)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

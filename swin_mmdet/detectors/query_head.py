@@ -117,7 +117,7 @@ class BatchedQueryHead:
 
 
 def best_of_classes(scores: Tensor, max_per_img: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The largest of each image's scores [B, P, C], of which prediction and class each is: [B, max_per_img] three times."""
+    """The largest of each image's scores [B, P, C], of which prediction and class each is: three of [B, n]."""
     classes = scores.shape[-1]
     scores, flat = scores.flatten(1).topk(max_per_img)
     return scores, flat // classes, flat % classes

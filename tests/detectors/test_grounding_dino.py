@@ -15,7 +15,7 @@ from mmengine.config import ConfigDict
 from swin_mmdet import detectors
 from tests.bert import write_bert
 from tests.detectors.cases import DEVICE
-from tests.detectors.dense import NoQuestions
+from tests.detectors.dense import NoSynchronisation
 from tests.detectors.query_detectors import CHANNELS, LAYERS, maps, settings
 from tests.detectors.query_heads import CLASSES, COSTS, DIFFERENT, EQUAL, FOCAL, assert_alike, ground_truth
 from tests.detectors.same_noise import SameNoise
@@ -134,7 +134,7 @@ def test_a_step_asks_the_gpu_nothing(bert, monkeypatch):
     detector = build(bert, detectors, 'swin_mmdet.')
     losses_and_gradients(detector, samples_of('some', DIFFERENT), monkeypatch)
     samples = samples_of('some', DIFFERENT)
-    with NoQuestions():
+    with NoSynchronisation():
         losses_and_gradients(detector, samples, monkeypatch)
 
 

@@ -13,11 +13,14 @@ STARTUP = 'swin_mmdet/swin_mmdet_startup.pth'
 VERSION = re.search(r"__version__ = '([^']+)'", (ROOT / 'swin_mmdet/__init__.py').read_text())[1]
 
 # mmengine requires opencv-python, whose windows need the libGL that servers lack; the headless files over it do not.
-# pycocotools 2.0.8 is the first with wheels for numpy 2.
+# pycocotools 2.0.8 is the first with wheels for numpy 2. simplejpeg finds damage that other decoders fill up.
 TORCH = ['torch>=2.6', 'torchvision>=0.21', 'safetensors>=0.4', 'filelock>=3.12']
-MMDET = ['mmengine>=0.10.7', 'mmcv-lite>=2.0.1,<2.2', 'mmdet>=3.3,<4', 'pycocotools>=2.0.8', 'opencv-python-headless']
-ONEDL = ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'pycocotools>=2.0.8', 'opencv-python-headless']
+IMAGES = ['pycocotools>=2.0.8', 'opencv-python-headless', 'simplejpeg>=1.7']
+MMDET = ['mmengine>=0.10.7', 'mmcv-lite>=2.0.1,<2.2', 'mmdet>=3.3,<4', *IMAGES]
+ONEDL = ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', *IMAGES]
 EVAL = ['faster-coco-eval>=1.6']
+# detectors as ONNX files; 1.20 is the first onnxruntime with wheels for numpy 2 and Python 3.13
+EXPORT = ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20']
 # timm and transformers are oracles of the checkpoint conversions, peft and torchao replace layers, tifffile reads
 # images of many bands, hypothesis finds examples, and setuptools builds the wheel that is tested
 TEST = [
@@ -72,11 +75,12 @@ setup(
         'mmdet': TORCH + MMDET,
         'onedl': TORCH + ONEDL,
         'eval': EVAL,
+        'export': EXPORT,
         # pastes objects for HTC++, as the paper does
         'htc': ['instaboostfast'],
         'test': TEST,
         # writes the mutants of tools/benchmarks/mutants.py, which reaches into it
         'dev': ['mutmut==3.8.*'],
-        'all': TORCH + MMDET + EVAL + TEST,
+        'all': TORCH + MMDET + EVAL + EXPORT + TEST,
     },
 )

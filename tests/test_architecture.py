@@ -19,7 +19,7 @@ MAY_IMPORT = {
     # the programs: they call every room
     'commands': {
         *('__init__', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
-        *('engine', 'evaluation', 'analysis', 'visualization', 'torch', 'mmengine', 'mmcv', 'mmdet'),
+        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
@@ -43,6 +43,10 @@ MAY_IMPORT = {
     'structures': MMLAB | {'compat', 'ops', 'numpy', 'torch', 'pycocotools', 'cv2'},
     'detectors': MMLAB | {'errors', 'config', 'models', 'ops', 'structures', 'registry', 'numpy', 'scipy', 'torch'},
     'necks': MMLAB | {'models', 'ops', 'registry', 'torch'},
+    # `runtime` and `torch_ops` are copied beside exports, and import less
+    'export': MMLAB
+    | {'__init__', 'errors', 'config', 'engine', 'structures', 'detectors', 'ops', 'registry', 'numpy', 'torch'}
+    | {'torchvision', 'onnx', 'onnxruntime', 'PIL', 'swin_mmdet_torch_ops'},
     # a dense head as those in `detectors`, whose maps and counts are one with its own
     'reppoints_v2': MMLAB | {'detectors', 'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB

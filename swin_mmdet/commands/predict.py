@@ -7,7 +7,8 @@ from pathlib import Path
 from swin_mmdet.commands.arguments import ArgumentParser, Settings
 from swin_mmdet.commands.image_paths import image_paths
 from swin_mmdet.commands.prepare import merge
-from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config
+from swin_mmdet.config.files import EXPORTED, existing, existing_config, existing_weights, read_config
+from swin_mmdet.errors import UserError
 
 SOME_FAILED = 1
 
@@ -15,7 +16,7 @@ SOME_FAILED = 1
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
+    parser.add_argument('checkpoint', help='weights: path or URL of a .pth file; or an exported file')
     parser.add_argument('images', nargs='+', help='image files, or folders of them')
     parser.add_argument('--out-dir', required=True, help='for vis/ (drawn images) and results.json')
     parser.add_argument('--score-thr', type=float, default=0.3, help='draw and write detections from this score on')
@@ -43,17 +44,24 @@ def main(argv: list[str] | None = None) -> int:
     from swin_mmdet.engine.inference import detect_in_views, detect_plainly, load_detector
     from swin_mmdet.engine.language_models import check_language_models
     from swin_mmdet.engine.load_weights import read_weights
-    from swin_mmdet.evaluation.coco_results import Ids, coco_results
+    from swin_mmdet.evaluation.coco_results import CocoIds, coco_results
     from swin_mmdet.visualization import DetLocalVisualizer
 
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401
     merge(cfg, args.cfg_options)
     check_language_models(cfg, ('model', 'test_dataloader'))
-    model = load_detector(cfg, read_weights(args.checkpoint, 'checkpoint'), args.device)
+    if args.checkpoint.endswith(EXPORTED):
+        if args.tta:
+            raise UserError(f'--tta takes a checkpoint: {args.checkpoint} is exported and has one view of an image')
+        from swin_mmdet.export.evaluated import load_exported
+
+        model = load_exported(cfg, args.checkpoint)
+    else:
+        model = load_detector(cfg, read_weights(args.checkpoint, 'checkpoint'), args.device)
     reader = ImageReader(get_test_pipeline_cfg(model.cfg))
     detect = detect_in_views(model) if args.tta else detect_plainly(model)
-    ids = Ids(model.dataset_meta['classes'], args.ann_file)
+    ids = CocoIds(model.dataset_meta['classes'], args.ann_file)
     out_dir = Path(args.out_dir)
     # a folder of its own, so that no drawing can replace the image it was made from
     pictures = out_dir / 'vis'

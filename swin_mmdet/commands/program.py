@@ -26,11 +26,10 @@ COMMANDS = {
     'train': Command('train', 'train the detector of a config, or with --data on your own folder'),
     'test': Command('test', 'evaluate a checkpoint'),
     'predict': Command('predict', 'detect objects in images, draw them and write COCO results'),
+    'export': Command('export', 'write a detector into a file that runs without mmdet'),
     'check': Command('check_dataset', 'list everything that is wrong with data before a training'),
     'convert-dataset': Command('convert_dataset', 'write labelled images of any layout as a COCO folder'),
-    'convert-checkpoint': Command(
-        'convert_checkpoint', 'say what is in a checkpoint, or rewrite it for others'
-    ),
+    'convert-checkpoint': Command('convert_checkpoint', 'say what is in a checkpoint, or rewrite it for others'),
     'analyze': Command('analyze_model', 'parameters, operations and memory of a detector'),
     'show-results': Command('show_results', 'the AP of the newest evaluation of a training or test'),
     'make-shapes': Command('make_shapes_dataset', 'draw a small data set to try all of this on'),

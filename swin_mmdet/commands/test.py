@@ -13,6 +13,7 @@ from swin_mmdet.commands.prepare import (
     fit_to_device,
     load_config,
 )
+from swin_mmdet.config.files import EXPORTED
 from swin_mmdet.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
     add_shared_arguments(parser)
-    parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
+    parser.add_argument('checkpoint', help='weights: path or URL of a .pth file; or an exported file')
     parser.add_argument('--out', metavar='RESULTS.pkl', help='write the predictions, for offline evaluation')
     parser.add_argument('--show-dir', metavar='DIR', help='draw ground truth and predictions of every image there')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation: scales and flips, seen as one')
@@ -35,12 +36,19 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError(f'--out {args.out}: the name must end in .pkl or .pickle')
     check_paths(args)
     cfg = load_config(args)
-    cfg.load_from = check_weights(args.checkpoint, 'checkpoint')
+    exported = args.checkpoint.endswith(EXPORTED)
+    if exported and args.tta:
+        raise UserError(f'--tta takes a checkpoint: {args.checkpoint} is exported and has one view of an image')
+    cfg.load_from = None if exported else check_weights(args.checkpoint, 'checkpoint')
     cfg.resume = False
     if args.show_dir:
         draw_into(cfg, args.show_dir)
     check_before_run(cfg, args, splits=('test',))
     fit_to_device(cfg)
+    if exported:
+        from swin_mmdet.export.evaluated import use_exported
+
+        use_exported(cfg, args.checkpoint)
     if args.tta:
         from swin_mmdet.detectors.views import use_tta
 

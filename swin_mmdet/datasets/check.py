@@ -16,6 +16,7 @@ from swin_mmdet.datasets.checks.splits import Part, split_problems
 from swin_mmdet.datasets.coco_file import CocoFile, CocoFileError, read_coco
 from swin_mmdet.datasets.discover import CocoFolder, images_beside
 from swin_mmdet.datasets.heads import roi_head_has
+from swin_mmdet.datasets.image_needs import image_needs
 from swin_mmdet.datasets.problems import ERROR, WARNING, DatasetCheckError, Problem, listing
 from swin_mmdet.datasets.read_image import ImageReader
 from swin_mmdet.datasets.sources import CocoSource, coco_sources
@@ -90,15 +91,22 @@ def check_folder(
 ) -> tuple[list[Problem], list[CocoFile]]:
     """Problems of a folder of data by itself, without a config."""
     problems, files, classes, parts = [], [], {}, []
+    reader = _reader_of(folder)
     for name, ann_file, images in (('train', folder.train_ann, folder.train_images),
                                    ('val', folder.val_ann, folder.val_images)):
         coco = read_coco(ann_file)
         files.append(coco)
         classes[name] = tuple(sorted(coco.classes_for()))  # numbered by name, whatever their order
         problems += file_problems(coco, name) + annotation_problems(coco, name) + _masks_by_themselves(coco, name)
-        problems += image_problems(coco, images, name, 'the image folder', options=options)
+        problems += image_problems(coco, images, name, 'the image folder', reader, options=options)
         parts.append(Part(name, name, coco, images))
     return _merged(problems + agreement_problems(classes) + split_problems(parts, options)), files
+
+
+def _reader_of(folder: CocoFolder) -> ImageReader:
+    """Reads images as a training with `--data FOLDER` will."""
+    needs = image_needs([folder.train_images, folder.val_images], [folder.train_ann, folder.val_ann])
+    return ImageReader([dict(type='swin_mmdet.LoadImageFromFile', **needs)] if needs else ())
 
 
 def check_file(coco: CocoFile, images: Path | None = None, options: CheckOptions = EVERYTHING) -> list[Problem]:

@@ -18,7 +18,7 @@ from swin_mmdet.datasets.faults import (
     is_id,
     is_number,
 )
-from swin_mmdet.datasets.json_file import CocoFileError, read_json
+from swin_mmdet.datasets.json_file import CocoFileError, no_collection, read_json
 from swin_mmdet.datasets.mask_boxes import judged_mask
 
 __all__ = ['CocoFile', 'CocoFileError', 'Fault', 'read_coco', 'summarise']
@@ -108,7 +108,8 @@ def read_coco(path: str | Path) -> CocoFile:
 
 @lru_cache(maxsize=16)
 def _read(path: Path, _mtime: int, _size: int) -> CocoFile:
-    return summarise(path, read_json(path))
+    with no_collection():
+        return summarise(path, read_json(path))
 
 
 class Summary:

@@ -7,12 +7,14 @@ import os.path as osp
 import re
 from pathlib import Path
 
+from swin_mmdet.errors import UserError
+
 # drives, shares and other absolute names of Windows, which are relative ones elsewhere
 WINDOWS_ABSOLUTE = re.compile(r'[A-Za-z]:[\\/]|\\\\')
 URL = re.compile(r'[A-Za-z][A-Za-z0-9+.-]*://')
 
 
-class OutsideFolderError(ValueError):
+class OutsideFolderError(UserError, ValueError):
     """A file name leads out of the folder of the data."""
 
 

@@ -2,7 +2,11 @@
 
 import gc
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from swin_mmdet.errors import UserError
 
 MAGIC = (
     (b'\x1f\x8b', 'it is compressed (gzip): unpack it'),
@@ -16,8 +20,20 @@ UTF_8_MARK = b'\xef\xbb\xbf'
 LISTS = 'images', 'annotations', 'categories'
 
 
-class CocoFileError(ValueError):
+class CocoFileError(UserError, ValueError):
     """The file cannot be read as COCO annotations."""
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Without looking for rubbish: objects come by the million, and none of them is any."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def read_json(path: Path, *, repair: bool = False) -> dict:
@@ -47,9 +63,6 @@ def read_json(path: Path, *, repair: bool = False) -> dict:
 
 def _parsed(path: Path, content: bytes, repair: bool) -> object:
     text = _text(path, content, repair)
-    # objects by the million, none of them rubbish
-    collects = gc.isenabled()
-    gc.disable()
     try:
         if any(text.count(f'"{key}"') > 1 for key in LISTS):
             return json.loads(text, object_pairs_hook=lambda pairs: _object(path, pairs))
@@ -63,9 +76,6 @@ def _parsed(path: Path, content: bytes, repair: bool) -> object:
         cut = (end is not None and end >= len(text.rstrip()) - 1) or 'Unterminated string' in str(error)
         hint = '; it ends in the middle, as if cut off: copy or export it again' if cut else ''
         raise CocoFileError(f'{path} is not valid JSON: {error}{hint}') from error
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _text(path: Path, content: bytes, repair: bool) -> str:

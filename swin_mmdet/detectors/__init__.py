@@ -25,6 +25,7 @@ from swin_mmdet.detectors.rtmdet_head import RTMDetHead, RTMDetSepBNHead
 from swin_mmdet.detectors.sparse_roi_head import SparseRoIHead
 from swin_mmdet.detectors.standard_roi_head import StandardRoIHead
 from swin_mmdet.detectors.tta import DetTTAModel
+from swin_mmdet.detectors.views import use_tta
 
 __all__ = [
     'DINO',
@@ -53,4 +54,5 @@ __all__ = [
     'SingleRoIExtractor',
     'SparseRoIHead',
     'StandardRoIHead',
+    'use_tta',
 ]

@@ -4,7 +4,9 @@ from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttention as MM
 from torch import Tensor
 
 from swin_mmdet.ops.deformable_attention import deformable_attention
+from swin_mmdet.ops.deformable_attention.exported import exported_attention
 from swin_mmdet.ops.pyramid import Pyramid, level_shapes
+from swin_mmdet.ops.tracing import is_exported
 
 
 class MultiScaleDeformableAttention(MMCVMultiScaleDeformableAttention):
@@ -36,11 +38,14 @@ class MultiScaleDeformableAttention(MMCVMultiScaleDeformableAttention):
             value = value.masked_fill(key_padding_mask[..., None], 0.0)
         identity = query if identity is None else identity
         query = query if query_pos is None else query + query_pos
-        attended = deformable_attention(
-            value.unflatten(-1, (self.num_heads, -1)),
-            *level_shapes(pyramid.sizes, value.device),
+        value = value.unflatten(-1, (self.num_heads, -1))
+        places = (
             reference_points,
             self.sampling_offsets(query).unflatten(-1, (self.num_heads, self.num_levels, self.num_points, 2)),
             self.attention_weights(query).unflatten(-1, (self.num_heads, -1)),
         )
+        if is_exported():
+            attended = exported_attention(value, pyramid.sizes, *places)
+        else:
+            attended = deformable_attention(value, *level_shapes(pyramid.sizes, value.device), *places)
         return self.dropout(self.output_proj(attended)) + identity

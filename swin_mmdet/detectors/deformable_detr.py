@@ -37,6 +37,10 @@ class DeformableTransformer:
         """What the encoder and what the decoder takes, besides what comes before each."""
         shapes = [sample.img_shape[:2] for sample in batch_data_samples]
         pyramid = pyramid_of(sizes_of(mlvl_feats), batch_data_samples[0].batch_input_shape, shapes)
+        return self.inputs_of(mlvl_feats, pyramid)
+
+    def inputs_of(self, mlvl_feats: Sequence[Tensor], pyramid: Pyramid) -> tuple[dict, dict]:
+        """The same of maps and what images fill of them."""
         device, channels = mlvl_feats[0].device, mlvl_feats[0].shape[1]
         mask = padding(pyramid, device)
         encoder = {

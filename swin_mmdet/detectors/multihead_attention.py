@@ -72,5 +72,5 @@ def self_attention(attn: nn.MultiheadAttention, x: Tensor, position: Tensor | No
 def additive_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """A bool mask [..., Q, K], True is not looked at, as what is added to products of queries and keys."""
     length = mask.shape[-1]
-    room = mask.new_zeros(*mask.shape[:-1], -(-length // ALIGNED) * ALIGNED, dtype=dtype)[..., :length]
+    room = mask.new_zeros(*mask.shape[:-1], (length + ALIGNED - 1) // ALIGNED * ALIGNED, dtype=dtype)[..., :length]
     return room.masked_fill_(mask, float('-inf'))

@@ -9,7 +9,7 @@ from mmdet.structures.mask import encode_mask_results
 from swin_mmdet.errors import UserError
 
 
-class Ids:
+class CocoIds:
     """Image and category ids: those of an annotation file, else 1, 2, 3 ... in order."""
 
     def __init__(self, classes: tuple[str, ...], ann_file: str | None) -> None:
@@ -36,7 +36,7 @@ class Ids:
         return self.categories[self.classes[label]]
 
 
-def coco_results(sample: DetDataSample, path: Path, image_id: int, ids: Ids, score_thr: float) -> list[dict]:
+def coco_results(sample: DetDataSample, path: Path, image_id: int, ids: CocoIds, score_thr: float) -> list[dict]:
     """Detections of one image in the COCO result format, masks as compressed RLE."""
     predictions = sample.pred_instances
     predictions = predictions[predictions.scores >= score_thr].cpu().numpy()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from swin_mmdet.ops.coordinates import wavelengths
 from swin_mmdet.ops.to_device import to_device
-from swin_mmdet.ops.tracing import remembered
+from swin_mmdet.ops.tracing import is_exported, remembered
 
 Size = tuple[int, int]  # height and width
 # of the images of one size that were seen last: most of what is kept takes some MB each
@@ -24,12 +24,13 @@ class Pyramid(NamedTuple):
     """Sizes of the levels' maps, and how much of them each image fills."""
 
     sizes: tuple[Size, ...]  # of each level
-    filled: tuple[tuple[Size, ...], ...]  # of each image and level, from the first row and column on
+    # of each image and level, from the first row and column on; in a program columns and rows, [B, L, 2] float32
+    filled: tuple[tuple[Size, ...], ...] | Tensor
 
     @property
     def is_padded(self) -> bool:
         """Whether an image does not fill its maps."""
-        return any(image != self.sizes for image in self.filled)
+        return isinstance(self.filled, Tensor) or any(image != self.sizes for image in self.filled)
 
 
 class SineSettings(NamedTuple):
@@ -156,9 +157,16 @@ def _centers(pyramid: Pyramid, device: torch.device) -> Tensor:
 
 def _filled(pyramid: Pyramid, device: torch.device) -> Tensor:
     """Columns and rows of the maps that the images fill: [B, L, 2] float32."""
+    if isinstance(pyramid.filled, Tensor):
+        return pyramid.filled
     images = pyramid.filled if pyramid.is_padded else pyramid.filled[:1]
     return _put([[size[::-1] for size in image] for image in images], device, torch.float32)
 
 
 def _put(values: list, device: torch.device, dtype: torch.dtype) -> Tensor:
+    if is_exported():
+        # sizes may be free
+        if isinstance(values, list | tuple):
+            return torch.stack([_put(one, device, dtype) for one in values])
+        return torch.scalar_tensor(values, dtype=dtype, device=device)
     return to_device(values, torch.empty(0, device=device), dtype)

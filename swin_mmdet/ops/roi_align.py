@@ -6,6 +6,7 @@ import torch
 import torchvision
 from torch import Tensor
 
+from swin_mmdet.ops.tracing import is_exported
 from swin_mmdet.ops.triton_available import why_not_kernels
 
 
@@ -43,6 +44,8 @@ def pyramid_roi_align(
 
         return triton_pyramid_roi_align(maps, boxes, images, levels, scales, size, sampling_ratio)
     rois = torch.cat([images[:, None].to(boxes.dtype), boxes], 1)
+    if is_exported():
+        return _from_all_levels(maps, rois, levels, scales, size, sampling_ratio)
     out = maps[0].new_zeros(len(boxes), maps[0].shape[1], size, size)
     for level, (one, scale) in enumerate(zip(maps, scales, strict=True)):
         own = (levels == level).nonzero()[:, 0]
@@ -52,3 +55,21 @@ def pyramid_roi_align(
         )
         out = out.index_add(0, own, pooled.to(dtype))
     return out
+
+
+def _from_all_levels(
+    maps: Sequence[Tensor], rois: Tensor, levels: Tensor, scales: Sequence[float], size: int, sampling_ratio: int
+) -> Tensor:
+    """The same for programs, whose shapes are not to depend on where regions lie: each is cut from every map.
+
+    But as one without a size from those that are not its own, of which few samples or none are taken.
+    """
+    out = torch.zeros((), device=rois.device)
+    for level, (one, scale) in enumerate(zip(maps, scales, strict=True)):
+        own = (levels == level)[:, None]
+        here = torch.cat([rois[:, :1], torch.where(own, rois[:, 1:], 0.0)], 1)
+        found = torchvision.ops.roi_align(
+            one.to(rois.dtype), here, size, scale, sampling_ratio=sampling_ratio or -1, aligned=True
+        )
+        out = torch.where(own[..., None, None], found, out)
+    return out.to(maps[0].dtype)

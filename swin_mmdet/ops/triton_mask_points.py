@@ -60,7 +60,8 @@ def sample_masks_kernel(
 @triton.jit
 def has_label(maps, image, label, y, x, height, width):
     """Where the map of an image has the label at whole pixels [POINTS]."""
-    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width) & (image >= 0)
+    # the condition of an image as one of its pixels: the interpreter takes no other mask
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width) & (image + tl.zeros_like(y) >= 0)
     value = tl.load(maps + (image * height + y) * width + x, mask=inside, other=0)
     return (inside & (value.to(tl.int64) == label)).to(tl.float32)
 

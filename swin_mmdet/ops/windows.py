@@ -13,7 +13,8 @@ from swin_mmdet.ops.tracing import remembered
 
 def padded_size(size: int, window_size: int) -> int:
     """The smallest multiple of `window_size` that holds `size` tokens."""
-    return -(-size // window_size) * window_size
+    # not of negative numbers, which runtimes of programs with free sizes divide otherwise
+    return (size + window_size - 1) // window_size * window_size
 
 
 def pad_to_windows(x: Tensor, window_size: int, pad_value: Tensor | None = None) -> Tensor:

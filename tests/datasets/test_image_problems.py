@@ -1,5 +1,6 @@
 """Image files are looked into before a run: as the pipeline reads them, by their headers where those tell enough."""
 
+import os
 import re
 from pathlib import Path
 
@@ -323,3 +324,42 @@ def test_images_are_opened_last_and_not_where_the_annotations_are_wrong_already(
     assert not opened
     find_problems(cfg)
     assert opened
+
+
+@pytest.mark.parametrize('change', [None, 'content', 'time'])
+def test_images_are_decoded_again_only_when_they_change(config, tmp_path, monkeypatch, change):
+    cfg, options = config(), CheckOptions(cache=tmp_path / 'cache')
+    assert find_problems(cfg, options=options)[0] == []
+    path = tmp_path / 'train2017/2.jpg'
+    if change == 'content':
+        path.write_bytes(path.read_bytes()[:-1000])
+    if change == 'time':
+        os.utime(path, (1, 1))
+    decoded = []
+    look = image_sizes.look_at_pixels
+    monkeypatch.setattr(image_sizes, 'look_at_pixels', lambda path, kind: decoded.append(path) or look(path, kind))
+    problems = find_problems(cfg, options=options)[0]
+    assert decoded == [path] * (change is not None)
+    assert len(problems) == (change == 'content')
+
+
+def test_what_is_kept_of_images_may_be_lost_or_garbled(config, tmp_path):
+    cfg, options = config(), CheckOptions(cache=tmp_path / 'cache')
+    find_problems(cfg, options=options)
+    for path in sorted((tmp_path / 'cache').iterdir()):
+        path.write_text('{"version": 1, "images": ')
+    (tmp_path / 'train2017/2.jpg').write_bytes(b'')
+    assert len(find_problems(cfg, options=options)[0]) == 1
+
+
+def test_images_outside_of_their_folder_are_opened_only_if_the_user_allows_it(config, coco, monkeypatch):
+    coco['images'][0]['file_name'] = '../elsewhere.jpg'
+    cfg = config(train=coco)
+    opened = []
+    monkeypatch.setattr(image_sizes, 'read_header', lambda path: opened.append(path.name) or read_header(path))
+    (problem,) = find_problems(cfg)[0]
+    assert 'lead out of' in problem.what
+    assert '--allow-outside' in problem.remedy
+    assert 'elsewhere.jpg' not in opened
+    assert find_problems(cfg, options=CheckOptions(allow_outside=True))[0] == []
+    assert 'elsewhere.jpg' in opened

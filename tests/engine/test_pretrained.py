@@ -66,6 +66,10 @@ def test_a_swin_takes_a_file_of_its_version(version, saved):
     # of another part any file of weights will do, and mmdet's own reads a part of one by its prefix
     check_pretrained(starts(type='ResNet', init_cfg=weights(other)))
     check_pretrained(starts(type='SwinTransformer', init_cfg=weights(saved[2], prefix='backbone.')))
+    # ours takes a part by its prefix, and looks at its version
+    torch.save({f'backbone.{key}': value for key, value in torch.load(other).items()}, other)
+    with pytest.raises(UserError, match=message):
+        check_pretrained(starts(type=name, init_cfg=weights(other, prefix='backbone.')))
 
 
 def test_a_file_that_is_not_there_is_named_with_its_setting():

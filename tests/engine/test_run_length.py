@@ -256,6 +256,12 @@ def test_evaluation_and_checkpoints_begin_at_the_same_share_in_iterations(begin,
     assert (f'CheckpointHook save_begin {begin} -> {50 * (begin or 0)}' in changes) is bool(begin)
 
 
+def test_a_milestone_before_the_end_stays_before_it_in_iterations():
+    cfg = epochs([dict(type='MultiStepLR', by_epoch=False, milestones=[800, 999], gamma=0.1)], 10)
+    set_length(cfg, RunLength(500, False), lambda: 100)
+    assert cfg.param_scheduler[0].milestones == [400, 499]
+
+
 def test_whole_epochs_where_a_hook_acts_between_them():
     cfg = epochs([], 100, custom_hooks=[dict(type='PipelineSwitchHook', switch_epoch=90, switch_pipeline=[])])
     changes = set_length(cfg, RunLength(1000, False), lambda: 48)

@@ -54,6 +54,8 @@ def test_a_warm_up_of_no_length_is_left_out_in_its_place(end, by_epoch, stays):
     assert is_left_out(scheduler) is not stays
     if stays:
         assert scheduler == dict(type='LinearLR', start_factor=0.1, begin=0, end=end, by_epoch=by_epoch)
+    else:
+        assert scheduler == dict(type='ConstantLR', factor=1.0, begin=0, end=1, by_epoch=by_epoch)
 
 
 def test_only_a_constant_of_one_that_ends_at_once_was_left_out():

@@ -128,6 +128,7 @@ for name in ('torch', 'mmengine', 'mmcv', 'mim'):
 def test_the_program_and_the_tools_of_the_wheel_start(installed: Environment, desk: Path):
     program = installed.python.with_name('swin-mmdet')
     assert '\n  convert-checkpoint ' in installed.run(program, '--help')
+    assert (installed.site_packages / 'swin_mmdet/py.typed').exists()
     tools = installed.site_packages / 'swin_mmdet/.mim/tools'
     names = {path.stem for path in tools.glob('*.py')}
     assert {'train', 'test', 'predict', 'check_dataset', 'convert_checkpoint', 'analyze_model'} < names

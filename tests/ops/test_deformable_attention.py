@@ -8,6 +8,7 @@ import torch
 from swin_mmdet.ops.deformable_attention import deformable_attention, sample_levels
 from swin_mmdet.ops.deformable_attention.backends import BACKENDS
 from swin_mmdet.ops.deformable_attention.bags import embedding_bag_attention
+from swin_mmdet.ops.deformable_attention.exported import exported_attention
 from swin_mmdet.ops.deformable_attention.locations import locate
 from tests.numerics import assert_model_no_worse_than_eager
 
@@ -259,3 +260,11 @@ def test_more_than_two_to_the_31_numbers():
     torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
     torch.testing.assert_close(value.grad[:, -8 * width :], part.grad, rtol=0.02, atol=0.02)
     assert not value.grad[:, : -8 * width].any()
+
+
+@kinds
+def test_what_programs_have_in_its_place_is_the_same(numbers):
+    value, reference, offsets, logits = (x.detach() for x in leaves(numbers, torch.float32))
+    found = exported_attention(value, SHAPES, reference, offsets, logits)
+    expected = by_definition(value, SHAPES, reference, offsets, logits)
+    torch.testing.assert_close(found.double().cpu(), expected, rtol=0, atol=1e-5)

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torchvision
 
-from swin_mmdet.ops.roi_align import pyramid_roi_align
+from swin_mmdet.ops.roi_align import _from_all_levels, pyramid_roi_align
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 SCALES = (1 / 4, 1 / 8, 1 / 16)
@@ -104,3 +104,11 @@ def test_the_result_may_be_changed_in_place(align):
     (3 * align(leaves, *regions, SCALES, 3, 0)).sum().backward()
     for one, other in zip(found, leaves, strict=True):
         torch.testing.assert_close(one, other.grad)
+
+
+@pytest.mark.parametrize('sampling_ratio', [0, 2])
+def test_what_programs_have_in_its_place_is_the_same(sampling_ratio):
+    maps, boxes, images, levels = make(5)
+    found = _from_all_levels(maps, torch.cat([images[:, None], boxes], 1), levels, SCALES, 4, sampling_ratio)
+    expected = by_torchvision(maps, boxes, images, levels, 4, sampling_ratio)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)

@@ -112,3 +112,39 @@ def test_data_that_is_not_there_comes_with_the_two_ways_to_give_other(check, rep
     assert 'no data (train_dataloader.dataset.data_root) at data/coco/' in text
     assert '--data FOLDER' in text
     assert 'data_root=FOLDER' in text
+
+
+@pytest.fixture
+def spoilt(tmp_path, shared_data):
+    """Two images of each split, with boxes of corners in the training."""
+    folder = tmp_path / 'my data'
+    (folder / 'annotations').mkdir(parents=True)
+    for split in ('train', 'val'):
+        (folder / f'{split}2017').mkdir()
+        content = json.loads((shared_data / f'nuclei/annotations/instances_{split}2017.json').read_text())
+        images = content['images'][:2]
+        ids = {image['id'] for image in images}
+        annotations = [ann for ann in content['annotations'] if ann['image_id'] in ids]
+        for ann in annotations if split == 'train' else ():
+            x, y, w, h = ann['bbox']
+            ann['bbox'] = [x, y, x + w, y + h]
+        for image in images:
+            original = shared_data / f'nuclei/{split}2017' / image['file_name']
+            (folder / f'{split}2017' / image['file_name']).write_bytes(original.read_bytes())
+        content |= {'images': images, 'annotations': annotations}
+        (folder / f'annotations/instances_{split}2017.json').write_text(json.dumps(content))
+    return folder
+
+
+def test_a_folder_is_repaired_into_another(check, spoilt, tmp_path):
+    code, text = check(spoilt, '--quick')
+    assert code == 1
+    assert 'are [x1, y1, x2, y2]' in text
+    assert '--fix OUT writes a copy' in text
+    code, text = check(spoilt, '--quick', '--fix', tmp_path / 'repaired')
+    assert code == 1
+    assert 'bbox' in text
+    assert 'changes.csv' in text
+    assert check(tmp_path / 'repaired')[0] == 0
+    with pytest.raises(UserError, match='there is something already'):
+        check(spoilt, '--fix', tmp_path / 'repaired')

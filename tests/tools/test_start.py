@@ -10,8 +10,8 @@ import pytest
 from .conftest import TOOLS
 
 SCRIPTS = (
-    'analyze_model', 'check_dataset', 'convert_checkpoint', 'convert_dataset', 'make_shapes_dataset', 'predict',
-    'render_zoo', 'show_results', 'test', 'train', 'benchmarks/render_tables', 'benchmarks/summarise_run',
+    'analyze_model', 'check_dataset', 'convert_checkpoint', 'convert_dataset', 'export', 'make_shapes_dataset',
+    'predict', 'render_zoo', 'show_results', 'test', 'train', 'benchmarks/render_tables', 'benchmarks/summarise_run',
 )  # fmt: skip
 # not one of these, however fast the machine: a fresh import of each but the last takes a second or more
 SLOW = 'torch', 'torchvision', 'mmcv', 'mmdet', 'matplotlib', 'transformers', 'scipy'
@@ -71,6 +71,8 @@ WRONG = {
     ('analyze_model', 'nowhere.py'): 'no config at nowhere.py',
     ('analyze_model',): 'give a config file',
     ('make_shapes_dataset', 'out', '--train', '0'): 'must be positive',
+    ('export', 'nowhere.py', FILE, 'model.onnx'): 'no config at nowhere.py',
+    ('export', CONFIG, 'gone.pth', 'model.onnx'): 'no checkpoint at gone.pth',
     ('show_results', 'nowhere'): 'no evaluation in nowhere',
 }
 # calls each in one fresh interpreter, and says what each imported

@@ -48,7 +48,7 @@ def judged(case, door: str, data) -> tuple[str, str]:
 def run_program(case, data) -> tuple[str, str]:
     """`check_dataset.py FOLDER`: the same end as in this process, and never a traceback."""
     command = [sys.executable, str(ROOT / 'tools/check_dataset.py'), str(data.folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     text = done.stdout + done.stderr
     outcome = 'refused' if done.returncode else 'warned' if '0 warnings' not in text else 'accepted'
     right = case.folder or case.right

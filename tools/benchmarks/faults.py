@@ -207,12 +207,13 @@ def damaged_checkpoints(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
 def a_second_training_in_the_same_folder(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
     code, text = lab.run(straight(lab))
     work_dir = lab.new('twice')
-    ids = lab.start(work_dir)
+    # it still lives when the second has come to its start
+    ids = lab.start(work_dir, '--iters', 10_000)
     wait_for_step(work_dir, 1)
     live, told = lab.run(work_dir, '--overwrite')
     os.kill(ids[0], signal.SIGKILL)
     finish(ids)
-    after = lab.run(work_dir, '--resume')[0]
+    after = lab.run(work_dir, '--overwrite')[0]
     refused = '--resume' in text and '--overwrite' in text, 'another training runs in' in told
     seen = f'after a finished one: exit {code}; beside a live one: exit {live}; after that was killed: exit {after}'
     return seen, all(refused) and (code, live, after) == (2, 2, 0)

@@ -116,7 +116,7 @@ def _contents(named: Named, folder: Path, of_all: str, where: str, reader: Image
     if dark_deep and not _is_bright(folder / dark_deep[0], reader):
         what = f'{len(dark_deep)} {of_all} have more than 8 bits, of which the highest are not used, so that they are '
         what += f'read nearly black: {some(dark_deep, 3)}'
-        remedy = 'write them anew with 8 bits, or with values that reach the end of their type'
+        remedy = "load them with type='swin_mmdet.LoadImageFromFile', bits=12 (those in use), or by --data FOLDER"
         found.append(Problem(where, what, remedy, ERROR if len(dark_deep) * 2 > len(deep) else WARNING, 'image_dark'))
     dark = [name for name, size in seen if not size.header.deep and size.pixels.is_dark and not size.pixels.is_blank]
     if dark:

@@ -65,7 +65,8 @@ def _read_item(labels: Labels, file: str, item: dict, classes: list[str], where:
         label = ann.get('label_id')
         if not isinstance(label, int) or not 0 <= label < len(classes):
             raise LayoutError(f'{where}: label_id is {label!r}, and there are {len(classes)} classes')
-        groups[classes[label], ann.get('group') or ('alone', index)].append(ann)
+        group = ann.get('group')
+        groups[classes[label], f'group {group}' if group else f'alone {index}'].append(ann)
     for (label, _), parts in groups.items():
         _add_object(image, label, parts, where)
 

@@ -25,7 +25,7 @@ SPLITS = {
 }
 SPLIT_OF = {word: split for split, words in SPLITS.items() for word in words}
 LOOKED_INTO = 20  # JSON and XML files of one folder, to see what they are
-NO_XML = 'no valid XML'
+NO_JSON, NO_XML = 'no valid JSON', 'no valid XML'
 MOST_BYTES = 2 << 30  # of a file of annotations
 
 
@@ -204,7 +204,7 @@ class DataFolder:
         try:
             return json_kind(self.json(name))
         except LayoutError:
-            return 'no valid JSON'
+            return NO_JSON
 
     @cached_property
     def xml_roots(self) -> dict[str, str]:
@@ -219,21 +219,21 @@ class DataFolder:
         return found
 
     def of_json_kind(self, kind: str) -> list[str]:
-        """The files looked into that are of a kind, and those beside them that were not looked into."""
-        folders = {posixpath.dirname(name) for name, found in self.json_kinds.items() if found == kind}
-        return [
-            name
-            for name in self.with_suffix('.json')
-            if self.json_kinds.get(name, kind) == kind and posixpath.dirname(name) in folders
-        ]
+        """The files of a kind, and those beside them that were not looked into or cannot be read."""
+        return self._alike(self.json_kinds, '.json', (kind, NO_JSON))
 
     def of_xml_root(self, root: str) -> list[str]:
-        folders = {posixpath.dirname(name) for name, found in self.xml_roots.items() if found == root}
-        return [
-            name
-            for name in self.with_suffix('.xml')
-            if self.xml_roots.get(name, root) == root and posixpath.dirname(name) in folders
-        ]
+        return self._alike(self.xml_roots, '.xml', (root, NO_XML))
+
+    def _alike(self, kinds: dict[str, str], ending: str, wanted: tuple[str, str]) -> list[str]:
+        folders = {posixpath.dirname(name) for name, kind in kinds.items() if kind == wanted[0]}
+        files = (name for name in self.with_suffix(ending) if posixpath.dirname(name) in folders)
+        return [name for name in files if kinds.get(name, wanted[0]) in wanted]
+
+    def beside(self, files: list[str]) -> list[str]:
+        """These, and every file of their suffixes in their folders."""
+        places = {(posixpath.dirname(name), suffix(name)) for name in files}
+        return [name for name in self.files if (posixpath.dirname(name), suffix(name)) in places]
 
     def contents(self) -> str:
         """What is in the folder, for a message: how many files of which kinds, and what is in those of annotations."""

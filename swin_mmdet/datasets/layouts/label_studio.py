@@ -42,16 +42,20 @@ def _read_task(labels: Labels, file: str, task: dict, where: str) -> None:
         return
     named = _image_name(task, where)
     found = _find(labels.folder, named, file)
-    sizes = {(one['original_width'], one['original_height']) for one in results if one.get('original_width')}
+    sizes = {
+        tuple(whole(one.get(f'original_{side}'), where, f'original_{side}') for side in ('width', 'height'))
+        for one in results
+        if one.get('original_width')
+    }
     if len(sizes) > 1:
         raise LayoutError(f'{where}: results for images of several sizes: {sorted(sizes)}')
-    size = tuple(whole(side, where, 'a size') for side in sizes.pop()) if sizes else None
+    size = sizes.pop() if sizes else None
     split = split_of(posixpath.dirname(found or '')) or split_of(posixpath.basename(file))
     image = labels.image(split, found, named, size)
     # a label that was chosen for a shape of its own stands in a result of the same id
-    parts: dict[object, list[dict]] = defaultdict(list)
+    parts: dict[str, list[dict]] = defaultdict(list)
     for index, one in enumerate(results):
-        parts[one.get('id') or index].append(one)
+        parts[str(one.get('id') or index)].append(one)
     for shape in parts.values():
         _add_shape(labels, image, shape, where)
 
@@ -72,8 +76,7 @@ def _results(task: dict, labels: Labels, where: str) -> list[dict] | None:
 
 def _image_name(task: dict, where: str) -> str:
     """Of the task's data, the first that names an image."""
-    values = task['data'].values() if 'data' in task else task.values()
-    for value in values:
+    for value in mapping(task.get('data', task), where).values():
         name = _plain(value) if isinstance(value, str) else ''
         if suffix(name) in IMAGE_SUFFIXES:
             return name

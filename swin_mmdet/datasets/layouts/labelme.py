@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from swin_mmdet.datasets.layouts.errors import LayoutError, mapping, number, sequence, whole
-from swin_mmdet.datasets.layouts.folder import DataFolder, split_of, stem
+from swin_mmdet.datasets.layouts.folder import DataFolder, json_kind, split_of, stem
 from swin_mmdet.datasets.layouts.labels import LabelledImage, Labels
 from swin_mmdet.datasets.layouts.outlines import bitmap_of, box_of, ellipse, flat, placed
 
@@ -29,9 +29,11 @@ def recognise(folder: DataFolder) -> list[str]:
 
 def read(folder: DataFolder) -> Labels:
     labels = Labels(folder)
-    files = recognise(folder)
-    for file in files:
-        content = mapping(folder.json(file), str(folder.path(file)))
+    for file in folder.beside(recognise(folder)):
+        content = folder.json(file)
+        if json_kind(content) != 'LabelMe':
+            labels.leave_out("JSON files without 'shapes' and 'imagePath'")
+            continue
         here, named = posixpath.dirname(file), str(content.get('imagePath') or stem(file))
         found = folder.find_image(named, [here]) or folder.find_stem(stem(file), [here])
         image = labels.image(split_of(here), found, named, _size(content, str(folder.path(file))))

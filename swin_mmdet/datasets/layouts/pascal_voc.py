@@ -23,8 +23,11 @@ def recognise(folder: DataFolder) -> list[str]:
 
 def read(folder: DataFolder) -> Labels:
     labels, splits = Labels(folder), _splits(folder)
-    for file in recognise(folder):
+    for file in folder.beside(recognise(folder)):
         tree = folder.xml(file)
+        if tree.tag != 'annotation':
+            labels.leave_out('XML files that are no <annotation>')
+            continue
         here = posixpath.dirname(file)
         near = [posixpath.normpath(posixpath.join(here, base)) for base in IMAGES]
         named = _text(tree, 'filename') or stem(file)

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from swin_mmdet.datasets.layouts.errors import LayoutError, mapping, number, sequence, whole
-from swin_mmdet.datasets.layouts.folder import DataFolder, split_of
+from swin_mmdet.datasets.layouts.folder import DataFolder, json_kind, split_of
 from swin_mmdet.datasets.layouts.labels import LabelledImage, Labels
 from swin_mmdet.datasets.layouts.outlines import bitmap_of, box_of, flat, placed
 
@@ -30,8 +30,11 @@ def read(folder: DataFolder) -> Labels:
         if one.get('shape') not in NO_OBJECTS[:-1]
     ]
     labels = Labels(folder, dict.fromkeys(classes))
-    for file in recognise(folder):
-        content = mapping(folder.json(file), str(folder.path(file)))
+    for file in folder.beside(recognise(folder)):
+        content = folder.json(file)
+        if json_kind(content) != 'Supervisely':
+            labels.leave_out("JSON files without 'objects' and 'size'")
+            continue
         here, name = posixpath.split(posixpath.splitext(file)[0])
         near = [posixpath.join(posixpath.dirname(here), 'img'), here]
         # older projects name the file after the image without its suffix

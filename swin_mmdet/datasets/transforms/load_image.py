@@ -109,7 +109,7 @@ def what_is_needed(content: bytes) -> tuple[int | None, bool]:
         stored = np.atleast_3d(stored)
         see_through = stored.shape[2] == 4 and int(stored[..., 3].min()) < 65535
         return int(stored[..., :3].max()).bit_length(), see_through
-    except (OSError, ValueError, SyntaxError, cv2.error):
+    except (OSError, ValueError, SyntaxError, cv2.error, Image.DecompressionBombError):
         return None, False
 
 

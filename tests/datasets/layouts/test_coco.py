@@ -90,6 +90,7 @@ def test_content_is_kept(lay_out):
     ({'a.json': coco('a.jpg', images=[])}, 'it lists no images'),
     ({'a.json': coco('/etc/passwd')}, "/etc/passwd; put them there"),
     ({'a.json': coco('../../secret.jpg')}, '../../secret.jpg; put them there'),
+    ({'train.json': coco('a.jpg'), 'val.json': '{"images": [{'}, 'val.json is not valid JSON'),
     ({'val/a.json': coco('a.jpg')}, 'there are images for val alone, none for training'),
     ({'train.json': coco('a.jpg'), 'rest.json': coco('a.jpg')}, 'for training, and 1 of no split, such as a.jpg'),
 ], ids=lambda value: value if isinstance(value, str) else '')  # fmt: skip

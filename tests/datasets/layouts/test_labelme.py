@@ -2,11 +2,14 @@
 
 import base64
 import io
+import json
 
 import numpy as np
 import pycocotools.mask as rle_codec
 import pytest
 from PIL import Image
+
+from swin_mmdet.datasets.layouts import DataFolder, convert
 
 SQUARE, TRIANGLE = [[4, 3], [20, 3], [20, 18], [4, 18]], [[0, 0], [20, 0], [0, 15]]
 CAT = ('cat', [4.0, 3.0, 16.0, 15.0], [[4.0, 3.0, 20.0, 3.0, 20.0, 18.0, 4.0, 18.0]])
@@ -67,8 +70,6 @@ def test_a_circle_has_the_area_of_a_circle(objects):
 
 
 def test_what_is_no_object_is_left_out_and_said(lay_out):
-    from swin_mmdet.datasets.layouts import DataFolder, convert
-
     shapes = (shape(), shape(points=[[1, 2]], kind='point'), shape(points=[[1, 2], [3, 4]], kind='line'),
               shape('__ignore__'))  # fmt: skip
     read = convert(DataFolder(lay_out({'a.jpg': None, 'b.jpg': None, 'a.json': labelled('a.jpg', *shapes)})))
@@ -99,6 +100,16 @@ def test_faults_are_named(refusal, objects, content, said):
         assert objects(files) == {'train': {'a.jpg': [CAT]}}
     else:
         assert said in refusal(files)
+
+
+def test_files_of_another_kind_are_said_and_broken_ones_are_an_error(lay_out, refusal):
+    files = {'a.jpg': None, 'a.json': labelled('a.jpg', shape()), 'settings.json': {'zoom': 3}}
+    notes = convert(DataFolder(lay_out(files))).notes
+    assert "left out: JSON files without 'shapes' and 'imagePath' (1)" in notes
+    assert 'b.json is not valid JSON' in refusal(files | {'b.json': json.dumps(labelled('b.jpg'))[:-9]})
+    many = {f'{i:03}.json': labelled('a.jpg') for i in range(30)}
+    # those beyond the first few, which decide what a folder is, are judged as well
+    assert "'imagePath' (3)" in str(convert(DataFolder(lay_out({**files, **many, 'z.json': [], 'b.json': {}}))).notes)
 
 
 def test_a_missing_image_and_a_name_that_fits_several(refusal):

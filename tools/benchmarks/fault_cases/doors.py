@@ -65,10 +65,15 @@ def answer(door: str, data: Data) -> Answer:
 
 
 def _folder(data: Data) -> Answer:
-    from swin_mmdet.datasets import check_folder, discover
+    from swin_mmdet.datasets import check_folder
+    from swin_mmdet.datasets.layouts import find_data
     from swin_mmdet.datasets.problems import ERROR, listing
 
-    problems, _ = check_folder(discover(data.folder))
+    try:
+        found = find_data(data.folder, data.folder.parent / 'converted')
+    except (FileNotFoundError, ValueError) as error:  # as the program does
+        return Answer(REFUSED, str(error))
+    problems, _ = check_folder(found)
     worst = REFUSED if any(one.level == ERROR for one in problems) else WARNED if problems else ACCEPTED
     return Answer(worst, listing(problems))
 

@@ -107,7 +107,7 @@ FILES = [
     refused('files', 'no annotations', lambda data: data.train.update(annotations=[]), 'no annotations'),
     refused('files', 'images twice', raw(lambda data: text(data)[:-1].encode() + b', "images": []}'), 'twice'),
     refused('files', 'a folder in its place', lambda data: (data.raw.update(train=b''), data.settings.update(
-        folder_for_file=True)), 'no such file|no train annotations'),
+        folder_for_file=True)), 'no such file|no train annotations|none for training'),
     accepted('files', 'indented', raw(lambda data: json.dumps(data.train, indent=1).encode())),
     accepted('files', 'with a line at its end', raw(lambda data: text(data).encode() + b'\n\n')),
     accepted('files', 'accents in utf-8', encoded('utf-8')),

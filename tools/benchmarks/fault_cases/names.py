@@ -147,7 +147,9 @@ IDS = [
                            for name, found in seen.items()}),
 ]  # fmt: skip
 SPLITS = [
-    refused('splits', "val's annotations for the images of train", val_for_train, 'annotations of another split'),
+    refused('splits', "val's annotations for the images of train", val_for_train,
+            'annotations of another split|images of train|annotations of train', folder='warned',
+            data_option='warned'),
     refused('splits', "train's annotations for the images of val",
             lambda data: setattr(data, 'val', data.train | {'info': 'again'}),
             'annotations of another split|6 of its 6', folder='warned', data_option='warned'),

@@ -47,6 +47,10 @@ def named_back(seen: dict, suffix: str) -> dict:
     return {name.replace(NAME, f'0002{suffix}'): objects for name, objects in seen.items()}
 
 
+def all_png(seen: dict) -> dict:
+    return {name.replace('.jpg', '.png'): objects for name, objects in seen.items()}
+
+
 def cut(share: float, tail: bytes = b'') -> Callable[[Data], object]:
     return changed(lambda content: content[: int(len(content) * share)] + tail)
 
@@ -76,14 +80,14 @@ def resized(width: int, height: int) -> Callable[[Data], object]:
     return spoil
 
 
-def bomb(data: Data) -> None:
+def bomb() -> bytes:
     """A PNG of 60,000 x 60,000 pixels in its header."""
     size = struct.pack('>II', 60_000, 60_000) + b'\x08\x02\x00\x00\x00'
     chunks = [(b'IHDR', size), (b'IDAT', zlib.compress(b'\0' * 1000)), (b'IEND', b'')]
     parts = [
         struct.pack('>I', len(body)) + name + body + struct.pack('>I', zlib.crc32(name + body)) for name, body in chunks
     ]
-    data.image().write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(parts))
+    return b'\x89PNG\r\n\x1a\n' + b''.join(parts)
 
 
 def flat(data: Data) -> None:
@@ -103,6 +107,8 @@ PNG = bytes_of(PICTURE, 'PNG')
 GREY = np.array(Image.fromarray(PICTURE).convert('L'))
 JPEG_CUT = r'0002\.jpg'
 READS_WITHOUT_END = cv2.imdecode(np.frombuffer(bytes_of(PICTURE, 'JPEG')[:-2], np.uint8), 1) is not None
+# a folder's images are read as a person sees them; a config has to say so
+AS_SEEN = dict(folder='accepted', data_option='accepted')
 as_png = partial(named_back, suffix='.png')
 
 CASES = [
@@ -135,14 +141,16 @@ CASES = [
     refused('pixels', 'pdf', put(b'%PDF-1.7 ...'), 'PDF'),
     refused('pixels', 'heic photo', put(b'\0\0\0\x18ftypheic' + bytes(100)), 'HEIC'),
     refused('pixels', 'text', put(b'no image'), JPEG_CUT),
-    refused('pixels', 'decompression bomb', bomb, r'0002\.jpg \(it has 3600000000 pixels'),
+    refused('pixels', 'decompression bomb', lambda data: data.image().write_bytes(bomb()),
+            r'0002\.jpg \(it has 3600000000 pixels'),
+    refused('pixels', 'decompression bomb in png', renamed('.png', bomb()), r'it has 3600000000 pixels'),
     warned('pixels', 'png named jpg', put(PNG), '0002.jpg is a PNG'),
     warned('pixels', 'webp named jpg', put(bytes_of(PICTURE, 'WEBP', quality=95)), '0002.jpg is a WEBP'),
     warned('pixels', 'bmp named jpg', put(bytes_of(PICTURE, 'BMP')), '0002.jpg is a BMP'),
     warned('pixels', 'gif named jpg', put(bytes_of(PICTURE, 'GIF')), '0002.jpg is a GIF'),
-    refused('pixels', '12 bits of 16 in png', all_deep(12), 'nearly black'),
-    refused('pixels', '12 bits of 16 in tiff', all_deep(12, '.tif'), 'nearly black'),
-    refused('pixels', '10 bits of 16 in png', all_deep(10), 'nearly black'),
+    refused('pixels', '12 bits of 16 in png', all_deep(12), 'nearly black', sees=all_png, **AS_SEEN),
+    refused('pixels', '12 bits of 16 in tiff', all_deep(12, '.tif'), 'nearly black', sees=None, **AS_SEEN),
+    refused('pixels', '10 bits of 16 in png', all_deep(10), 'nearly black', sees=all_png, **AS_SEEN),
     warned('pixels', 'an image in the dark', put(bytes_of(PICTURE // 24, 'JPEG', quality=95)), 'nearly black'),
     warned('pixels', 'an image of one colour', flat, 'one colour'),
     refused('pixels', '1 x 1', resized(1, 1), r'0006\.jpg'),
@@ -157,8 +165,7 @@ CASES = [
     accepted('pixels', 'grey jpeg', put(bytes_of(GREY, 'JPEG', quality=92))),
     accepted('pixels', 'png', renamed('.png', PNG), sees=as_png),
     accepted('pixels', 'grey png', renamed('.png', bytes_of(GREY, 'PNG')), sees=as_png),
-    accepted('pixels', '16 bits that are used', all_deep(16),
-             sees=lambda seen: {name.replace('.jpg', '.png'): objects for name, objects in seen.items()}),
+    accepted('pixels', '16 bits that are used', all_deep(16), sees=all_png),
     accepted('pixels', 'a jpeg turned by exif', rotated),
     accepted('pixels', 'a panorama', resized(800, 60)),
     accepted('pixels', 'a small image', resized(40, 36)),

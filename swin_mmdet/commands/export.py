@@ -1,0 +1,47 @@
+"""Write a trained detector into a file that runs without it, with the proof that it finds the same."""
+
+import argparse
+from pathlib import Path
+
+from swin_mmdet.commands.arguments import ArgumentParser, Settings
+from swin_mmdet.commands.prepare import merge
+from swin_mmdet.config.files import existing_config, existing_weights, read_config
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
+    parser.add_argument('out', help='the file to write: .onnx, or .pt2 for --to torch')
+    parser.add_argument('--to', default='onnx', help='torch or onnx (the default)')
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='what every image is padded to')
+    size.add_argument('--dynamic', action='store_true', help='images of every size (the default)')
+    parser.add_argument('--max-size', type=int, default=2048, metavar='N', help='with --dynamic: the longest side')
+    parser.add_argument('--max-detections', type=int, metavar='N', help="at most so many (default: the config's)")
+    parser.add_argument('--score-thr', type=float, help="only from this score on (default: the config's)")
+    parser.add_argument('--runtime', action='store_true', help='write beside it what runs it without mmdet')
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
+    parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's parts in mmdet's configs")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    existing_config(args.config)
+    existing_weights(args.checkpoint, 'checkpoint')
+    cfg = read_config(args.config)
+    if args.drop_in:
+        import swin_mmdet.drop_in  # noqa: F401
+    merge(cfg, args.cfg_options)
+    from swin_mmdet.export import ExportOptions, export_checkpoint
+
+    options = ExportOptions(
+        to=args.to,
+        size=tuple(args.size) if args.size else None,
+        max_detections=args.max_detections,
+        score_thr=args.score_thr,
+        most=args.max_size,
+    )
+    for line in export_checkpoint(cfg, args.checkpoint, Path(args.out), options, runtime=args.runtime):
+        print(line, flush=True)

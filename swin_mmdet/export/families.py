@@ -1,0 +1,44 @@
+"""Which program is that of a detector, and why some have none."""
+
+from mmdet.models.dense_heads import ATSSHead, DeformableDETRHead, Mask2FormerHead, RetinaHead, RTMDetHead
+from mmdet.models.detectors.base import BaseDetector
+from mmdet.models.roi_heads import CascadeRoIHead, SparseRoIHead, StandardRoIHead
+
+from swin_mmdet.export.dense import Dense
+from swin_mmdet.export.mask_queries import MaskQueries
+from swin_mmdet.export.program import Program
+from swin_mmdet.export.queries import Queries
+from swin_mmdet.export.sparse import Sparse
+from swin_mmdet.export.two_stage import TwoStage
+
+# the part that decides, the class that it has, and the program; of classes that inherit each other the last comes first
+FAMILIES = (
+    ('roi_head', SparseRoIHead, Sparse),
+    ('roi_head', CascadeRoIHead, TwoStage),
+    ('roi_head', StandardRoIHead, TwoStage),
+    ('panoptic_head', Mask2FormerHead, MaskQueries),
+    ('bbox_head', RetinaHead, Dense),
+    ('bbox_head', ATSSHead, Dense),
+    ('bbox_head', RTMDetHead, Dense),
+    ('bbox_head', DeformableDETRHead, Queries),
+)
+KNOWN = (
+    'Faster, Mask, Cascade and Sparse R-CNN, HTC, RetinaNet, ATSS, RTMDet, Deformable DETR, DINO and the instances of '
+    'Mask2Former'
+)
+
+
+def family_of(model: BaseDetector) -> type[Program]:
+    """The program of such a detector.
+
+    Raises:
+        ValueError: it has none, or a setting that the program has not; says which.
+    """
+    families = (family for part, kind, family in FAMILIES if isinstance(getattr(model, part, None), kind))
+    family = next(families, None)
+    if family is None:
+        raise ValueError(f'{type(model).__name__} is not exported; these are: {KNOWN}')
+    reason = family.why_not(model)
+    if reason is not None:
+        raise ValueError(f'{type(model).__name__} is not exported as it is set: {reason}')
+    return family

@@ -1,0 +1,137 @@
+"""The proof of an export: what the file finds beside what the detector itself finds, on images of several sizes."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmdet.models.detectors.base import BaseDetector
+from mmdet.structures import DetDataSample
+
+from swin_mmdet.errors import UserError
+from swin_mmdet.export.runtime import Batch, Detector, Found
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that the two may differ."""
+
+    boxes: float  # pixels
+    scores: float
+    masks: float  # the least overlap (IoU)
+
+    def __str__(self) -> str:
+        return f'boxes {self.boxes} px, scores {self.scores}, masks {self.masks} IoU'
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Between what two found in an image of `size`: the most of pairs, and how many have no partner."""
+
+    size: tuple[int, int]
+    pairs: int
+    boxes: float
+    scores: float
+    masks: float | None
+    alone: int
+
+    def within(self, limits: Limits) -> bool:
+        """Whether the two are the same."""
+        masks = self.masks is None or self.masks >= limits.masks
+        return not self.alone and self.boxes <= limits.boxes and self.scores <= limits.scores and masks
+
+    def __str__(self) -> str:
+        masks = '' if self.masks is None else f', masks {self.masks:.4f} IoU'
+        alone = f', {self.alone} without a partner' if self.alone else ''
+        height, width = self.size
+        return (
+            f'{height}x{width}: {self.pairs} detections, boxes {self.boxes:.2g} px, scores {self.scores:.2g}'
+            f'{masks}{alone}'
+        )
+
+
+LIMITS = Limits(boxes=0.1, scores=1e-3, masks=0.99)
+
+
+@torch.no_grad()
+def prove(
+    model: BaseDetector, detector: Detector, batches: Sequence[Batch], limits: Limits, score_thr: float
+) -> list[Difference]:
+    """The differences on each batch.
+
+    Detections that just one of the two has only count where their scores are not just those of the threshold, or of
+    the last that there was room for.
+    """
+    differences = []
+    for batch in batches:
+        output = detector.detect(batch)
+        size = tuple(batch.sizes[0].tolist())
+        # in pixels of what both see, which is an image without its padding
+        found = detector.in_image(output, batch._replace(resized=size), size)
+        expected = eager(model, batch)
+        room = output['scores'].shape[1]
+        cuts = [one.scores.min() for one in (found, expected) if len(one.scores) >= room]
+        differences.append(compare(found, expected, size, limits, max([score_thr, *cuts])))
+    return differences
+
+
+def eager(model: BaseDetector, batch: Batch) -> Found:
+    """What the detector itself finds in a batch, by its own `predict`."""
+    (height, width), padded = batch.sizes[0].tolist(), batch.images.shape[2:]
+    image = torch.from_numpy(batch.images)[0, :, :height, :width]
+    preprocessor = model.data_preprocessor
+    sample = DetDataSample(metainfo={
+        'img_shape': (height, width), 'ori_shape': (height, width), 'scale_factor': (1.0, 1.0), 'img_id': 0,
+    })  # fmt: skip
+    # images in a file are BGR
+    data = preprocessor({'inputs': [image.flip(0)], 'data_samples': [sample]}, False)
+    inputs = data['inputs'][:, :, :height, :width]
+    inputs = F.pad(inputs, (0, padded[1] - width, 0, padded[0] - height), value=preprocessor.pad_value)
+    sample.set_metainfo({'batch_input_shape': tuple(padded), 'pad_shape': tuple(padded)})
+    found = model.predict(inputs, [sample], rescale=True)[0].pred_instances.cpu()
+    masks = np.asarray(torch.as_tensor(found.masks)).astype(bool) if 'masks' in found else None
+    return Found(found.bboxes.numpy(), found.scores.numpy(), found.labels.numpy(), masks)
+
+
+def compare(found: Found, expected: Found, size: tuple[int, int], limits: Limits, cut: float) -> Difference:
+    """Each detection with the nearest of its class and score that is left; see `prove` for those without."""
+    free = np.ones(len(found.scores), bool)
+    boxes, scores, masks, alone, pairs = 0.0, 0.0, 1.0, 0, 0
+    for at in np.argsort(-expected.scores, kind='stable'):
+        apart = np.abs(found.boxes - expected.boxes[at]).max(1) if len(free) else np.zeros(0)
+        change = np.abs(found.scores - expected.scores[at])
+        same = free & (found.labels == expected.labels[at]) & (change <= limits.scores) & (apart <= limits.boxes)
+        if not same.any():
+            alone += bool(expected.scores[at] > cut + limits.scores)
+            continue
+        twin = np.where(same, apart, np.inf).argmin()
+        free[twin] = False
+        pairs += 1
+        boxes, scores = max(boxes, float(apart[twin])), max(scores, float(change[twin]))
+        if expected.masks is not None:
+            masks = min(masks, _overlap(found.masks[twin], expected.masks[at]))
+    alone += int((found.scores[free] > cut + limits.scores).sum())
+    return Difference(size, pairs, boxes, scores, None if expected.masks is None else masks, alone)
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """IoU of two masks; those that differ in one pixel, of a probability of a half, are the same."""
+    union = int((one | other).sum())
+    different = int((one ^ other).sum())
+    return 1.0 if different <= 1 else 1 - different / union
+
+
+def check(differences: Sequence[Difference], limits: Limits, what: str) -> list[dict]:
+    """The report as it is kept.
+
+    Raises:
+        UserError: the two differ by more.
+    """
+    failed = [one for one in differences if not one.within(limits)]
+    if failed:
+        raise UserError(
+            f'{what} is not kept: it does not find what the detector finds (limits: {limits}): '
+            + '; '.join(map(str, failed))
+        )
+    return [asdict(one) for one in differences]

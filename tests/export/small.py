@@ -1,0 +1,45 @@
+"""The smallest detectors of each kind, with weights of no training whose detections differ."""
+
+import torch
+
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+
+from tests.configs.small import shrink
+
+SMALL = {'embed_dims': 16, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 2, 2), 'window_size': 5, 'drop_path_rate': 0.0}
+WIDTHS = [16, 32, 64, 128]
+# what decides scores and boxes, which are not to be all the same, nor at their ends
+LAST = ('cls', 'fc_reg', 'rpn_reg', 'retina_reg', 'atss_reg', 'rtm_reg')
+
+
+def small_detector(path, version=''):
+    """The detector of a config, and the config that was made small; with a Swin of that version, if one is given."""
+    cfg = Config.fromfile(path)
+    shrink(cfg)
+    version = version or 'V2' * cfg.model.backbone.type.endswith('V2')
+    indices = cfg.model.backbone.get('out_indices', (0, 1, 2, 3))
+    cfg.model.backbone = SMALL | {'type': f'swin_mmdet.SwinTransformer{version}', 'out_indices': indices}
+    widths = [WIDTHS[index] for index in indices]
+    if (cfg.model.get('neck') or {}).get('type') == 'CSPNeXtPAFPN':
+        # of norms in 32 groups
+        cfg.model.backbone.embed_dims, widths = 64, [4 * width for width in widths]
+    if 'panoptic_head' in cfg.model:
+        cfg.model.panoptic_head.in_channels = widths
+    else:
+        cfg.model.neck.in_channels = widths
+    register_all_modules()
+    model = MODELS.build(cfg.model).eval()
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1:
+            scale = (2 / parameter[0].numel()) ** 0.5
+            is_last = 'convs' not in name and any(part in name for part in LAST)
+            parameter.data.normal_(std=0.1 * scale if is_last else scale, generator=generator)
+        else:
+            parameter.data.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return model, cfg

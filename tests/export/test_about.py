@@ -1,0 +1,86 @@
+"""What a config and options must have to be exported, said before anything slow."""
+
+import pytest
+
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+
+from swin_mmdet.export import ExportOptions
+from swin_mmdet.export.about import preprocessing_of
+from swin_mmdet.export.detector import check_model, check_options, limited
+from swin_mmdet.export.targets import Target, target_of
+from tests.configs.small import shrink
+
+RESIZE = {'type': 'Resize', 'scale': (1333, 800), 'keep_ratio': True}
+ENDS = {'type': 'mmdet.LoadImageFromFile'}, {'type': 'swin_mmdet.PackDetInputs'}
+
+
+def test_resizing_is_that_of_the_test_pipeline():
+    found = preprocessing_of([ENDS[0], RESIZE, ENDS[1]])
+    assert found == {'scale': [1333, 800], 'keep_ratio': True, 'pad': None}
+    pad = {'type': 'Pad', 'size': (640, 480), 'pad_val': {'img': (1, 2, 3)}}
+    found = preprocessing_of([ENDS[0], {'type': 'Resize', 'scale': (640, 480)}, pad, ENDS[1]])
+    # (width, height) of mmdet, and of BGR
+    assert found == {'scale': [640, 480], 'keep_ratio': False, 'pad': {'size': [480, 640], 'value': [3, 2, 1]}}
+
+
+@pytest.mark.parametrize(('step', 'words'), [
+    ({'type': 'RandomCrop'}, 'has RandomCrop, which an export does not know; it knows .*Resize'),
+    ({'type': 'Pad', 'size_divisor': 32}, 'Pad of the test pipeline has no size'),
+    ({'type': 'Resize', 'scale_factor': 2.0}, 'Resize of the test pipeline has no scale'),
+])  # fmt: skip
+def test_a_pipeline_that_the_runtime_cannot_follow_is_refused(step, words, user_error):
+    with pytest.raises(user_error, match=words):
+        preprocessing_of([ENDS[0], step, ENDS[1]])
+    with pytest.raises(user_error, match='has no Resize'):
+        preprocessing_of(list(ENDS))
+
+
+@pytest.mark.parametrize(('options', 'words'), [
+    ({'size': (800, 1333)}, r'--size 1333: sides of images are multiples of 32, from 64 on'),
+    ({'size': (32, 64)}, r'--size 32: '),
+    ({'max_detections': 0}, r'--max-detections 0: there must be at least 1'),
+    ({'score_thr': 1.5}, r'--score-thr 1.5: scores are from 0 to 1'),
+])  # fmt: skip
+def test_options_that_mean_nothing_are_refused(options, words, user_error):
+    with pytest.raises(user_error, match=words):
+        ExportOptions(**options)
+
+
+def test_names_and_packages_are_looked_at_first(tmp_path, user_error):
+    cfg = Config({'test_dataloader': {'dataset': {'pipeline': [ENDS[0], RESIZE, ENDS[1]]}}})
+    with pytest.raises(user_error, match=r'--to tensorrt: there are torch, onnx'):
+        target_of('tensorrt')
+    with pytest.raises(user_error, match=r'model\.pth: the name of a file --to torch ends in \.pt2'):
+        check_options(cfg, tmp_path / 'model.pth', ExportOptions(to='torch'))
+    with pytest.raises(user_error, match=r'no folder .*nowhere for model\.pt2'):
+        check_options(cfg, tmp_path / 'nowhere/model.pt2', ExportOptions(to='torch'))
+    target = Target('onnx', '.onnx', ('json', 'not_there'), None, None)
+    with pytest.raises(user_error, match=r"--to onnx needs not_there: pip install 'swin_mmdet\[export\]'"):
+        target.check()
+
+
+def test_a_detector_that_cannot_be_exported_is_named_with_its_reason(repository, user_error):
+    register_all_modules()
+    cfg = Config.fromfile(repository / 'configs/swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py')
+    shrink(cfg)
+    cfg.model.test_cfg.nms = dict(type='soft_nms', sigma=0.5)
+    model = MODELS.build(cfg.model)
+    with pytest.raises(user_error, match=r'RetinaNet is not exported as it is set: .*soft_nms'):
+        check_model(model, ExportOptions())
+    del model.bbox_head
+    with pytest.raises(user_error, match=r'RetinaNet is not exported; these are: Faster, .*Mask2Former'):
+        check_model(model, ExportOptions())
+
+
+def test_limits_are_taken_back():
+    rules = {'max_per_img': 100, 'score_thr': 0.05}
+    with limited(rules, ExportOptions(max_detections=7, score_thr=0.5)):
+        assert rules == {'max_per_img': 7, 'score_thr': 0.5}
+    assert rules == {'max_per_img': 100, 'score_thr': 0.05}
+    with limited(rules, ExportOptions()):
+        assert rules == {'max_per_img': 100, 'score_thr': 0.05}

@@ -4,9 +4,8 @@ mmdet's recipe on our backbone; detector and head are mmdet's. Published by mmde
 here.
 """
 
-_base_ = 'mmdet::ddq/ddq-detr-4scale_swinl_8xb2-30e_coco.py'
+_base_ = ['mmdet::ddq/ddq-detr-4scale_swinl_8xb2-30e_coco.py', '../_base_/weights.py']
 custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window12_384_22k.pth'
 
 model = dict(
     data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
@@ -17,7 +16,7 @@ model = dict(
         window_size=12,
         drop_path_rate=0.2,
         out_indices=(1, 2, 3),
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_large_patch4_window12_384_22k),
     ),
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')

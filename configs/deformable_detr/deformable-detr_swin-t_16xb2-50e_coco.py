@@ -3,9 +3,8 @@
 mmdet's recipe of ResNet-50 on our backbone. Nobody has published its result. Not run here.
 """
 
-_base_ = 'mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py'
+_base_ = ['mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py', '../_base_/weights.py']
 custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
 
 model = dict(
     type='swin_mmdet.DeformableDETR',
@@ -17,7 +16,7 @@ model = dict(
         window_size=7,
         drop_path_rate=0.1,
         out_indices=(1, 2, 3),
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_tiny_patch4_window7_224),
     ),
     neck=dict(in_channels=[192, 384, 768]),
     bbox_head=dict(type='swin_mmdet.DeformableDETRHead'),

@@ -4,12 +4,11 @@ Published by detrex, in float32: 53.0 box AP on val2017. Not rerun here.
 """
 
 _base_ = './dino-4scale_swin-t_8xb2-12e_coco.py'
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_small_patch4_window7_224.pth'
 
 model = dict(
     backbone=dict(
         arch='small',
         drop_path_rate=0.2,
-        init_cfg=dict(checkpoint=pretrained),
+        init_cfg=dict(checkpoint=_base_.weights.swin_small_patch4_window7_224),
     ),
 )

@@ -5,9 +5,8 @@ mmdet's recipe of ResNet-50 with what detrex sets otherwise: the encoding of pos
 left out. Norms decay as in mmdet.
 """
 
-_base_ = 'mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py'
+_base_ = ['mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py', '../_base_/weights.py']
 custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
 
 model = dict(
     type='swin_mmdet.DINO',
@@ -19,7 +18,7 @@ model = dict(
         window_size=7,
         drop_path_rate=0.1,
         out_indices=(1, 2, 3),
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_tiny_patch4_window7_224),
     ),
     neck=dict(in_channels=[192, 384, 768]),
     positional_encoding=dict(offset=-0.5, temperature=10000),

@@ -3,9 +3,8 @@
 mmdet's recipe on our backbone. Published by mmdet: 57.2 box AP on val2017. Not rerun here.
 """
 
-_base_ = 'mmdet::dino/dino-5scale_swin-l_8xb2-12e_coco.py'
+_base_ = ['mmdet::dino/dino-5scale_swin-l_8xb2-12e_coco.py', '../_base_/weights.py']
 custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window12_384_22k.pth'
 
 model = dict(
     type='swin_mmdet.DINO',
@@ -17,7 +16,7 @@ model = dict(
         window_size=12,
         drop_path_rate=0.2,
         with_cp=True,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_large_patch4_window12_384_22k),
     ),
     bbox_head=dict(type='swin_mmdet.DINOHead'),
 )

@@ -3,9 +3,8 @@
 mmdet's recipe on our backbone. Published by mmdet: 56.2 box AP on val2017. Not rerun here.
 """
 
-_base_ = 'mmdet::dyhead/atss_swin-l-p4-w12_fpn_dyhead_ms-2x_coco.py'
+_base_ = ['mmdet::dyhead/atss_swin-l-p4-w12_fpn_dyhead_ms-2x_coco.py', '../_base_/weights.py']
 custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window12_384_22k.pth'
 
 model = dict(
     data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
@@ -16,7 +15,7 @@ model = dict(
         window_size=12,
         out_indices=(1, 2, 3),
         drop_path_rate=0.2,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_large_patch4_window12_384_22k),
     ),
     neck=[
         dict(

@@ -6,10 +6,8 @@ scales (`--tta` of `tools/test.py` tests in six with flips). Not rerun here.
 
 _base_ = './htc++_swin-b-p4-w7_fpn_6x_coco.py'
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window7_224_22k.pth'
-
 model = dict(
-    backbone=dict(arch='large', init_cfg=dict(checkpoint=pretrained)),
+    backbone=dict(arch='large', init_cfg=dict(checkpoint=_base_.weights.swin_large_patch4_window7_224_22k)),
     neck=[
         dict(_base_.model.neck[0], in_channels=1536, num_heads=48),
         dict(_base_.model.neck[1], in_channels=[192, 384, 768, 1536]),

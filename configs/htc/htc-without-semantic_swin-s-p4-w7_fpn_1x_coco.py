@@ -2,6 +2,4 @@
 
 _base_ = './htc-without-semantic_swin-t-p4-w7_fpn_1x_coco.py'
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_small_patch4_window7_224.pth'
-
-model = dict(backbone=dict(arch='small', init_cfg=dict(checkpoint=pretrained)))
+model = dict(backbone=dict(arch='small', init_cfg=dict(checkpoint=_base_.weights.swin_small_patch4_window7_224)))

@@ -3,25 +3,6 @@
 mmdet's recipe on our backbone. Published by mmdet: 56.3 PQ, 50.0 box / 46.3 mask AP on val2017. Not rerun here.
 """
 
-_base_ = 'mmdet::mask2former/mask2former_swin-b-p4-w12-384-in21k_8xb2-lsj-50e_coco-panoptic.py'
-custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window12_384_22k.pth'
+_base_ = './mask2former_swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic.py'
 
-model = dict(
-    type='swin_mmdet.Mask2Former',
-    data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
-    backbone=dict(
-        _delete_=True,
-        type='swin_mmdet.SwinTransformer',
-        arch='base',
-        window_size=12,
-        drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
-    ),
-    panoptic_head=dict(
-        type='swin_mmdet.Mask2FormerHead', pixel_decoder=dict(type='swin_mmdet.MSDeformAttnPixelDecoder')
-    ),
-    panoptic_fusion_head=dict(type='swin_mmdet.MaskFormerFusionHead'),
-)
-optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
-default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))
+model = dict(backbone=dict(init_cfg=dict(checkpoint=_base_.weights.swin_base_patch4_window12_384_22k)))

@@ -3,9 +3,8 @@
 mmdet's recipe on our backbone. Published by mmdet: 55.1 PQ, 48.2 box / 44.9 mask AP on val2017. Not rerun here.
 """
 
-_base_ = 'mmdet::mask2former/mask2former_swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic.py'
+_base_ = ['mmdet::mask2former/mask2former_swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic.py', '../_base_/weights.py']
 custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window12_384.pth'
 
 model = dict(
     type='swin_mmdet.Mask2Former',
@@ -16,7 +15,7 @@ model = dict(
         arch='base',
         window_size=12,
         drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_base_patch4_window12_384),
     ),
     panoptic_head=dict(
         type='swin_mmdet.Mask2FormerHead', pixel_decoder=dict(type='swin_mmdet.MSDeformAttnPixelDecoder')

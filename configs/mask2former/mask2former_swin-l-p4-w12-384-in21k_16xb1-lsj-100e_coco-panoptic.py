@@ -3,9 +3,11 @@
 mmdet's recipe on our backbone. Published by mmdet: 57.6 PQ, 52.2 box / 48.5 mask AP on val2017. Not rerun here.
 """
 
-_base_ = 'mmdet::mask2former/mask2former_swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py'
+_base_ = [
+    'mmdet::mask2former/mask2former_swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py',
+    '../_base_/weights.py',
+]
 custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window12_384_22k.pth'
 
 model = dict(
     type='swin_mmdet.Mask2Former',
@@ -16,7 +18,7 @@ model = dict(
         arch='large',
         window_size=12,
         drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_large_patch4_window12_384_22k),
     ),
     panoptic_head=dict(
         type='swin_mmdet.Mask2FormerHead', pixel_decoder=dict(type='swin_mmdet.MSDeformAttnPixelDecoder')

@@ -6,6 +6,4 @@ supervised weights; they note that the drop path rate needs tuning. Not rerun he
 
 _base_ = '../swin/cascade-mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py'
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.3/moby_swin_t_300ep_pretrained.pth'
-
-model = dict(backbone=dict(init_cfg=dict(checkpoint=pretrained)))
+model = dict(backbone=dict(init_cfg=dict(checkpoint=_base_.weights.moby_swin_t_300ep_pretrained)))

@@ -11,6 +11,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.3/moby_swin_t_300ep_pretrained.pth'
-
-model = dict(backbone=dict(init_cfg=dict(checkpoint=pretrained)))
+model = dict(backbone=dict(init_cfg=dict(checkpoint=_base_.weights.moby_swin_t_300ep_pretrained)))

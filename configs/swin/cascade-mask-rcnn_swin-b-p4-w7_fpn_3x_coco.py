@@ -5,9 +5,9 @@ Published by the Swin authors: 51.9 box / 45.0 mask AP on val2017. Not rerun her
 
 _base_ = './cascade-mask-rcnn_swin-t-p4-w7_fpn_3x_coco.py'
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window7_224.pth'
-
 model = dict(
-    backbone=dict(arch='base', drop_path_rate=0.3, init_cfg=dict(checkpoint=pretrained)),
+    backbone=dict(
+        arch='base', drop_path_rate=0.3, init_cfg=dict(checkpoint=_base_.weights.swin_base_patch4_window7_224)
+    ),
     neck=dict(in_channels=[128, 256, 512, 1024]),
 )

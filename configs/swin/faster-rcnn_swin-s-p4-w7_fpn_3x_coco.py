@@ -6,6 +6,4 @@ Published by nobody that we know. Not rerun here.
 
 _base_ = './faster-rcnn_swin-t-p4-w7_fpn_3x_coco.py'
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_small_patch4_window7_224.pth'
-
-model = dict(backbone=dict(arch='small', init_cfg=dict(checkpoint=pretrained)))
+model = dict(backbone=dict(arch='small', init_cfg=dict(checkpoint=_base_.weights.swin_small_patch4_window7_224)))

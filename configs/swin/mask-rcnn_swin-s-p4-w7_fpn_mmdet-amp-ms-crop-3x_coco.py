@@ -6,6 +6,4 @@ Published by mmdet: 48.2 box / 43.2 mask AP on val2017. Not rerun here.
 
 _base_ = './mask-rcnn_swin-t-p4-w7_fpn_mmdet-amp-ms-crop-3x_coco.py'
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_small_patch4_window7_224.pth'
-
-model = dict(backbone=dict(arch='small', init_cfg=dict(checkpoint=pretrained)))
+model = dict(backbone=dict(arch='small', init_cfg=dict(checkpoint=_base_.weights.swin_small_patch4_window7_224)))

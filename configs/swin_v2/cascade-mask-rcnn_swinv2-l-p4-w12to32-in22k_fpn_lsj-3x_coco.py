@@ -11,14 +11,12 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-release = 'https://github.com/SwinTransformer/storage/releases/download/v2.0.0/'
-
 model = dict(
     backbone=dict(
         arch='large',
         window_size=32,
         pretrained_window_size=(12, 12, 12, 6),
-        init_cfg=dict(checkpoint=release + 'swinv2_large_patch4_window12_192_22k.pth'),
+        init_cfg=dict(checkpoint=_base_.weights.swinv2_large_patch4_window12_192_22k),
     ),
     neck=dict(in_channels=[192, 384, 768, 1536]),
     data_preprocessor=dict(batch_augments=[dict(type='BatchFixedSizePad', size=(1024, 1024), pad_mask=True)]),

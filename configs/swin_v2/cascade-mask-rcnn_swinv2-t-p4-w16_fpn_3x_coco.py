@@ -6,8 +6,10 @@ Not rerun here.
 
 _base_ = './cascade-mask-rcnn_swinv2-t-p4-w8_fpn_3x_coco.py'
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v2.0.0/swinv2_tiny_patch4_window16_256.pth'
-
 model = dict(
-    backbone=dict(window_size=16, pretrained_window_size=(16, 16, 16, 8), init_cfg=dict(checkpoint=pretrained))
+    backbone=dict(
+        window_size=16,
+        pretrained_window_size=(16, 16, 16, 8),
+        init_cfg=dict(checkpoint=_base_.weights.swinv2_tiny_patch4_window16_256),
+    )
 )

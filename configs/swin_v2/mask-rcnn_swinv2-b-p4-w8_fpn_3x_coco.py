@@ -5,13 +5,11 @@ No result is published: the recipe is that of Swin-B. Not rerun here.
 
 _base_ = './mask-rcnn_swinv2-t-p4-w8_fpn_3x_coco.py'
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v2.0.0/swinv2_base_patch4_window8_256.pth'
-
 model = dict(
     backbone=dict(
         arch='base',
         drop_path_rate=0.3,
-        init_cfg=dict(checkpoint=pretrained),
+        init_cfg=dict(checkpoint=_base_.weights.swinv2_base_patch4_window8_256),
     ),
     neck=dict(in_channels=[128, 256, 512, 1024]),
 )

@@ -5,11 +5,9 @@ No result is published: the recipe is that of Swin-S. Not rerun here.
 
 _base_ = './mask-rcnn_swinv2-t-p4-w8_fpn_3x_coco.py'
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v2.0.0/swinv2_small_patch4_window8_256.pth'
-
 model = dict(
     backbone=dict(
         arch='small',
-        init_cfg=dict(checkpoint=pretrained),
+        init_cfg=dict(checkpoint=_base_.weights.swinv2_small_patch4_window8_256),
     ),
 )

@@ -118,10 +118,11 @@ def test_dino_has_detrex_s_schedule_and_data(letter: str, epochs: int):
 def test_all_but_the_backbone_is_mmdets_of_resnet(name: str):
     one, other = load(name).to_dict(), theirs(BASES[name]).to_dict()
     assert one.pop('custom_imports')['imports'] == ['swin_mmdet.compat']
-    assert one.pop('pretrained').endswith('swin_tiny_patch4_window7_224.pth')
+    del one['weights']
     assert one['optim_wrapper'].pop('constructor') == 'swin_mmdet.OptimWrapperConstructor'
     assert one['default_hooks'].pop('runtime_info') == {'type': 'swin_mmdet.RuntimeInfoHook'}
     backbone, resnet = one['model'].pop('backbone'), other['model'].pop('backbone')
+    assert backbone['init_cfg']['checkpoint'].endswith('/swin_tiny_patch4_window7_224.pth')
     # the maps of the same strides: ResNet counts them from its first stage on, too
     assert backbone['out_indices'] == resnet['out_indices']
     channels = [96 * 2**stage for stage in backbone['out_indices']]

@@ -7,7 +7,6 @@ divides the gradient of the features by three: of AdamW, weights of a third give
 
 _base_ = './cascade-mask-rcnn_swin-t_fpn.py'
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window7_224_22k.pth'
 norm_cfg = dict(type='swin_mmdet.LayerNorm2d', eps=1e-6)
 heads = dict(
     norm_cfg=norm_cfg,
@@ -19,7 +18,11 @@ heads = dict(
 model = dict(
     # no side is longer, so each image becomes a square
     data_preprocessor=dict(pad_size_divisor=1024),
-    backbone=dict(arch='base', drop_path_rate=0.4, init_cfg=dict(checkpoint=pretrained)),
+    backbone=dict(
+        arch='base',
+        drop_path_rate=0.4,
+        init_cfg=dict(checkpoint=_base_.weights.swin_base_patch4_window7_224_22k),
+    ),
     neck=dict(in_channels=[128, 256, 512, 1024], norm_cfg=norm_cfg),
     rpn_head=dict(num_convs=2, loss_bbox=dict(_delete_=True, type='L1Loss', loss_weight=1.0)),
     roi_head=dict(

@@ -2,8 +2,6 @@
 
 _base_ = './cascade-mask-rcnn_swin-t_fpn.py'
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v2.0.0/swinv2_tiny_patch4_window8_256.pth'
-
 model = dict(
     backbone=dict(
         _delete_=True,
@@ -11,6 +9,6 @@ model = dict(
         arch='tiny',
         window_size=8,
         drop_path_rate=0.2,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swinv2_tiny_patch4_window8_256),
     )
 )

@@ -7,10 +7,8 @@ not tell the norm of the box heads, which is that of the authors' Cascade R-CNN,
 
 _base_ = './htc_swin-t_fpn.py'
 
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_base_patch4_window7_224_22k.pth'
-
 model = dict(
-    backbone=dict(arch='base', init_cfg=dict(checkpoint=pretrained)),
+    backbone=dict(arch='base', init_cfg=dict(checkpoint=_base_.weights.swin_base_patch4_window7_224_22k)),
     neck=[
         dict(type='swin_mmdet.GlobalAttention', in_channels=1024, num_heads=32, drop_path_rate=0.2),
         dict(type='FPN', in_channels=[128, 256, 512, 1024], out_channels=256, num_outs=5),

@@ -44,7 +44,7 @@ def rows_of(one: Tensor, channels: int) -> Tensor:
 def decode(coder: DeltaXYWHBBoxCoder, boxes: Tensor, deltas: Tensor, sizes: Tensor) -> Tensor:
     """Boxes [B, N, 4] moved by deltas [B, N, 4], within images of `sizes` [B, 2] where the coder does that."""
     coding = coding_of(coder)
-    boxes = decode_boxes(boxes, deltas, coding.means, coding.stds, coding.most)
+    boxes = decode_boxes(boxes, deltas, coding.means, coding.stds, coding.ctr_clamp)
     return clip_boxes(boxes, sizes) if coding.clip else boxes
 
 

@@ -5,10 +5,9 @@ authors of Mask2Former for theirs: 50.1 mask AP on val2017. Not rerun here.
 """
 
 _base_ = './mask2former_swin-b-p4-w12-384_8xb2-lsj-50e_coco.py'
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window12_384_22k.pth'
 
 model = dict(
-    backbone=dict(arch='large', init_cfg=dict(checkpoint=pretrained)),
+    backbone=dict(arch='large', init_cfg=dict(checkpoint=_base_.weights.swin_large_patch4_window12_384_22k)),
     panoptic_head=dict(num_queries=200, in_channels=[192, 384, 768, 1536]),
 )
 train_dataloader = dict(batch_size=1, num_workers=1)

@@ -3,9 +3,8 @@
 mmdet's recipe on our backbone. Published by mmdet: 53.2 PQ on val2017. Not rerun here.
 """
 
-_base_ = 'mmdet::maskformer/maskformer_swin-l-p4-w12_64xb1-ms-300e_coco.py'
+_base_ = ['mmdet::maskformer/maskformer_swin-l-p4-w12_64xb1-ms-300e_coco.py', '../_base_/weights.py']
 custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
-pretrained = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_large_patch4_window12_384_22k.pth'
 
 model = dict(
     data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
@@ -15,7 +14,7 @@ model = dict(
         arch='large',
         window_size=12,
         drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint=pretrained),
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_large_patch4_window12_384_22k),
     ),
     panoptic_fusion_head=dict(type='swin_mmdet.MaskFormerFusionHead'),
 )

@@ -8,6 +8,7 @@ _base_ = 'mmdet::grounding_dino/grounding_dino_swin-t_finetune_16xb2_1x_coco.py'
 custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
 
 model = dict(
+    type='swin_mmdet.GroundingDINO',
     data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
     language_model=dict(type='swin_mmdet.BertModel'),
     backbone=dict(
@@ -19,6 +20,7 @@ model = dict(
         drop_path_rate=0.2,
         with_cp=True,
     ),
+    bbox_head=dict(type='swin_mmdet.GroundingDINOHead'),
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
 default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))

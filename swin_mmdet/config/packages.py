@@ -24,13 +24,15 @@ def check_packages(cfg: 'Config') -> None:
     Raises:
         UserError: a transform, metric or encoder of the config needs a package that is not installed.
     """
+    is_dropped_in = 'swin_mmdet.drop_in' in (cfg.get('custom_imports') or {}).get('imports', ())
     for node in nodes(cfg):
         name = type_name(node)
         if name in NEEDED:
             _check(name, *NEEDED[name], 'use a config without it')
-        if node.get('num_cp', -1) > 0:
-            # activation checkpointing of mmdet's encoders
-            _check(f'num_cp={node["num_cp"]}', 'fairscale', 'fairscale', 'set it to -1, which takes more memory')
+        layers = (node.get('encoder') or {}).get('num_cp', -1)
+        if layers > 0 and not str(node.get('type')).startswith('swin_mmdet.') and not is_dropped_in:
+            # activation checkpointing of mmdet's encoders; ours have PyTorch's
+            _check(f'num_cp={layers}', 'fairscale', 'fairscale', 'set it to -1, which takes more memory')
 
 
 def _check(what: str, package: str, source: str, otherwise: str) -> None:

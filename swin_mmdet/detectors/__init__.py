@@ -10,6 +10,8 @@ from swin_mmdet.detectors.detr_head import DETRHead
 from swin_mmdet.detectors.dino import DINO
 from swin_mmdet.detectors.dino_head import DINOHead
 from swin_mmdet.detectors.embedding_rpn_head import EmbeddingRPNHead
+from swin_mmdet.detectors.grounding_dino import GroundingDINO
+from swin_mmdet.detectors.grounding_dino_head import GroundingDINOHead
 from swin_mmdet.detectors.htc_roi_head import HybridTaskCascadeRoIHead
 from swin_mmdet.detectors.language_model import BertModel
 from swin_mmdet.detectors.mask2former import Mask2Former
@@ -38,6 +40,8 @@ __all__ = [
     'DetDataPreprocessor',
     'DetTTAModel',
     'EmbeddingRPNHead',
+    'GroundingDINO',
+    'GroundingDINOHead',
     'HybridTaskCascadeRoIHead',
     'MSDeformAttnPixelDecoder',
     'Mask2Former',

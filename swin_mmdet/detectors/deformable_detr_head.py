@@ -6,7 +6,7 @@ import torch
 from mmdet.models.dense_heads import DeformableDETRHead as MMDetDeformableDETRHead
 from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from swin_mmdet.detectors.box_branches import box_changes, classify
 from swin_mmdet.detectors.query_head import BatchedQueryHead
@@ -26,14 +26,19 @@ class RefiningHead(BatchedQueryHead):
         return self._forward_layers(hidden_states, references, range(len(hidden_states)))
 
     def _forward_layers(
-        self, hidden_states: Tensor, references: Sequence[Tensor], layers: Sequence[int]
+        self, hidden_states: Tensor, references: Sequence[Tensor], layers: Sequence[int], *text: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Of some layers, whose states and references are among those of all."""
+        """Of some layers, whose states and references are among those of all; `text` is for the branches of classes."""
         if len(layers) < len(hidden_states):
             hidden_states = hidden_states[layers[0] : layers[-1] + 1]
         own = inverse_sigmoid(torch.stack([with_sizes(references[layer]) for layer in layers]))
         changes = box_changes([self.reg_branches[layer] for layer in layers], hidden_states)
-        return classify([self.cls_branches[layer] for layer in layers], hidden_states), (changes + own).sigmoid()
+        scores = self._classify([self.cls_branches[layer] for layer in layers], hidden_states, *text)
+        return scores, (changes + own).sigmoid()
+
+    def _classify(self, branches: Sequence[nn.Module], states: Tensor) -> Tensor:
+        """Logits of states [S, B, P, C], each layer's by its own branch."""
+        return classify(branches, states)
 
     def predict(
         self,

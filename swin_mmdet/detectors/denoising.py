@@ -74,7 +74,7 @@ def denoising_matches(instances: Sequence[InstanceData], dn_meta: dict[str, int]
     starts = np.arange(groups)[:, None] * (queries // groups)
     pairs = [(np.tile(np.arange(size), groups), (starts + np.arange(size)).ravel()) for size in sizes]
     matches = gather_matches(number_pairs(pairs, sizes, queries)[:, None], [groups * size for size in sizes], instances)
-    return Matches(*(part.expand(layers, *part.shape[1:]) for part in matches[:-1]), matches.counts)
+    return matches.each(lambda part: part.expand(layers, *part.shape[1:]))
 
 
 @lru_cache(maxsize=64)

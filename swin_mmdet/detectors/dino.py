@@ -31,20 +31,24 @@ class DINO(DeformableTransformer, MMDetDINO):
         self.decoder = DinoTransformerDecoder(**decoder)
 
     def pre_decoder(
-        self, memory: Tensor, pyramid: Pyramid, batch_data_samples: OptSampleList = None
+        self,
+        memory: Tensor,
+        pyramid: Pyramid,
+        batch_data_samples: OptSampleList = None,
+        text: tuple[Tensor, ...] = (),
     ) -> tuple[dict, dict]:
-        """What the decoder and what the head takes; memory [B, N, C]."""
+        """What the decoder and what the head takes; memory [B, N, C], `text` what the branches of classes take too."""
         batch, pixels, channels = memory.shape
         check_enough(pixels, self.num_queries, pyramid)
         head, branch = self.bbox_head, self.decoder.num_layers
         boxes, nothing = (one.expand(batch, *one.shape[1:]) for one in proposals(pyramid, memory.device))
         with torch.no_grad(), without_cache(memory.device.type):
             every = self._normed(memory.masked_fill(nothing[..., None], 0))
-            best = head.cls_branches[branch](every).amax(-1).topk(self.num_queries, 1).indices[..., None]
+            best = head.cls_branches[branch](every, *text).amax(-1).topk(self.num_queries, 1).indices[..., None]
         own = memory.gather(1, best.expand(-1, -1, channels)).masked_fill(nothing[..., None].gather(1, best), 0)
         own = self._normed(own)
         boxes = box_change(head.reg_branches[branch], own) + boxes.gather(1, best.expand(-1, -1, 4))
-        head_inputs = {'enc_outputs_class': head.cls_branches[branch](own), 'enc_outputs_coord': boxes.sigmoid()}
+        head_inputs = {'enc_outputs_class': head.cls_branches[branch](own, *text), 'enc_outputs_coord': boxes.sigmoid()}
         references = boxes.detach()
         query, mask = self.query_embedding.weight.expand(batch, -1, -1), None
         if self.training:
@@ -61,6 +65,7 @@ class DINO(DeformableTransformer, MMDetDINO):
         reference_points: Tensor,
         pyramid: Pyramid,
         dn_mask: Tensor | None = None,
+        **text: Tensor,
     ) -> dict:
         """What the head takes: `hidden_states` [S, B, Q, C], and references before and after each layer."""
         states, references = self.decoder(
@@ -71,6 +76,7 @@ class DINO(DeformableTransformer, MMDetDINO):
             reference_points=reference_points,
             pyramid=pyramid,
             reg_branches=self.bbox_head.reg_branches,
+            **text,
         )
         return {'hidden_states': states, 'references': list(references)}
 

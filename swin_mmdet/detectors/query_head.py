@@ -107,19 +107,36 @@ class BatchedQueryHead:
         scores, boxes = layer_cls_scores[-1].float(), layer_bbox_preds[-1].float()
         max_per_img = self.test_cfg.get('max_per_img', boxes.shape[1])
         if self.loss_cls.use_sigmoid:
-            scores, flat = scores.flatten(1).topk(max_per_img)
-            scores, labels, indices = scores.sigmoid(), flat % self.num_classes, flat // self.num_classes
+            scores, indices, labels = best_of_classes(scores, max_per_img)
+            scores = scores.sigmoid()
         else:
             scores, labels = scores.softmax(-1)[..., :-1].max(-1)
             scores, indices = scores.topk(max_per_img)
             labels = labels.gather(1, indices)
-        sizes = image_sizes(batch_img_metas, boxes)[:, None]
-        boxes = corners_of(boxes.gather(1, indices[..., None].expand(-1, -1, 4))) * sizes
-        boxes = torch.minimum(boxes.clamp(min=0), sizes)
-        if rescale:
-            factors = [[*meta['scale_factor']] * 2 for meta in batch_img_metas]
-            boxes = boxes / to_device(factors, boxes)[:, None]
-        return [
-            InstanceData(bboxes=box, scores=score, labels=label)
-            for box, score, label in zip(boxes, scores, labels, strict=True)
-        ]
+        return detections(scores, labels, boxes, indices, batch_img_metas, rescale)
+
+
+def best_of_classes(scores: Tensor, max_per_img: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The largest of each image's scores [B, P, C], of which prediction and class each is: three of [B, n]."""
+    classes = scores.shape[-1]
+    scores, flat = scores.flatten(1).topk(max_per_img)
+    return scores, flat // classes, flat % classes
+
+
+def detections(
+    scores: Tensor, labels: Tensor, boxes: Tensor, indices: Tensor, metas: Sequence[dict], rescale: bool
+) -> list[InstanceData]:
+    """Of each image, with scores, labels and numbers of boxes [B, n]; boxes [B, P, 4] as `PredictedSets` has them.
+
+    In pixels of the image that the model saw, with `rescale` of the original one.
+    """
+    sizes = image_sizes(metas, boxes)[:, None]
+    boxes = corners_of(boxes.gather(1, indices[..., None].expand(-1, -1, 4))) * sizes
+    boxes = torch.minimum(boxes.clamp(min=0), sizes)
+    if rescale:
+        factors = [[*meta['scale_factor']] * 2 for meta in metas]
+        boxes = boxes / to_device(factors, boxes)[:, None]
+    return [
+        InstanceData(bboxes=box, scores=score, labels=label)
+        for box, score, label in zip(boxes, scores, labels, strict=True)
+    ]

@@ -16,6 +16,8 @@ from swin_mmdet.ops.quality_focal_loss import quality_focal_loss
 from swin_mmdet.ops.to_device import constant
 
 EPS = torch.finfo(torch.float32).eps
+# a logit
+NO_TOKEN = -1e4
 
 
 class PredictedSets(NamedTuple):
@@ -61,6 +63,20 @@ CLASS_LOSSES: dict[type, Callable[[nn.Module, Tensor, Labels], Tensor]] = {
 }
 
 
+def _focal_of_tokens(loss: FocalLoss, scores: Tensor, matches: Matches) -> Tensor:
+    """Focal loss over the tokens of a text, summed: logits [S, N, T], -inf where there is no token -> [S]."""
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    # so improbable that neither the loss nor its gradient is other than 0
+    scores = scores.masked_fill(scores.isneginf(), NO_TOKEN)
+    tokens = matches.tokens.to(scores.dtype)
+    target = torch.zeros_like(scores).scatter(1, matches.indices[..., None].expand_as(tokens), tokens)
+    p = scores.sigmoid()
+    miss = p + target - 2 * p * target
+    share = loss.alpha * target + (1 - loss.alpha) * (1 - target)
+    entropy = F.binary_cross_entropy_with_logits(scores, target, reduction='none')
+    return (entropy * share * miss.pow(loss.gamma)).sum((1, 2))
+
+
 def why_not_losses(head: DETRHead) -> str | None:
     """None when `set_losses` are those of this head, else why in words."""
     for name, known in (('loss_cls', CLASS_LOSSES), ('loss_bbox', (L1Loss,)), ('loss_iou', (GIoULoss,))):
@@ -89,17 +105,20 @@ def set_losses(
     own = own.to(torch.promote_types(own.dtype, torch.float32))
     sizes = sizes[matches.images]
     wanted = centers_of(matches.boxes / sizes)
-    labels = matches.labels.new_full(scores.shape[:2], head.num_classes)
-    classes = torch.zeros_like(matches.labels) if predicted.agnostic else matches.labels
-    target = Labels(labels.scatter(1, matches.indices, classes), None)
-    if isinstance(head.loss_cls, QualityFocalLoss):
-        quality = overlaps(corners_of(own.detach()), corners_of(wanted))
-        target = target._replace(quality=quality.new_zeros(labels.shape).scatter(1, matches.indices, quality))
+    if matches.tokens is not None:
+        classes = _focal_of_tokens(head.loss_cls, scores, matches)
+    else:
+        labels = matches.labels.new_full(scores.shape[:2], head.num_classes)
+        own_classes = torch.zeros_like(matches.labels) if predicted.agnostic else matches.labels
+        target = Labels(labels.scatter(1, matches.indices, own_classes), None)
+        if isinstance(head.loss_cls, QualityFocalLoss):
+            quality = overlaps(corners_of(own.detach()), corners_of(wanted))
+            target = target._replace(quality=quality.new_zeros(labels.shape).scatter(1, matches.indices, quality))
+        classes = CLASS_LOSSES[type(head.loss_cls)](head.loss_cls, scores, target)
     class_factor, box_factor = (factors + EPS).unbind()
     differences = overlaps(corners_of(own) * sizes, corners_of(wanted) * sizes, 'giou', head.loss_iou.eps)
     return {
-        'loss_cls': head.loss_cls.loss_weight * CLASS_LOSSES[type(head.loss_cls)](head.loss_cls, scores, target)
-        / class_factor,
+        'loss_cls': head.loss_cls.loss_weight * classes / class_factor,
         'loss_bbox': head.loss_bbox.loss_weight * (own - wanted).abs().sum((1, 2)) / box_factor,
         'loss_iou': head.loss_iou.loss_weight * (1 - differences).sum(1) / box_factor,
     }  # fmt: skip

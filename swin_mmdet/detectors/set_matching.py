@@ -8,13 +8,20 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from mmdet.models.task_modules import BBoxL1Cost, ClassificationCost, FocalLossCost, HungarianAssigner, IoUCost
+from mmdet.models.task_modules import (
+    BBoxL1Cost,
+    BinaryFocalLossCost,
+    ClassificationCost,
+    FocalLossCost,
+    HungarianAssigner,
+    IoUCost,
+)
 from mmengine.structures import InstanceData
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from swin_mmdet.ops.box_overlaps import KINDS, centers_of, overlaps
-from swin_mmdet.ops.pair_costs import distance_cost, focal_cost, probability_cost
+from swin_mmdet.ops.pair_costs import distance_cost, focal_cost, probability_cost, token_cost
 from swin_mmdet.ops.to_device import AsyncHostCopy, to_device
 from swin_mmdet.structures import Objects
 
@@ -32,10 +39,15 @@ class Matches(NamedTuple):
     boxes: Tensor  # [S, N, 4] float32: the object's
     labels: Tensor  # [S, N] int64: the object's
     counts: list[int]  # pairs of each image, the same in every layer
+    tokens: Tensor | None = None  # [S, N, T] float32: the object's shares of a text's tokens; where objects have them
 
     def of_layer(self, layer: int) -> 'Matches':
         """Without the first dimension."""
-        return Matches(*(part[layer] for part in self[:-1]), self.counts)
+        return self.each(lambda part: part[layer])
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> 'Matches':
+        """With all tensors changed."""
+        return Matches(*(change(x) if isinstance(x, Tensor) else x for x in self))
 
 
 def _class_cost(_cost: ClassificationCost, scores: Tensor, _boxes: Tensor, objects: Objects, _sizes: Tensor) -> Tensor:
@@ -44,6 +56,10 @@ def _class_cost(_cost: ClassificationCost, scores: Tensor, _boxes: Tensor, objec
 
 def _focal_cost(cost: FocalLossCost, scores: Tensor, _boxes: Tensor, objects: Objects, _sizes: Tensor) -> Tensor:
     return focal_cost(scores, objects.labels, cost.alpha, cost.gamma, cost.eps)
+
+
+def _token_cost(cost: BinaryFocalLossCost, scores: Tensor, _boxes: Tensor, objects: Objects, _sizes: Tensor) -> Tensor:
+    return token_cost(scores, objects.tokens, cost.alpha, cost.gamma, cost.eps)
 
 
 def _l1_cost(cost: BBoxL1Cost, _scores: Tensor, boxes: Tensor, objects: Objects, sizes: Tensor) -> Tensor:
@@ -58,6 +74,7 @@ def _iou_cost(cost: IoUCost, _scores: Tensor, boxes: Tensor, objects: Objects, _
 # what of mmdet is known here: of a prediction and an object whatever others there are
 COSTS: dict[type, Callable[..., Tensor]] = {
     BBoxL1Cost: _l1_cost,
+    BinaryFocalLossCost: _token_cost,
     ClassificationCost: _class_cost,
     FocalLossCost: _focal_cost,
     IoUCost: _iou_cost,
@@ -152,7 +169,10 @@ def gather_matches(pairs: np.ndarray, counts: list[int], instances: Sequence[Ins
     boxes = torch.cat([image.bboxes for image in instances]).float()
     labels = torch.cat([image.labels for image in instances])
     indices, objects, images, among_all = to_device(pairs, boxes, torch.int64)
-    return Matches(indices, objects, images, boxes[among_all], labels[among_all], counts)
+    tokens = None
+    if 'positive_maps' in instances[0]:
+        tokens = torch.cat([image.positive_maps for image in instances]).float()[among_all]
+    return Matches(indices, objects, images, boxes[among_all], labels[among_all], counts, tokens)
 
 
 @lru_cache

@@ -21,6 +21,18 @@ def focal_cost(scores: Tensor, labels: Tensor, alpha: float, gamma: float, eps: 
     return positive - negative
 
 
+def token_cost(scores: Tensor, targets: Tensor, alpha: float, gamma: float, eps: float) -> Tensor:
+    """Focal loss over the tokens of a text, of which each object names shares: logits [..., P, T], [..., G, T].
+
+    A token that is none has a logit of -inf and no share of any object.
+    """
+    p = scores.float().sigmoid()
+    negative = -(1 - p + eps).log() * (1 - alpha) * p.pow(gamma)
+    positive = -(p + eps).log() * alpha * (1 - p).pow(gamma)
+    with torch.autocast(scores.device.type, enabled=False):
+        return targets.float() @ (positive - negative).mT + negative.sum(-1)[..., None, :]
+
+
 def distance_cost(boxes: Tensor, objects: Tensor) -> Tensor:
     """The sum of differences of four numbers: [..., P, 4], [..., G, 4]."""
     return torch.cdist(objects.float(), boxes.float(), p=1)

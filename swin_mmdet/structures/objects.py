@@ -18,12 +18,18 @@ class Objects(NamedTuple):
     boxes: Tensor  # [B, G, 4] float32
     labels: Tensor  # [B, G] int64
     counts: Tensor  # [B] int64
+    tokens: Tensor | None = None  # [B, G, T] float32: shares of a text's tokens; where objects have them
 
 
 def gather_objects(instances: Sequence[InstanceData]) -> Objects:
     """Of images' `gt_instances`."""
     boxes = pad_sequence([image.bboxes.float().reshape(-1, 4) for image in instances], batch_first=True)
     labels = pad_sequence([image.labels for image in instances], batch_first=True)
+    tokens = None
+    if 'positive_maps' in instances[0]:
+        tokens = pad_sequence([image.positive_maps.float() for image in instances], batch_first=True)
     if not boxes.shape[1]:
         boxes, labels = F.pad(boxes, (0, 0, 0, 1)), F.pad(labels, (0, 1))
-    return Objects(boxes, labels, to_device([len(image.bboxes) for image in instances], boxes, torch.int64))
+        tokens = None if tokens is None else F.pad(tokens, (0, 0, 0, 1))
+    counts = to_device([len(image.bboxes) for image in instances], boxes, torch.int64)
+    return Objects(boxes, labels, counts, tokens)

@@ -34,6 +34,8 @@ def test_checkpointing_in_an_encoder(monkeypatch: pytest.MonkeyPatch, user_error
     model = dict(encoder=dict(num_layers=6, num_cp=6))
     with pytest.raises(user_error, match=r'num_cp=6 of this config needs the package fairscale.*set it to -1'):
         check(monkeypatch, False, model=model)
+    check(monkeypatch, False, model=model | {'type': 'swin_mmdet.DINO'})
+    check(monkeypatch, False, model=model, custom_imports={'imports': ['swin_mmdet.drop_in']})
     model['encoder']['num_cp'] = -1
     check(monkeypatch, False, model=model)
 

@@ -20,7 +20,7 @@ MOST = {
     'num_points': 256,
     'max_cached_images': 4,
     'pad_size_divisor': 64,
-    # checkpointing of transformer layers needs fairscale, and is about memory alone
+    # checkpointing of transformer layers is about memory alone
     'num_cp': 0,
 }
 

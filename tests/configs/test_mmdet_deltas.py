@@ -36,7 +36,7 @@ from tests.detectors.same_noise import SameNoise
 
 from .conftest import ONEDL_GROUNDING, ROOT, WITH_ONEDL
 
-FOLDERS = ('mask2former', 'dino', 'ddq', 'rtmdet', 'dyhead', 'grounding_dino')
+FOLDERS = ('mask2former', 'maskformer', 'dino', 'ddq', 'rtmdet', 'dyhead', 'grounding_dino')
 MMDET_CONFIGS = Path(get_installed_path('mmdet'), '.mim', 'configs')
 
 
@@ -52,6 +52,15 @@ DINO = 'dino/dino-5scale_swin-l_8xb2-12e_coco'
 MASK2FORMER = 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco'
 PANOPTIC = 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic'
 GROUNDING = 'grounding_dino/grounding_dino_swin-t_finetune_16xb2_1x_coco'
+# ours of instances, by mmdet's of panoptic segmentation on the same backbone
+INSTANCES = {
+    f'mask2former/mask2former_{stem}_coco': f'mask2former/mask2former_{stem}_coco-panoptic'
+    for stem in (
+        'swin-b-p4-w12-384_8xb2-lsj-50e',
+        'swin-b-p4-w12-384-in21k_8xb2-lsj-50e',
+        'swin-l-p4-w12-384-in21k_16xb1-lsj-100e',
+    )
+}
 # images in a step where mmdet's `auto_scale_lr` has another number: GPUs x images of the config's name
 BATCHES = {RTMDET: 4 * 32, P6: 4 * 16}
 SIDE = 128
@@ -77,7 +86,9 @@ def theirs(name: str) -> Config:
 
 def test_what_mmdet_trains_on_coco_with_a_swin_is_here():
     # DINO with 4 scales is detrex's
-    assert [name for name in names_in(ROOT / 'configs', '*.py') if 'dino-4scale' not in name] == NAMES
+    others = [name for name in names_in(ROOT / 'configs', '*.py') if 'dino-4scale' not in name]
+    assert [name for name in others if name not in INSTANCES] == NAMES
+    assert set(INSTANCES) <= set(others)
 
 
 def plain(node: object) -> object:
@@ -87,6 +98,42 @@ def plain(node: object) -> object:
     if isinstance(node, (list, tuple)):
         return [plain(item) for item in node]
     return node.removeprefix('swin_mmdet.') if isinstance(node, str) else node
+
+
+def is_panoptic(name: str) -> bool:
+    """Whether a recipe is of panoptic segmentation."""
+    return 'panoptic' in name or name.startswith('maskformer')
+
+
+def leaves(node: object, path: str = '') -> Iterator[tuple[str, object]]:
+    """Each value of a config and where it is."""
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in children:
+        yield from leaves(value, f'{path}.{key}')
+    if not isinstance(node, (dict, list)):
+        yield path, node
+
+
+def differences(one: Config, other: Config) -> dict[str, object]:
+    """What `one` has otherwise than `other`, beside the backbone and variables that nothing but mmengine reads."""
+    before = dict(leaves(plain(other.to_dict())))
+    return {
+        path: value
+        for path, value in leaves(plain(one.to_dict()))
+        if before.get(path, ()) != value
+        and path.startswith(('.model.panoptic', '.optim', '.param', '.train_', '.val_'))
+    }
+
+
+@pytest.mark.parametrize('name', INSTANCES)
+def test_of_instances_as_of_panoptic_segmentation(name: str):
+    """What a larger backbone changes in mmdet's recipe of panoptic segmentation, and nothing else."""
+    changed = differences(theirs(INSTANCES[name]), theirs(PANOPTIC))
+    assert changed
+    # a file of panoptic segmentation has its own list of steps
+    assert differences(ours(name), ours(MASK2FORMER)) == changed
+    backbone = dict(ours(name).model.backbone)
+    assert backbone == dict(ours(INSTANCES[name]).model.backbone)
 
 
 def types_of_ours(node: object) -> Iterator[str]:
@@ -113,13 +160,15 @@ def test_all_but_the_named_parts_is_mmdets(name: str):
     for cfg in (one, other):
         cfg.pop('pretrained', None)
     # the panoptic metric is one of a list, which stays as it is
-    parts = {'swin_mmdet.DetDataPreprocessor'} | (set() if 'panoptic' in name else {'swin_mmdet.CocoMetric'})
+    parts = {'swin_mmdet.DetDataPreprocessor'} | (set() if is_panoptic(name) else {'swin_mmdet.CocoMetric'})
     if name.startswith('mask2former'):
         parts |= {'swin_mmdet.Mask2Former', 'swin_mmdet.Mask2FormerHead', 'swin_mmdet.MaskFormerFusionHead'}
         parts |= {'swin_mmdet.MSDeformAttnPixelDecoder'}
+    parts |= {'swin_mmdet.MaskFormerFusionHead'} if name.startswith('maskformer') else set()
     parts |= {'swin_mmdet.RTMDetSepBNHead'} if name.startswith('rtmdet') else set()
     parts |= {'swin_mmdet.DyHead', 'swin_mmdet.ATSSHead'} if name.startswith('dyhead') else set()
-    parts |= {'swin_mmdet.BertModel'} if 'language_model' in other['model'] else set()
+    if name.startswith('grounding_dino'):
+        parts |= {'swin_mmdet.BertModel', 'swin_mmdet.GroundingDINO', 'swin_mmdet.GroundingDINOHead'}
     parts |= {'swin_mmdet.DINO', 'swin_mmdet.DINOHead'} if name.startswith('dino/') else set()
     assert set(types_of_ours(one)) == parts
     assert plain(one) == plain(other)
@@ -155,6 +204,7 @@ def test_the_backbone_is_mmdets(name: str):
         'with_cp': all(stage.with_cp for stage in backbone.stages),
         'qkv_bias': first.attn.qkv.bias is not None,
         'qk_scale': None,
+        'patch_size': backbone.patch_embed.proj.kernel_size[0],
         'patch_norm': isinstance(backbone.patch_embed.norm, nn.LayerNorm),
         'strides': (4, *[2] * (len(backbone.stages) - 1)),
         # for an absolute position embedding, which none of them has; and formats, which are recognised
@@ -282,7 +332,7 @@ def batch_for(name: str) -> dict:
     inputs, samples = [], []
     for boxes in (torch.tensor([[10.0, 12.0, 70.0, 90.0], [40.0, 30.0, 120.0, 110.0]]), torch.zeros(0, 4)):
         instances = InstanceData(bboxes=boxes, labels=torch.arange(len(boxes)))
-        if 'mask2former' in name:
+        if name.startswith('mask'):
             masks = torch.zeros(len(boxes), SIDE, SIDE, dtype=torch.uint8)
             for mask, (left, top, right, bottom) in zip(masks, boxes.int().tolist(), strict=True):
                 mask[top:bottom, left:right] = 1
@@ -290,7 +340,7 @@ def batch_for(name: str) -> dict:
         shape = (SIDE, SIDE)
         sample = DetDataSample(gt_instances=instances)
         sample.set_metainfo({'img_shape': shape, 'ori_shape': shape, 'scale_factor': (1.0, 1.0), 'img_id': 1})
-        if 'panoptic' in name:
+        if is_panoptic(name):
             # the classes of stuff, after 80 of things
             stuff = torch.arange(80, 80 + 4)[:, None].repeat_interleave(SIDE // 4, dim=0).expand(SIDE, SIDE)
             sample.gt_sem_seg = PixelData(sem_seg=stuff[None].to(torch.uint8))
@@ -353,7 +403,7 @@ def test_a_detector_of_mmdet_loads_and_gives_the_same(name: str, bert: Path, mon
     report = load_detector_weights(one, {'meta': {}, 'state_dict': other.state_dict()})
     assert report.missing == report.unexpected == []
     assert not report.misfit
-    if name == DINO:
+    if name in (DINO, GROUNDING):
         # ours draws it in another order
         SameNoise(batch_for(name)['data_samples'], one.bbox_head.num_classes).install(monkeypatch)
     found = losses_and_predictions(one, name)

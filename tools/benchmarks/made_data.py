@@ -99,8 +99,6 @@ def on_made_data(cfg: Config, folder: Path) -> None:
     for node in nodes(cfg.model):
         if (node.get('init_cfg') or {}).get('type') == 'Pretrained':
             node.init_cfg = None
-        if node.get('num_cp') and not find_spec('fairscale'):
-            node.num_cp = 0
     cfg.load_from = None
 
 

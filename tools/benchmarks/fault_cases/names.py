@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 
 from .case import accepted, refused, warned
-from .data import Data, Seen, annotation
+from .data import Data, Seen, annotation, truth
 
 
 def images(change: Callable[[dict], object]) -> Callable[[Data], object]:
@@ -149,7 +149,7 @@ IDS = [
 SPLITS = [
     refused('splits', "val's annotations for the images of train", val_for_train,
             'annotations of another split|images of train|annotations of train', folder='warned',
-            data_option='warned'),
+            data_option='warned', sees=lambda _: truth('val')),
     refused('splits', "train's annotations for the images of val",
             lambda data: setattr(data, 'val', data.train | {'info': 'again'}),
             'annotations of another split|6 of its 6', folder='warned', data_option='warned'),

@@ -18,7 +18,8 @@ from swin_mmdet.datasets.transforms import Albu, LoadAnnotations, PackDetInputs,
 from swin_mmdet.necks import DyHead
 from swin_mmdet.registry import take_the_place
 
-MODELS = (*(getattr(detectors, name) for name in detectors.__all__), DyHead)
+EVERY = (getattr(detectors, name) for name in detectors.__all__)
+MODELS = (*(part for part in EVERY if isinstance(part, type)), DyHead)
 TRANSFORMS = (Albu, LoadAnnotations, PackDetInputs, RandomFlip)
 
 for part in MODELS:

@@ -92,7 +92,7 @@ class BatchedRTMDetHead(BatchedDenseHead):
         boxes = _decode(points, flatten_maps(bbox_preds, 4))
         settings = SoftLabelSettings(*(getattr(self.assigner, name) for name in SoftLabelSettings._fields))
         assigned, quality = assign_soft_labels(
-            scores.detach(), boxes.detach(), points, inside, *objects, settings
+            scores.detach(), boxes.detach(), points, inside, objects.boxes, objects.labels, objects.counts, settings
         )
         own = (assigned - 1).clamp(min=0)
         labels = torch.where(assigned > 0, objects.labels.gather(1, own), self.num_classes)

@@ -78,7 +78,8 @@ def _outside_problem(outside: Sequence[str], coco: CocoFile, folder: Path, where
     what += some(outside, 3)
     remedy = f'write names relative to the folder, or set {key} to the folder that holds them all'
     names = [_last_part(name) for name in outside[:3]]
-    if hint := _hint(folder, outside) if folder.is_dir() else '':
+    # what a name that leads out of this folder leads to from another says nothing
+    if hint := _hint(folder, names) if folder.is_dir() and missing_files(folder, names) else '':
         remedy += hint
     elif folder.is_dir() and not missing_files(folder, names):
         remedy += f'; there is {names[0]}: write it without what stands before it'

@@ -13,6 +13,8 @@ from mmengine.runner import Runner
 
 from . import tiny_run
 
+pytestmark = pytest.mark.long
+
 WATCH = dict(type='swin_mmdet.LostProcessHook', timeout=3, beat=0.3)
 SLOW = dict(train_cfg__max_iters=1000, train_dataloader__dataset__pipeline=[dict(type='Jitter', seconds=0.02)])
 

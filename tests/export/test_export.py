@@ -23,6 +23,8 @@ from swin_mmdet.export.two_stage import TwoStage
 from tests.export.small import small_detector
 from tests.export.test_programs import ProgramItself
 
+pytestmark = pytest.mark.long
+
 CONFIG = 'configs/quickstart/mask-rcnn_swin-micro_shapes.py'
 
 

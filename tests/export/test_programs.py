@@ -9,6 +9,8 @@ from swin_mmdet.export.proof import LIMITS, prove
 from swin_mmdet.export.runtime import Detector
 from tests.export.small import small_detector
 
+pytestmark = pytest.mark.long
+
 CONFIGS = {
     'Mask R-CNN': 'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
     'Mask R-CNN of mmdet': 'quickstart/mask-rcnn_swin-micro_shapes.py',

@@ -16,6 +16,8 @@ from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 from swin_mmdet.export.runtime import Batch, Detector, Found, digest, draw, grow, new_size, paste, resize
 from swin_mmdet.export.targets import annotate_onnx
 
+pytestmark = pytest.mark.long
+
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 

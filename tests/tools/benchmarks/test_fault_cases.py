@@ -7,6 +7,8 @@ from fault_cases.case import ACCEPTED
 from fault_cases.doors import answer, verdict
 from fault_cases.every import CASES, made
 
+pytestmark = pytest.mark.long
+
 
 def test_every_kind_has_several_examples_and_healthy_neighbours():
     kinds = Counter((case.kind, case.right == ACCEPTED) for case in CASES)

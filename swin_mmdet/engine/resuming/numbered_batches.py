@@ -5,6 +5,7 @@ that was trained on. With numbers it begins at any batch at once, with any numbe
 with the same augmentations.
 """
 
+import atexit
 import random
 import signal
 from collections.abc import Callable, Iterator
@@ -122,7 +123,17 @@ class NumberedLoader(DataLoader):
 
     def __iter__(self) -> Iterator[dict]:
         # when the first batch is asked for: mmengine's loop asks for the iterator before it knows where a run begins
-        yield from super().__iter__()
+        batches = super().__iter__()
+        end_workers = getattr(batches, '_shutdown_workers', None)
+        if end_workers is None:
+            yield from batches
+            return
+        # a program that ends asks its workers once and waits for them, who take a first signal for the training's
+        atexit.register(end_workers)
+        try:
+            yield from batches
+        finally:
+            atexit.unregister(end_workers)
 
 
 def start_worker(worker: int, then: Callable[[int], None] | None) -> None:

@@ -1,0 +1,35 @@
+"""A program that ends with a training's batches still held ends its workers as well."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = '''
+import torch
+from torch.utils.data import DataLoader, Dataset
+from swin_mmdet.engine.resuming.numbered_batches import NumberedLoader
+
+class Numbers(Dataset):
+    def __len__(self):
+        return 100
+
+    def __getitem__(self, index):
+        return index
+
+loader = DataLoader(Numbers(), batch_size=2, num_workers=1, persistent_workers={persistent})
+held = iter(NumberedLoader(loader, (1,), True))
+print(next(held).tolist())
+torch.held = held
+'''
+
+
+@pytest.mark.parametrize('persistent', [False, True])
+def test_workers_of_batches_that_are_still_held_end_with_the_program(persistent: bool):
+    command = [sys.executable, '-c', PROGRAM.format(persistent=persistent)]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == '[0, 1]\n'

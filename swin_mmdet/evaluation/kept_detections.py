@@ -39,10 +39,15 @@ class KeptDetections:
 
     def load(self, iou_type: str) -> list[dict]:
         """The detections; raises UserError where the file cannot be read."""
+        path = self.files[iou_type]
         try:
-            return json.loads(self.files[iou_type].read_text())
+            found = json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise UserError(f'{self.files[iou_type]} cannot be read ({error}); evaluate again with test.py') from error
+            raise UserError(f'{path} cannot be read ({error}); evaluate again with test.py') from error
+        needed = {'image_id', 'category_id', 'score', 'segmentation' if iou_type == 'segm' else 'bbox'}
+        if not isinstance(found, list) or not all(isinstance(one, dict) and needed <= one.keys() for one in found):
+            raise UserError(f'{path} is no list of detections with {sorted(needed)}; evaluate again with test.py')
+        return found
 
 
 def keep_detections(work_dir: str | Path, files: Mapping[str, str], about: dict) -> None:

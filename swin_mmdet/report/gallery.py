@@ -97,9 +97,14 @@ class _Painter:
     """Draws the objects and the detections of an image."""
 
     def __init__(
-        self, matching: Matching, errors: Errors, annotations: Sequence[dict], detections: Sequence[dict], names: list[str],
+        self,
+        matching: Matching,
+        errors: Errors,
+        annotations: Sequence[dict],
+        detections: Sequence[dict],
+        names: list[str],
         min_score: float,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.matching, self.errors, self.min_score = matching, errors, min_score
         self.annotations, self.rows, self.names = annotations, detections, names
         self.objects, self.detections = defaultdict(list), defaultdict(list)

@@ -1,6 +1,7 @@
 """Pages of one file: a template, the style and the script, all in it."""
 
 import math
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def write_page(out: Path, page: str, option: str) -> Path:
         beside.write_text(page, encoding='utf-8', errors='replace')
         beside.replace(out)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         raise UserError(f'{out} cannot be written ({error.strerror}); name another file: {option} FILE') from error
     return out
 

@@ -65,7 +65,8 @@ def test_a_line_that_was_being_written_is_left_out_and_counted(tmp_path: Path):
 
 
 def test_numbers_that_are_none(tmp_path: Path):
-    write_scalars(tmp_path, '20300101_100000', [{'loss': float('nan'), 'lr': None, 'iter': 10}, {'loss': True, 'iter': 20}])
+    lines = [{'loss': float('nan'), 'lr': None, 'iter': 10}, {'loss': True, 'iter': 20}]
+    write_scalars(tmp_path, '20300101_100000', lines)
     history = read_history(tmp_path)
     assert history.training['loss'].iterations == [10]
     assert 'lr' not in history.training

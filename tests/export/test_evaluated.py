@@ -60,6 +60,14 @@ def test_a_file_that_is_not_there_or_is_none_is_refused(tmp_path, user_error):
         load_exported(cfg, str(tmp_path / 'broken.onnx'))
 
 
+def test_other_classes_than_those_of_the_data_are_refused(tmp_path, user_error):
+    file = model_file(tmp_path / 'model.onnx')
+    dataset = {'pipeline': PIPELINE, 'metainfo': {'classes': ('dog', 'cat')}}
+    cfg = Config({'model': {}, 'test_dataloader': {'dataset': dataset}})
+    with pytest.raises(user_error, match=r'model\.onnx finds 2 classes \(cat, dog\), and the data .* \(dog, cat\)'):
+        load_exported(cfg, str(file))
+
+
 @pytest.mark.parametrize('command', [predict, test_command], ids=['predict', 'test'])
 def test_an_exported_file_has_one_view(command, repository, tmp_path, user_error):
     file = model_file(tmp_path / 'model.onnx')

@@ -15,8 +15,6 @@ from swin_mmdet.commands import test as test_command
 from swin_mmdet.export.evaluated import ExportedDetector, load_exported
 from tests.export.test_runtime import model_file
 
-pytestmark = pytest.mark.long
-
 PIPELINE = [
     {'type': 'mmdet.LoadImageFromFile'},
     {'type': 'mmdet.Resize', 'scale': (100, 60)},

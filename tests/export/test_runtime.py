@@ -13,10 +13,8 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 from mmcv import imrescale
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 
-from swin_mmdet.export.runtime import Batch, Detector, Found, digest, draw, grow, new_size, paste, resize
+from swin_mmdet.export.runtime import Batch, Detector, Found, check, digest, draw, grow, new_size, paste, resize
 from swin_mmdet.export.targets import annotate_onnx
-
-pytestmark = pytest.mark.long
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
@@ -180,6 +178,10 @@ def test_the_checksum_of_an_archive_is_of_all_its_files(tmp_path):
             archive.writestr('program/extra/swin_mmdet.sha256', digests)
         assert digest(path, '') == digests
         (tmp_path / content).write_text(digests)
+    # a bit of a file in it
+    path.write_bytes(path.read_bytes().replace(b'two', b'tvo', 1))
+    with pytest.raises(ValueError, match=r'program\.pt2 is not as it was written'):
+        check(path, {'swin_mmdet': '{}', 'swin_mmdet.sha256': digests})
     assert (tmp_path / 'one').read_text() != (tmp_path / 'two').read_text()
 
 

@@ -42,11 +42,13 @@ def main() -> None:
     parser.add_argument('--to', nargs='+', default=['torch', 'onnx'], choices=[target.name for target in TARGETS])
     parser.add_argument('--sizes', nargs='+', default=list(SIZES), choices=SIZES)
     parser.add_argument('--backbones', nargs='+', default=[''], choices=['', 'V2'], help='V2: SwinV2 whatever it has')
+    parser.add_argument('--missing', action='store_true', help='only those that the file has not')
     args = parser.parse_args()
     for family in args.families:
         for version in args.backbones:
             for sizes in args.sizes:
-                for row in measure(family, version, args.to, sizes):
+                to = [kind for kind in args.to if not (args.missing and has(args.out, family, version, kind, sizes))]
+                for row in measure(family, version, to, sizes) if to else ():
                     print(', '.join(f'{name} {value}' for name, value in row.items() if value != ''), flush=True)
                     keep(args.out, row | conditions(device='cpu'))
 
@@ -95,6 +97,13 @@ def row_of(key: tuple[str, ...], found: list[Difference] = (), problem: str = ''
 def first_line(error: Exception) -> str:
     text = ' '.join(str(error).split())
     return (text if isinstance(error, UserError) else f'{type(error).__name__}: {text}')[:300]
+
+
+def has(path: Path, family: str, version: str, kind: str, sizes: str) -> bool:
+    """Whether a file has the row of such a case."""
+    rows = csv.DictReader(path.read_text().splitlines()) if path.exists() else ()
+    case = family, kind, sizes
+    return any((row['family'], row['to'], row['sizes']) == case and row['backbone'].endswith(version) for row in rows)
 
 
 def keep(path: Path, row: dict) -> None:

@@ -356,7 +356,7 @@ def export_speed_table(here: Path) -> str:
     blocks = []
     for path, rows in read_all('export_speed-*.csv').items():
         first = rows[0]
-        names = 'way', 'ms (20 %, 80 %)', 'times as fast as eager', 'MB', f'of {first["detections"]} detections the same'
+        names = 'way', 'ms (20 %, 80 %)', 'times as fast as eager', 'MB', f'the same of {first["detections"]}'
         cells = []
         for row in rows:
             times = f'{row["median ms"]} ({row["p20 ms"]}, {row["p80 ms"]})'
@@ -367,6 +367,17 @@ def export_speed_table(here: Path) -> str:
     return '\n\n'.join(blocks) or NOT_YET
 
 
+def export_ap_table(here: Path) -> str:
+    """What `export_ap.py` measured, a row for each kind of file."""
+    blocks = []
+    names = 'way', 'sizes', 'box AP', 'mask AP', 'MB'
+    for path, rows in read_all('export_ap-*.csv').items():
+        title = f'{rows[0]["config"]}; {device_of(rows[0])}'
+        table = markdown(names, ([row[name] for name in names] for row in rows))
+        blocks.append(f'{link(title, path, here)}:\n\n{table}')
+    return '\n\n'.join(blocks) or NOT_YET
+
+
 TABLES = {
     'attention': attention_table,
     'backbone': backbone_table,
@@ -374,6 +385,7 @@ TABLES = {
     'data': data_table,
     'detectors': detectors_table,
     'export': export_table,
+    'export_ap': export_ap_table,
     'export_speed': export_speed_table,
     'faults': faults_table,
     'parts': parts_table,

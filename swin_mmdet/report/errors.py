@@ -33,7 +33,6 @@ KINDS = (
     Kind('background', 'nothing', 'Background', 'no object there (IoU below 0.1)'),
     Kind('missed', 'missed', 'Missed', 'an object that no detection has found, nor with a wrong class or a poor place'),
 )
-NAMES = tuple(kind.name for kind in KINDS)
 CLASSIFICATION, LOCALISATION, BOTH, DUPLICATE, BACKGROUND, MISSED = range(len(KINDS))
 NO_ERROR = -1
 

@@ -83,7 +83,7 @@ def test_masks_that_cannot_be_read_are_left_out_of_the_picture(mask: object):
 
 def test_very_many_objects_leave_labels_to_those_that_matter(monkeypatch: pytest.MonkeyPatch):
     written = []
-    monkeypatch.setattr('swin_mmdet.report.pictures.Labels.add', lambda _, text, *more: written.append(text))
+    monkeypatch.setattr('swin_mmdet.report.pictures.Labels.add', lambda _, *words: written.append(words[0]))
     image = np.zeros((500, 500, 3), np.uint8)
     few = [Drawn((10, 10, 20, 20), None, 'a', (255, 0, 0))] * 30
     draw(image, few)

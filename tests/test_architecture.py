@@ -19,7 +19,8 @@ MAY_IMPORT = {
     # the programs: they call every room
     'commands': {
         *('__init__', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
-        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'torch', 'mmengine', 'mmcv', 'mmdet'),
+        *('doctor', 'engine', 'evaluation', 'export', 'analysis', 'visualization'),
+        *('torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
@@ -30,6 +31,8 @@ MAY_IMPORT = {
     # what its patches name, each when somebody else has imported it
     'compat': {'ops', 'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet'},
     'startup': {'compat'},
+    # tries packages by their names, in a process of its own
+    'doctor': set(),
     'utils': {'compat', 'mmdet'},
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'errors', 'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},

@@ -59,7 +59,7 @@ def one_by_one(annotations, sizes, categories):
     return Columns(np.zeros(n, bool), np.full(n, -1), np.zeros((n, 4)), np.zeros(n), np.zeros(n))
 
 
-@pytest.mark.parametrize('seed', range(40))
+@pytest.mark.parametrize('seed', range(20))
 def test_a_summary_is_that_of_looking_at_one_after_the_other(coco, seed, monkeypatch):
     data = spoilt(coco, seed, share=(0, 0.3, 0.3, 1)[seed % 4])
     found = summarise(Path('a.json'), data)

@@ -10,8 +10,9 @@ import pytest
 from .conftest import TOOLS
 
 SCRIPTS = (
-    'analyze_model', 'check_dataset', 'convert_checkpoint', 'convert_dataset', 'export', 'make_shapes_dataset',
-    'predict', 'render_zoo', 'show_results', 'test', 'train', 'benchmarks/render_tables', 'benchmarks/summarise_run',
+    'analyze_model', 'check_dataset', 'convert_checkpoint', 'convert_dataset', 'doctor', 'export',
+    'make_shapes_dataset', 'predict', 'render_zoo', 'show_results', 'test', 'train', 'benchmarks/render_tables',
+    'benchmarks/summarise_run',
 )  # fmt: skip
 # not one of these, however fast the machine: a fresh import of each but the last takes a second or more
 SLOW = 'torch', 'torchvision', 'mmcv', 'mmdet', 'matplotlib', 'transformers', 'scipy'

@@ -76,6 +76,9 @@ setup(
         'onedl': TORCH + ONEDL,
         'eval': EVAL,
         'export': EXPORT,
+        'tensorboard': ['tensorboard'],
+        'wandb': ['wandb'],
+        'mlflow': ['mlflow'],
         # pastes objects for HTC++, as the paper does
         'htc': ['instaboostfast'],
         'test': TEST,

@@ -16,10 +16,11 @@ MAY_IMPORT = {
     '__init__': set(),
     '__main__': {'commands'},
     'errors': set(),
+    'progress': {'mmengine', 'tqdm'},
     # the programs: they call every room
     'commands': {
         *('__init__', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
-        *('doctor', 'engine', 'evaluation', 'export', 'analysis', 'visualization'),
+        *('doctor', 'engine', 'evaluation', 'export', 'analysis', 'progress', 'visualization'),
         *('torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
@@ -40,7 +41,7 @@ MAY_IMPORT = {
     'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
     'engine': MMLAB
     | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'run_log', 'numpy', 'torch'}
-    | {'transformers', 'filelock'},
+    | {'transformers', 'filelock', 'tqdm'},
     'analysis': {'compat', 'config', 'detectors', 'models', 'ops', 'mmdet', 'mmengine'}
     | {'numpy', 'torch', 'torchvision'},
     'structures': MMLAB | {'compat', 'ops', 'numpy', 'torch', 'pycocotools', 'cv2'},
@@ -54,7 +55,7 @@ MAY_IMPORT = {
     'reppoints_v2': MMLAB | {'detectors', 'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
     | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'}
-    | {'tqdm', 'simplejpeg'},
+    | {'progress', 'simplejpeg'},
     'evaluation': {'errors', 'registry', 'structures', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch'}
     | {'pycocotools', 'faster_coco_eval'},
 }

@@ -14,6 +14,7 @@ from swin_mmdet.commands.prepare import (
     load_config,
 )
 from swin_mmdet.commands.say import say
+from swin_mmdet.commands.trackers import add_tracker_arguments, read_trackers
 from swin_mmdet.config.files import existing_weights
 
 # the keys of swin_mmdet.engine.runner.SCALES and .training_options.DTYPES, which take seconds to import
@@ -76,12 +77,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'not with 0; the run is saved in both cases',
     )
     add_everyday_arguments(parser)
+    add_tracker_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    everyday, settings = read_everyday(args), args.cfg_options
+    everyday, settings, trackers = read_everyday(args), args.cfg_options, read_trackers(args)
     check_paths(args)
     if args.resume not in (None, 'auto'):
         existing_weights(args.resume, 'checkpoint to resume from')
@@ -120,6 +122,10 @@ def main(argv: list[str] | None = None) -> None:
     check_before_run(cfg, args)
     say(*apply_length(cfg, everyday, settings, processes))
     fit_to_device(cfg)
+    if trackers:
+        from swin_mmdet.engine.trackers import use_trackers
+
+        use_trackers(cfg, trackers)
     from mmengine.registry import RUNNERS
 
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else TrainingRunner.from_cfg(cfg)

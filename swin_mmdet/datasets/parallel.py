@@ -12,8 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import TypeVar
 
-from swin_mmdet.datasets.progress import with_progress
 from swin_mmdet.errors import UserError
+from swin_mmdet.progress import with_progress
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')

@@ -12,7 +12,7 @@ from swin_mmdet.datasets.checks.options import CheckOptions
 from swin_mmdet.datasets.coco_file import CocoFile
 from swin_mmdet.datasets.inside_folder import is_inside
 from swin_mmdet.datasets.problems import ERROR, WARNING, Problem, some
-from swin_mmdet.datasets.progress import with_progress
+from swin_mmdet.progress import with_progress
 
 KEPT = 'keep images for the evaluation that the training does not see; else the AP tells nothing of new images'
 

@@ -11,6 +11,8 @@ from tqdm import tqdm
 
 # seconds: evaluations that are done sooner have no bar
 SOON = 1.0
+# seconds between two drawings
+INTERVAL = 0.1
 
 
 class ProgressHook(Hook):
@@ -31,7 +33,7 @@ class ProgressHook(Hook):
         """The bar begins where a resumed training goes on."""
         self.training = self._bar(runner, 'training', runner.max_iters, runner.iter, 0.0)
 
-    def after_train_iter(self, _: Runner, data_batch: dict | None = None, **__: Any) -> None:
+    def after_train_iter(self, _: Runner, data_batch: object = None, **__: Any) -> None:
         """A step more."""
         if self.training is not None:
             self.training.set_postfix_str(self._rate(self.training, data_batch), refresh=False)
@@ -49,7 +51,7 @@ class ProgressHook(Hook):
         """Of this evaluation."""
         self.evaluation = self._bar(runner, 'evaluation', len(runner.test_dataloader), 0, SOON)
 
-    def after_val_iter(self, _: Runner, data_batch: dict | None = None, **__: Any) -> None:
+    def after_val_iter(self, _: Runner, data_batch: object = None, **__: Any) -> None:
         """Images more."""
         if self.evaluation is not None:
             self.evaluation.set_postfix_str(self._rate(self.evaluation, data_batch), refresh=False)
@@ -89,11 +91,12 @@ class ProgressHook(Hook):
                     self.handlers.append((handler, clear))
         return tqdm(
             total=total, initial=done, desc=what, unit='it', file=self.console, leave=False, dynamic_ncols=True,
-            delay=delay, position=0 if what == 'training' else int(self.training is not None),
+            delay=delay, mininterval=INTERVAL, position=0 if what == 'training' else int(self.training is not None),
         )  # fmt: skip
 
-    def _rate(self, bar: tqdm, data_batch: dict | None) -> str:
-        rate, images = bar.format_dict['rate'], len((data_batch or {}).get('inputs', ()))
+    def _rate(self, bar: tqdm, data_batch: object) -> str:
+        rate = bar.format_dict['rate']
+        images = len(data_batch.get('inputs', ())) if isinstance(data_batch, dict) else 1
         if not rate:
             elapsed = bar.format_dict['elapsed']
             rate = (bar.n - bar.initial) / elapsed if elapsed else 0

@@ -16,13 +16,14 @@ def use_trackers(cfg: Config, wanted: dict[str, str]) -> None:
 
     wanted: 'tensorboard', 'wandb' or 'mlflow' -> what the user wrote after the option, '' for nothing
     """
-    visualizer = cfg.setdefault('visualizer', dict(type='mmdet.DetLocalVisualizer'))
-    backends = list(visualizer.get('vis_backends') or [dict(type='LocalVisBackend')])
+    if not cfg.get('visualizer'):
+        cfg.visualizer = dict(type='mmdet.DetLocalVisualizer')
+    backends = list(cfg.visualizer.get('vis_backends') or [dict(type='LocalVisBackend')])
     for name, word in wanted.items():
         backend = BACKENDS[name](word, Path(cfg.work_dir))
         # one that the config has already takes what the user says
         backends = [one for one in backends if type_name(one) != backend['type']] + [backend]
-    visualizer.vis_backends = backends
+    cfg.visualizer.vis_backends = backends
 
 
 def _tensorboard(word: str, work_dir: Path) -> dict:

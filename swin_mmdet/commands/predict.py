@@ -41,6 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.ann_file:
         existing(args.ann_file, 'annotation file')
     cfg = read_config(args.config)
+    from swin_mmdet.run_log import keep_library_warnings
+
+    keep_library_warnings()
     from mmcv import bgr2rgb
     from mmdet.utils import get_test_pipeline_cfg
 

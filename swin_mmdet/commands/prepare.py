@@ -93,8 +93,9 @@ def load_config(args: argparse.Namespace) -> 'Config':
     cfg = read_config(args.config)
     from mmengine.logging import MMLogger
 
-    from swin_mmdet.run_log import EARLY_LINES
+    from swin_mmdet.run_log import EARLY_LINES, keep_library_warnings
 
+    keep_library_warnings()
     MMLogger.get_current_instance().addHandler(EARLY_LINES)
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401

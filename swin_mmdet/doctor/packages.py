@@ -95,8 +95,9 @@ def _stack() -> list[Finding]:
             )
             continue
         for name, number in of_module.items():
-            if not name.startswith(FORK) and (age := _age(name, number, part)):
-                found.append(Finding(module, number, *age))
+            wrong, remedy = _age(name, number, part)
+            if not name.startswith(FORK) and wrong:
+                found.append(Finding(module, number, wrong, remedy))
     mmcv = next(iter(there['mmcv'].items()), None)
     if 'mmdet' in there['mmdet'] and mmcv and _numbers(mmcv[1]) >= _numbers(NEWEST_MMCV) and kind != 'mixed':
         wrong = f'mmdet {there["mmdet"]["mmdet"]} refuses {mmcv[0]} {mmcv[1]}: it takes those before {NEWEST_MMCV}'
@@ -105,11 +106,11 @@ def _stack() -> list[Finding]:
     return found
 
 
-def _mixture(there: dict[str, dict[str, str]], kind: str) -> tuple[str, ...]:
-    """What is wrong with distributions that bring the same modules, or of both stacks, and the remedy."""
+def _mixture(there: dict[str, dict[str, str]], kind: str) -> tuple[str, str]:
+    """What is wrong with distributions that bring the same modules, or of both stacks, and the remedy; '' for nothing."""
     doubles = [name for of_module in there.values() if len(of_module) > 1 for name in of_module]
     if kind != 'mixed' and not doubles:
-        return ()
+        return '', ''
     every = [name for of_module in there.values() for name in of_module]
     if kind == 'mixed':
         wrong = 'packages of mmdet and of its forks (onedl) are mixed, which write over each other'
@@ -144,12 +145,12 @@ def _wanted(name: str, part: Part) -> str:
     return f"'{name}{','.join(limits)}'" if limits and not name.startswith(FORK) else name
 
 
-def _age(distribution: str, number: str, part: Part) -> tuple[str, ...]:
-    """What is wrong with a version, and the remedy; nothing if it fits."""
+def _age(distribution: str, number: str, part: Part) -> tuple[str, str]:
+    """What is wrong with a version, and the remedy; '' if it fits."""
     old = part.least and _numbers(number) < _numbers(part.least)
     new = part.limit and _numbers(number) >= _numbers(part.limit)
     if not old and not new:
-        return ()
+        return '', ''
     wrong = f'{distribution} {number} is too {"old" if old else "new"}'
     return wrong, f'pip install --upgrade {_wanted(distribution, part)}'
 

@@ -107,7 +107,7 @@ def _stack() -> list[Finding]:
 
 
 def _mixture(there: dict[str, dict[str, str]], kind: str) -> tuple[str, str]:
-    """What is wrong with distributions that bring the same modules, or of both stacks, and the remedy; '' for nothing."""
+    """What is wrong with distributions that bring the same modules, or of both stacks, and the remedy."""
     doubles = [name for of_module in there.values() if len(of_module) > 1 for name in of_module]
     if kind != 'mixed' and not doubles:
         return '', ''

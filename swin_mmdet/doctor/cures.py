@@ -64,7 +64,7 @@ CURES = (
          'update the NVIDIA driver, or install a torch for an older CUDA (the selector on pytorch.org gives the line)'),
     Cure(('gpu',), r'no kernel image is available', 'this torch has no kernels for this GPU',
          'pip install --upgrade torch torchvision'),
-    Cure(('gpu',), r'No CUDA GPUs are available|Found no NVIDIA driver', '', ''),
+    Cure(('gpu',), r'No (CUDA|HIP) GPUs are available|Found no NVIDIA driver', '', ''),
     Cure(('gpu',), 'out of memory', 'the memory of the GPU is taken', 'nvidia-smi (it lists who holds it)'),
     Cure(('gpu',), '', 'the GPU does not compute', 'nvidia-smi (an error there is one of the driver: reboot)'),
     Cure(('kernels',), r'C compiler|gcc|Python\.h', 'Triton needs a C compiler and the headers of Python',

@@ -34,7 +34,7 @@ from tests.checkpoint import published
 from tests.checkpoint.libraries import Sizes
 from tests.detectors.same_noise import SameNoise
 
-from .conftest import ONEDL_GROUNDING, ROOT, WITH_ONEDL
+from .conftest import ONEDL_GROUNDING, ROOT, WITH_ONEDL, with_channels
 
 FOLDERS = ('mask2former', 'maskformer', 'dino', 'ddq', 'rtmdet', 'dyhead', 'grounding_dino')
 MMDET_CONFIGS = Path(get_installed_path('mmdet'), '.mim', 'configs')
@@ -76,7 +76,7 @@ def _mmdets_classes_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @lru_cache
 def ours(name: str) -> Config:
-    return Config.fromfile(ROOT / f'configs/{name}.py')
+    return with_channels(Config.fromfile(ROOT / f'configs/{name}.py'))
 
 
 @lru_cache

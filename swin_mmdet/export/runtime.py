@@ -117,15 +117,14 @@ class Detector:
         keep = (found['labels'][0] >= 0) & (found['scores'][0] >= score_thr)
         high, wide = batch.resized
         boxes = found['boxes'][0][keep] / np.array([wide / size[1], high / size[0]] * 2, np.float32)
-        masks = None
+        masks: list[np.ndarray] | None = None
         if 'masks' in found:
             masks = [paste(mask, box, *size) for mask, box in zip(found['masks'][0][keep], boxes)]
         elif 'mask_logits' in found:
             canvas = batch.images.shape[2:]
             masks = [grow(mask, canvas, batch.resized, size) for mask in found['mask_logits'][0][keep]]
-        if masks is not None:
-            masks = np.stack(masks) if masks else np.zeros((0, *size), bool)
-        return Found(boxes.astype(np.float32), found['scores'][0][keep], found['labels'][0][keep], masks)
+        stack = None if masks is None else np.stack(masks) if masks else np.zeros((0, *size), bool)
+        return Found(boxes.astype(np.float32), found['scores'][0][keep], found['labels'][0][keep], stack)
 
 
 def new_size(height: int, width: int, scale: Sequence[int], keep_ratio: bool) -> tuple[int, int]:

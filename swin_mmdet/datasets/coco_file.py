@@ -179,7 +179,7 @@ class Summary:
             self.faults[kind].add(id)
         if 'box' not in kinds:
             area = ann.get('area')
-            area = float(area) if is_number(area) else np.nan
+            area = float(area) if area is not None and is_number(area) else np.nan
             self.boxed.append((id, ann['bbox'], size, corners or NO_BOX, area, bool(ann.get('iscrowd'))))
 
     def judge_boxes(self) -> BoxFormat | None:

@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -84,7 +85,7 @@ def read_header(path: Path) -> Header | None:
     return header
 
 
-def _header(file: object, image: Image.Image) -> Header:
+def _header(file: BinaryIO, image: Image.Image) -> Header:
     end, within = ENDS.get(image.format, (b'', 0))
     file.seek(max(os.fstat(file.fileno()).st_size - within, 0))
     ends = end in file.read(within)

@@ -57,6 +57,8 @@ class ImageCache:
             return
 
     def _load(self) -> dict:
+        if self.file is None:
+            return {}
         try:
             kept = json.loads(self.file.read_text())
             return kept['images'] if kept['version'] == VERSION else {}

@@ -69,22 +69,24 @@ def image_sizes(
     """
     seen = _look_at(paths, pixels, cache)
     kinds: dict[tuple, list[int]] = defaultdict(list)
+    stored: dict[int, tuple[int, int]] = {}
     sizes: dict[int, ImageSize] = {}
     decode = []
     for index, look in enumerate(seen):
         if look.too_large:
             sizes[index] = ImageSize(None, reason=look.too_large, too_large=True)
-        elif not look.is_sure:
+        elif look.header is None or not look.is_sure:
             decode.append(index)
         else:
             kinds[look.header.kind].append(index)
+            stored[index] = look.header.size
     with ThreadPoolExecutor(DECODERS) as pool:
         for indices in kinds.values():
-            turned = _turned([(paths[i], seen[i].header.size) for i in indices], reader)
+            turned = _turned([(paths[i], stored[i]) for i in indices], reader)
             if turned is None:
                 decode += indices
             else:
-                sizes |= {i: ImageSize(seen[i].header.size[:: -1 if turned else 1]) for i in indices}
+                sizes |= {i: ImageSize(stored[i][::-1] if turned else stored[i]) for i in indices}
         decoded = pool.map(lambda index: _decoded(paths[index], seen[index], reader), decode)
         sizes |= dict(zip(decode, decoded, strict=True))
     return [replace(sizes[i], header=look.header, pixels=look.pixels) for i, look in enumerate(seen)]

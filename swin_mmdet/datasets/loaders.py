@@ -61,7 +61,7 @@ def epoch_length(cfg: Config, processes: int) -> int:
     dataset = copy.deepcopy(cfg.train_dataloader.dataset)
     for node in nodes(dataset):
         if 'pipeline' in node:
-            node.pipeline = []
+            node['pipeline'] = []
     try:
         images = len(DATASETS.build(dataset))
     except ValueError as error:

@@ -133,7 +133,7 @@ class BatchedPrediction(Base):
         return [self.mask_head]
 
     def _classify(
-        self, x: tuple[Tensor, ...], boxes: Tensor, bounds: Tensor, **kwargs
+        self, x: tuple[Tensor, ...], boxes: Tensor, bounds: Tensor, **kwargs  # noqa: ARG002  cascades clip boxes
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes [B, P, 4] on images of bounds [B, 1, 4]: boxes, class probabilities [B * P, K + 1], deltas of these."""
         results = self._bbox_forward(x, rois_of(boxes), **kwargs)

@@ -50,17 +50,21 @@ class Fault:
 class CocoFile:
     """What an annotation file holds.
 
-    file_names: of the images, in the order of the file.
-    image_sizes: [images, 2] and box_sizes: [boxes, 2], width and height in pixels, 0 where an image has none.
-    objects: [images], numbers of annotations that are no crowds.
-    categories: (id, name) in the order of the file, which is the order of mmdet's labels.
-    parents: names that categories give as their 'supercategory'.
-    instances: category id -> number of annotations, crowds included.
-    num_usable: annotations that mmdet's CocoDataset does not skip.
-    num_rle_objects: objects, not crowds, with a mask in run lengths.
-    rle_images: file names of images with a mask in run lengths.
-    box_format: what its boxes are, None for COCO's.
-    faults: kind -> Fault; the kinds are explained in `checks.annotations.RULES`.
+    Attributes:
+        path: of the file.
+        file_names: of the images, in the order of the file.
+        image_sizes: [images, 2], width and height in pixels, 0 where an image has none.
+        box_sizes: [boxes, 2], the same of boxes.
+        objects: [images], numbers of annotations that are no crowds.
+        categories: (id, name) in the order of the file, which is the order of mmdet's labels.
+        parents: names that categories give as their 'supercategory'.
+        instances: category id -> number of annotations, crowds included.
+        num_annotations, num_crowds, num_empty_images: of all, of crowds, and of images without any.
+        num_usable: annotations that mmdet's CocoDataset does not skip.
+        num_rle_objects: objects, not crowds, with a mask in run lengths.
+        rle_images: file names of images with a mask in run lengths.
+        box_format: what its boxes are, None for COCO's.
+        faults: kind -> Fault; the kinds are explained in `checks.annotations.RULES`.
     """
 
     path: Path

@@ -85,7 +85,11 @@ def check_instances(cfg: Config, folder: str) -> None:
 
 
 def move_data(cfg: Config, new_root: str) -> None:
-    """Let every path of the config that starts with its `data_root` start with another folder instead."""
+    """Let every path of the config that starts with its `data_root` start with another folder instead.
+
+    Raises:
+        UserError: it has no `data_root`.
+    """
     old_root = cfg.get('data_root')
     if not old_root:
         raise UserError('data_root=... moves the data of configs that have a data_root, this one has none')

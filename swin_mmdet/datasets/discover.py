@@ -27,7 +27,13 @@ IMAGES = ('{name}2017', '{name}', 'images/{name}2017', 'images/{name}', '{name}/
 
 @dataclass(frozen=True)
 class CocoFolder:
-    """A data set found on disk; `classes` in the order of the training file, which is the order of mmdet's labels."""
+    """A data set found on disk.
+
+    Attributes:
+        train_ann, val_ann: annotation files.
+        train_images, val_images: folders of their images.
+        classes: in the order of the training file, which is the order of mmdet's labels.
+    """
 
     train_ann: Path
     train_images: Path

@@ -31,8 +31,9 @@ KEEP = (
 class LoadImageFromFile(MMCVLoadImageFromFile):
     """mmcv's step, where it reads in colour with cv2.
 
-    bits: of 16, those that the values of the files use, such as 10, 12, 14 or 16.
-    background: behind transparent pixels, (red, green, blue); white as viewers show it.
+    Args:
+        bits: of 16, those that the values of the files use, such as 10, 12, 14 or 16.
+        background: behind transparent pixels, (red, green, blue); white as viewers show it.
     """
 
     def __init__(self, *args, bits: int = 16, background: tuple[int, int, int] = (255, 255, 255), **kwargs) -> None:

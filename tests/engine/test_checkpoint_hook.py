@@ -15,8 +15,6 @@ from swin_mmdet.engine.saving.whole_file import remove_left_overs, whole_file, w
 
 from . import tiny_run
 
-pytestmark = pytest.mark.long
-
 BEST = dict(train_cfg__val_interval=5, default_hooks__checkpoint__save_best='score',
             default_hooks__checkpoint__rule='greater')  # fmt: skip
 
@@ -85,6 +83,15 @@ def test_the_best_one_takes_the_place_of_the_one_before(tmp_path: Path, monkeypa
     source = str(tmp_path / 'iter_15.pth')
     tiny_run.train(tmp_path, **BEST, resume=True, load_from=source)
     assert names(tmp_path, 'best*') == {'best_score_iter_20.pth'}
+
+
+def test_two_processes_save_their_best_together(tmp_path: Path):
+    for process in tiny_run.start(tmp_path, 2, **BEST, train_cfg__max_iters=10):
+        tiny_run.end_of(process)
+        assert process.exitcode == 0, tiny_run.console(tmp_path)[-2000:]
+    assert names(tmp_path) >= {'iter_5.pth', 'iter_10.pth'}
+    (best,) = names(tmp_path, 'best*')
+    assert damage(tmp_path / best) is None
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

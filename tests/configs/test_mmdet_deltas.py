@@ -155,10 +155,10 @@ def test_all_but_the_named_parts_is_mmdets(name: str):
         # mmdet's says 16 for batches of 128 and 64: a scaled learning rate would be 8 and 4 times too high
         assert other['auto_scale_lr'].pop('base_batch_size') == 16
         assert one['auto_scale_lr'].pop('base_batch_size') == BATCHES[name]
-    # variables that only the backbone uses
-    one.pop('weights', None)
+    # variables of files, whose values are compared where they are used
     for cfg in (one, other):
-        cfg.pop('pretrained', None)
+        for variable in ('weights', 'pretrained', 'depths', 'custom_keys', 'dynamic_intervals'):
+            cfg.pop(variable, None)
     # the panoptic metric is one of a list, which stays as it is
     parts = {'swin_mmdet.DetDataPreprocessor'} | (set() if is_panoptic(name) else {'swin_mmdet.CocoMetric'})
     if name.startswith('mask2former'):

@@ -19,8 +19,12 @@ MAY_IMPORT = {
     # the programs: they call every room
     'commands': {
         *('__init__', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
-        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'torch', 'mmengine', 'mmcv', 'mmdet'),
+        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'report', 'torch', 'mmengine', 'mmcv'),
+        'mmdet',
     },
+    'report': MMLAB
+    | {'errors', 'config', 'datasets', 'evaluation', 'structures', 'visualization', 'numpy', 'torch', 'pycocotools'}
+    | {'cv2', 'jinja2', 'markupsafe', 'matplotlib'},
     'config': {'__init__', 'backbone_channels', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
     'backbone_channels': {'errors', 'variants'},

@@ -19,7 +19,8 @@ MAY_IMPORT = {
     # the programs: they call every room
     'commands': {
         *('__init__', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
-        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'torch', 'mmengine', 'mmcv', 'mmdet'),
+        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'fitting'),
+        *('torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
@@ -38,6 +39,9 @@ MAY_IMPORT = {
     'engine': MMLAB
     | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'run_log', 'numpy', 'torch'}
     | {'transformers', 'filelock'},
+    # settings from data: above `engine`, which applies them
+    'fitting': MMLAB
+    | {'errors', 'config', 'compat', 'datasets', 'engine', 'analysis', 'numpy', 'torch'},
     'analysis': {'compat', 'config', 'detectors', 'models', 'ops', 'mmdet', 'mmengine'}
     | {'numpy', 'torch', 'torchvision'},
     'structures': MMLAB | {'compat', 'ops', 'numpy', 'torch', 'pycocotools', 'cv2'},

@@ -25,7 +25,7 @@ COMMAND = 'fitted_by'
 class ListModels(argparse.Action):
     """Prints the short names and ends."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:  # type: ignore[override]  # reads no value
         print('\n'.join(listed_models()))
         parser.exit()
 
@@ -54,7 +54,7 @@ def choose_config(args: argparse.Namespace) -> NamedModel | None:
     if args.model and args.config:
         raise UserError(f'CONFIG {args.config} and --model {args.model} both name a config: give one')
     if not args.model and not args.config:
-        raise UserError('give a config, or --model NAME --data FOLDER (--list prints the names)')
+        raise UserError('required: config, or --model NAME --data FOLDER (--list prints the names)')
     named = named_model(args.model) if args.model else model_of_config(args.config)
     if args.model:
         args.config = str(named.path)  # type: ignore[union-attr]  # one of them

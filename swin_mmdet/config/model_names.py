@@ -42,6 +42,8 @@ MODELS = tuple(
          'masks, fast to train: begin with it'),
         ('mask-rcnn-small', 'swin/mask-rcnn_swin-s-p4-w7_fpn_3x_coco.py', True, 'Swin-S',
          'masks, more exact, longer training'),
+        ('mask-rcnn-base', 'swin/mask-rcnn_swin-b-p4-w7_fpn_3x_coco.py', True, 'Swin-B',
+         'the same, a large model'),
         ('cascade-mask-rcnn-tiny', 'swin/cascade-mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py', True, 'Swin-T',
          'masks with tighter boxes'),
         ('cascade-mask-rcnn-small', 'swin/cascade-mask-rcnn_swin-s-p4-w7_fpn_3x_coco.py', True, 'Swin-S',

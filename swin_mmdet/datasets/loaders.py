@@ -1,7 +1,9 @@
 """The dataloaders of a config: images of a batch, workers, and the iterations that an epoch has."""
 
 import copy
+import io
 import math
+from contextlib import redirect_stdout
 
 from mmengine.config import Config
 from torch.utils.data import Dataset
@@ -67,7 +69,9 @@ def training_data(cfg: Config) -> Dataset:
         if 'pipeline' in node:
             node.pipeline = []
     try:
-        return DATASETS.build(dataset)
+        # pycocotools prints what it does
+        with redirect_stdout(io.StringIO()):
+            return DATASETS.build(dataset)
     except ValueError as error:
         if 'concatenate' not in str(error):
             raise

@@ -12,6 +12,7 @@ Everything else stays at the recipe's size, for which its weights, anchors and l
 """
 
 import copy
+import math
 
 import numpy as np
 from mmengine.config import Config
@@ -68,6 +69,6 @@ def wanted_factor(now: Resized) -> tuple[float, str]:
 
 
 def rounded(side: int, factor: float) -> int:
-    """The side in the new size, a multiple of the coarsest stride; the same side where they would be about equal."""
-    step = round(side * factor / STEP) * STEP
-    return side if abs(side * factor - side) < STEP else max(step, STEP)
+    """The side in the new size, a multiple of the coarsest stride between both; the same side where they are near."""
+    steps = side * factor / STEP
+    return side if abs(side * factor - side) < STEP else (math.floor(steps) if factor > 1 else math.ceil(steps)) * STEP

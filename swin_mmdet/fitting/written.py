@@ -12,8 +12,8 @@ from swin_mmdet.config.files import project_configs, read_config
 from swin_mmdet.errors import UserError
 from swin_mmdet.fitting.setting import Setting
 
-# of a process, not of a training
-LEFT_OUT = ('work_dir', 'launcher', 'resume', 'local_rank')
+# of a process, not of a training; and variables from which data loaders were made, which nothing reads
+LEFT_OUT = ('work_dir', 'launcher', 'resume', 'local_rank', 'train_pipeline', 'test_pipeline')
 WIDTH = 110
 FOLDED = 100
 
@@ -48,9 +48,16 @@ def write_config(path: Path, cfg: Config, base: str | Path, title: str, settings
 
 def _reads_otherwise(path: Path, wanted: dict) -> bool:
     try:
-        return _plain(read_config(str(path))) != wanted
+        return _without_scope(_plain(read_config(str(path)))) != _without_scope(wanted)
     except UserError:
         return True
+
+
+def _without_scope(value: Any) -> Any:
+    """mmengine notes in which package's scope the parts of a base are looked up; of ours it is the default."""
+    if isinstance(value, dict):
+        return {key: _without_scope(one) for key, one in value.items() if (key, one) != ('_scope_', 'mmdet')}
+    return type(value)(map(_without_scope, value)) if isinstance(value, list | tuple) else value
 
 
 def base_name(base: str | Path) -> str:
@@ -85,7 +92,8 @@ def written(value: Any, indent: int = 0) -> str:
     elif isinstance(value, dict):
         parts, brackets = [f'{key!r}: {written(one, indent + 4)}' for key, one in value.items()], ('{', '}')
     else:
-        parts, brackets = [written(one, indent + 4) for one in value], ('[', ']') if isinstance(value, list) else '()'
+        parts = [written(one, indent + 4) for one in value]
+        brackets = ('[', ']') if isinstance(value, list) else ('(', ')')
     return brackets[0] + '\n' + ''.join(f'{inner}{part},\n' for part in parts) + ' ' * indent + brackets[1]
 
 

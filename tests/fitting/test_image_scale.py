@@ -62,7 +62,7 @@ def test_but_not_without_end():
 def test_tiny_images_are_not_blown_up():
     setting, wanted = fit_image_scale(config(), data((200, 200), 60))
     # twice their own size
-    assert wanted == (384,)
+    assert wanted == (416,)
     assert 'enlarged 4 times' in str(setting)
     # unless their objects are small
     assert fit_image_scale(config(), data((200, 200), 8))[1] is None

@@ -59,11 +59,16 @@ def test_it_reads_as_what_was_fitted(recipe: Path, tmp_path: Path):
     assert max(map(len, text.splitlines())) <= 120
 
 
-def test_what_has_no_text_is_written_as_mmengine_does(recipe: Path, tmp_path: Path):
+def test_of_a_config_with_classes_all_is_written_as_mmengine_does(tmp_path: Path):
+    """A config of texts cannot have it as its base."""
+    recipe = tmp_path / 'python_style.py'
+    recipe.write_text('from torch.optim import AdamW\n\noptimizer = dict(type=AdamW, lr=0.1)\n')
     cfg = read_config(str(recipe))
-    cfg.model.type = Path
+    cfg.optimizer.lr = 0.2
     write_config(tmp_path / 'fitted.py', cfg, recipe, 'one', [])
-    assert read_config(str(tmp_path / 'fitted.py')).model.head.num_classes == 80
+    found = read_config(str(tmp_path / 'fitted.py')).optimizer
+    assert found.lr == 0.2
+    assert str(found.type).startswith('torch.optim') or found.type.__name__ == 'AdamW'
 
 
 def test_quotes_in_names_do_not_end_the_docstring(recipe: Path, tmp_path: Path):

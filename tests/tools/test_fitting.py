@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from swin_mmdet.config import EverydayOptions
 from swin_mmdet.fitting import fitted_config
+from swin_mmdet.visualization.visualizer import DetLocalVisualizer
 
 from .conftest import TOOLS
 
@@ -27,6 +28,8 @@ SMALL = (
 
 
 def train(*arguments: object) -> None:
+    # else mmengine's would write into the folder of the run before
+    DetLocalVisualizer._instance_dict.clear()
     importlib.import_module('swin_mmdet.commands.train').main([str(argument) for argument in arguments])
 
 
@@ -186,7 +189,7 @@ def test_one_class(copied: Path, tmp_path: Path):
         (('--model', 'dino-tiny'), r'--data FOLDER.*train\.py .*dino-4scale_swin-t_8xb2-12e_coco\.py'),
         (('some.py', '--model', 'dino-tiny', '--data', '.'), 'both name a config'),
         (('some.py', '--fit'), '--fit: settings are fitted to --data'),
-        (('--data', '.'), 'give a config, or --model NAME'),
+        (('--data', '.'), 'required: config, or --model NAME'),
         (('--model', 'dino-tiny', '--data', '.', '--launcher', 'pytorch'), 'by one process.*--fit-only'),
         (('--model', 'dino-tiny', '--data', 'nowhere'), 'no data folder at nowhere'),
         (('--model', 'dino-tiny', '--data', '.', '--resume', 'a.pth'), 'a.pth'),

@@ -82,7 +82,7 @@ def fit(
     note(_classes(cfg, recipe, data))
     note(_fit_scale(cfg, data, options, explicit))
     note(*fit_anchors(cfg, resized(cfg, data), explicit))
-    note(_fit_batch(cfg, data, options, explicit, device))
+    note(_fit_batch(cfg, data, options, explicit, device, say))
     if accumulated:
         fitted.lines += accumulate(cfg, accumulated)
     note(_rate(cfg, options, explicit))
@@ -125,13 +125,20 @@ def _fit_scale(cfg: Config, data: Statistics, options: EverydayOptions, explicit
 
 
 def _fit_batch(
-    cfg: Config, data: Statistics, options: EverydayOptions, explicit: list[str], device: str
+    cfg: Config,
+    data: Statistics,
+    options: EverydayOptions,
+    explicit: list[str],
+    device: str,
+    say: Callable[[str], object],
 ) -> Setting:
     batch = batch_of(cfg)
     if options.batch_size:
         return set_by_user('batch', str(batch), '--batch-size')
     if any(key.startswith('train_dataloader.') and key.endswith('batch_size') for key in explicit):
         return set_by_user('batch', str(batch), '--cfg-options')
+    if device == 'cuda':
+        say('batch: steps of the model are tried ...')
     setting, found = fit_batch_size(cfg, data.images, make_trial(cfg, data, device))
     set_batch_size(cfg, found)
     return setting

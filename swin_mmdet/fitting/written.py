@@ -1,5 +1,6 @@
 """A fitted config as a file: what differs from the recipe, and why, in an order and with words for people."""
 
+import copy
 import keyword
 import textwrap
 from collections.abc import Sequence
@@ -41,8 +42,10 @@ def write_config(path: Path, cfg: Config, base: str | Path, title: str, settings
     except OSError as error:
         raise UserError(f'config {path} cannot be written ({error.strerror}); give another --work-dir') from error
     if _reads_otherwise(path, wanted):
-        # what has no text of its own, such as a function, is in mmengine's
-        kept = Config({key: value for key, value in cfg.items() if key not in LEFT_OUT})
+        # a recipe of Python's style is no base of a config of texts
+        kept = copy.deepcopy(cfg)
+        for key in LEFT_OUT:
+            kept.pop(key, None)
         path.write_text(head + kept.pretty_text)
 
 

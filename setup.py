@@ -21,11 +21,12 @@ ONEDL = ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', *IMAGES]
 EVAL = ['faster-coco-eval>=1.6']
 # detectors as ONNX files; 1.20 is the first onnxruntime with wheels for numpy 2 and Python 3.13
 EXPORT = ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20']
+OPENVINO = [*EXPORT, 'openvino>=2025.0']
 # timm and transformers are oracles of the checkpoint conversions, peft and torchao replace layers, tifffile reads
-# images of many bands, hypothesis finds examples, and setuptools builds the wheel that is tested
+# images of many bands, hypothesis finds examples, setuptools builds the wheel that is tested, and pdoc the API's pages
 TEST = [
     *('pytest>=7', 'pytest-xdist>=3', 'ruff>=0.6', 'timm>=1.0', 'transformers>=5', 'peft>=0.15', 'torchao>=0.10'),
-    *('tifffile', 'setuptools>=70.1', 'hypothesis>=6.100', 'mypy>=1.11'),
+    *('tifffile', 'setuptools>=70.1', 'hypothesis>=6.100', 'mypy>=1.11', 'pdoc>=15'),
 ]
 
 
@@ -76,6 +77,7 @@ setup(
         'onedl': TORCH + ONEDL,
         'eval': EVAL,
         'export': EXPORT,
+        'openvino': OPENVINO,
         # pastes objects for HTC++, as the paper does
         'htc': ['instaboostfast'],
         'test': TEST,

@@ -59,6 +59,8 @@ def choose_config(args: argparse.Namespace) -> NamedModel | None:
     if args.model:
         args.config = str(named.path)  # type: ignore[union-attr]  # one of them
     args.fit = args.fit or args.fit_only or bool(args.model)
+    if args.fit_only and args.resume:
+        raise UserError('--fit-only writes a config, and --resume goes on with a training: give one')
     if args.fit and not args.data:
         option = f'--model {args.model}' if args.model else '--fit'
         raise UserError(

@@ -21,7 +21,7 @@ EXPONENT = 1 / 3
 MOST = 300
 # of a run
 EVALUATIONS = 12
-NAME, OPTION = 'length', '--epochs, --iters'
+NAME, OPTION = 'length', '--epochs or --iters'
 
 
 def recipe_epochs(cfg: Config, images: int) -> float:

@@ -188,6 +188,7 @@ def test_one_class(copied: Path, tmp_path: Path):
         (('--model', 'mask-rcnn-tini', '--data', '.'), 'no such name; did you mean mask-rcnn-tiny'),
         (('--model', 'dino-tiny'), r'--data FOLDER.*train\.py .*dino-4scale_swin-t_8xb2-12e_coco\.py'),
         (('some.py', '--model', 'dino-tiny', '--data', '.'), 'both name a config'),
+        (('some.py', '--data', '.', '--fit-only', '--resume'), '--fit-only .* and --resume'),
         (('some.py', '--fit'), '--fit: settings are fitted to --data'),
         (('--data', '.'), 'required: config, or --model NAME'),
         (('--model', 'dino-tiny', '--data', '.', '--launcher', 'pytorch'), 'by one process.*--fit-only'),

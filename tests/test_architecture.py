@@ -19,9 +19,12 @@ MAY_IMPORT = {
     # the programs: they call every room
     'commands': {
         *('__init__', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
-        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'fitting'),
+        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'report', 'fitting'),
         *('torch', 'mmengine', 'mmcv', 'mmdet'),
     },
+    'report': MMLAB
+    | {'errors', 'config', 'datasets', 'evaluation', 'structures', 'visualization', 'numpy', 'torch', 'pycocotools'}
+    | {'cv2', 'jinja2', 'markupsafe', 'matplotlib'},
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
     'registry': {'compat', 'run_log', 'mmengine'},

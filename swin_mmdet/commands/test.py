@@ -53,9 +53,11 @@ def main(argv: list[str] | None = None) -> None:
         from swin_mmdet.detectors.views import use_tta
 
         use_tta(cfg)
+    from swin_mmdet.engine import KeepDetectionsHook
     from swin_mmdet.engine.runner import StrictRunner
 
     runner = StrictRunner.from_cfg(cfg)
+    runner.register_hook(KeepDetectionsHook())
     if args.out:
         from mmdet.evaluation import DumpDetResults
 

@@ -24,8 +24,8 @@ MAY_IMPORT = {
         *('torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     'report': MMLAB
-    | {'errors', 'config', 'datasets', 'evaluation', 'structures', 'visualization', 'numpy', 'torch', 'pycocotools'}
-    | {'cv2', 'jinja2', 'markupsafe', 'matplotlib'},
+    | {'errors', 'progress', 'config', 'datasets', 'evaluation', 'structures', 'visualization', 'numpy', 'torch'}
+    | {'pycocotools', 'cv2', 'jinja2', 'markupsafe', 'matplotlib'},
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
     'registry': {'compat', 'run_log', 'mmengine'},

@@ -24,7 +24,7 @@ MAY_IMPORT = {
         *('torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     'report': MMLAB
-    | {'errors', 'progress', 'config', 'datasets', 'evaluation', 'structures', 'visualization', 'numpy', 'torch'}
+    | {'errors', 'config', 'datasets', 'evaluation', 'progress', 'structures', 'visualization', 'numpy', 'torch'}
     | {'pycocotools', 'cv2', 'jinja2', 'markupsafe', 'matplotlib'},
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),

@@ -23,6 +23,7 @@ from swin_mmdet.commands.prepare import (
     load_config,
 )
 from swin_mmdet.commands.say import say
+from swin_mmdet.commands.trackers import add_tracker_arguments, read_trackers
 from swin_mmdet.config.files import existing_weights
 
 # the keys of swin_mmdet.engine.runner.SCALES and .training_options.DTYPES, which take seconds to import
@@ -89,12 +90,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add_everyday_arguments(parser)
     add_fitting_arguments(parser)
+    add_tracker_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    everyday, named = read_everyday(args), choose_config(args)
+    everyday, named, trackers = read_everyday(args), choose_config(args), read_trackers(args)
     check_paths(args)
     if args.resume not in (None, 'auto'):
         existing_weights(args.resume, 'checkpoint to resume from')
@@ -149,6 +151,10 @@ def main(argv: list[str] | None = None) -> None:
     guards += [dict(type='swin_mmdet.WorkDirHook', overwrite=True)] if args.overwrite else []
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *guards]
     fit_to_device(cfg)
+    if trackers:
+        from swin_mmdet.engine.trackers import use_trackers
+
+        use_trackers(cfg, trackers)
     from mmengine.registry import RUNNERS
 
     from swin_mmdet.engine import KeepDetectionsHook

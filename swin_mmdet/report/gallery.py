@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from swin_mmdet.datasets.progress import with_progress
 from swin_mmdet.datasets.read_image import UnreadableImageError
+from swin_mmdet.progress import with_progress
 from swin_mmdet.report.errors import CLASSIFICATION, KINDS, MISSED, Errors
 from swin_mmdet.report.images import Images
 from swin_mmdet.report.matching import Matching
@@ -153,7 +153,7 @@ class _Painter:
         kind = int(self.errors.kind[index])
         text = f'{short(self.names[self.matching.label[index]])} {100 * self.matching.score[index]:.0f}%'
         if kind >= 0:
-            text = f'{KINDS[kind].title}: {text}'
+            text += f' {KINDS[kind].word}'
         colour = ERROR_COLOURS[kind] if kind >= 0 else IGNORED_COLOUR if self.matching.ignored[index] else RIGHT_COLOUR
         return Drawn(_box(row), row.get('segmentation'), text, colour, kind >= 0)
 

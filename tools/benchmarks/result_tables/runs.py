@@ -91,6 +91,17 @@ def data_table(here: Path) -> str:
     return '\n\n'.join(blocks) or NOT_YET
 
 
+def data_check_table(here: Path) -> str:
+    """What `data_check.py` measured, a row for each way to check and kind of images."""
+    path = result_files.RESULTS / 'data_check.csv'
+    if not path.exists():
+        return NOT_YET
+    names = 'check', 'images', 'kB an image', 'annotations', 's', 'of it annotations', 'CPU s', 'load'
+    keys = 'check', 'images', 'kB an image', 'objects', 'all s', 'annotations s', 'cpu s', 'load'
+    rows = [[row[key] for key in keys] for row in read_csv(path)]
+    return f'{link("data_check.csv", path, here)}:\n\n{markdown(names, rows)}'
+
+
 def faults_table(here: Path) -> str:
     """What `faults.py` saw, a row for each fault."""
     blocks = []

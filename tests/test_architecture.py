@@ -16,15 +16,16 @@ MAY_IMPORT = {
     '__init__': set(),
     '__main__': {'commands'},
     'errors': set(),
+    'progress': {'mmengine', 'tqdm'},
     # the programs: they call every room
     'commands': {
         *('__init__', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
-        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'report', 'torch', 'mmengine', 'mmcv'),
-        'mmdet',
+        *('doctor', 'engine', 'evaluation', 'export', 'analysis', 'progress', 'visualization', 'report', 'fitting'),
+        *('torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     'report': MMLAB
-    | {'errors', 'config', 'datasets', 'evaluation', 'structures', 'visualization', 'numpy', 'torch', 'pycocotools'}
-    | {'cv2', 'jinja2', 'markupsafe', 'matplotlib'},
+    | {'errors', 'config', 'datasets', 'evaluation', 'progress', 'structures', 'visualization', 'numpy', 'torch'}
+    | {'pycocotools', 'cv2', 'jinja2', 'markupsafe', 'matplotlib'},
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
     'registry': {'compat', 'run_log', 'mmengine'},
@@ -34,6 +35,8 @@ MAY_IMPORT = {
     # what its patches name, each when somebody else has imported it
     'compat': {'ops', 'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet'},
     'startup': {'compat'},
+    # tries packages by their names, in a process of its own
+    'doctor': set(),
     'utils': {'compat', 'mmdet'},
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'errors', 'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
@@ -41,7 +44,10 @@ MAY_IMPORT = {
     'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
     'engine': MMLAB
     | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'run_log', 'numpy', 'torch'}
-    | {'transformers', 'filelock'},
+    | {'transformers', 'filelock', 'tqdm'},
+    # settings from data: above `engine`, which applies them
+    'fitting': MMLAB
+    | {'errors', 'config', 'compat', 'datasets', 'engine', 'analysis', 'numpy', 'torch'},
     'analysis': {'compat', 'config', 'detectors', 'models', 'ops', 'mmdet', 'mmengine'}
     | {'numpy', 'torch', 'torchvision'},
     'structures': MMLAB | {'compat', 'ops', 'numpy', 'torch', 'pycocotools', 'cv2'},
@@ -55,7 +61,7 @@ MAY_IMPORT = {
     'reppoints_v2': MMLAB | {'detectors', 'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
     | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'}
-    | {'tqdm', 'simplejpeg'},
+    | {'progress', 'simplejpeg'},
     'evaluation': {'errors', 'registry', 'structures', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch'}
     | {'pycocotools', 'faster_coco_eval'},
 }

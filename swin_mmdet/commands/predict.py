@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 from swin_mmdet.commands.arguments import ArgumentParser, Settings
@@ -9,8 +10,11 @@ from swin_mmdet.commands.image_paths import image_paths
 from swin_mmdet.commands.prepare import merge
 from swin_mmdet.config.files import EXPORTED, existing, existing_config, existing_weights, read_config
 from swin_mmdet.errors import UserError
+from swin_mmdet.progress import with_progress
 
 SOME_FAILED = 1
+# of more images not each has a line
+FEW = 100
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -37,6 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.ann_file:
         existing(args.ann_file, 'annotation file')
     cfg = read_config(args.config)
+    from swin_mmdet.run_log import keep_library_warnings
+
+    keep_library_warnings()
     from mmcv import bgr2rgb
     from mmdet.utils import get_test_pipeline_cfg
 
@@ -70,7 +77,9 @@ def main(argv: list[str] | None = None) -> int:
     visualizer.dataset_meta = model.dataset_meta
 
     rows, broken, taken = [], [], set()
-    for index, path in enumerate(paths, start=1):
+    listed = len(paths) <= FEW
+    shown = paths if listed else with_progress(paths, len(paths), 'images', partial(print, flush=True))
+    for index, path in enumerate(shown, start=1):
         try:
             image = reader.read(path)
         except UnreadableImageError as error:
@@ -88,7 +97,8 @@ def main(argv: list[str] | None = None) -> int:
             pred_score_thr=args.score_thr,
             out_file=str(pictures / free_name(taken, path)),
         )
-        print(f'[{index}/{len(paths)}] {path}: {len(found)} objects', flush=True)
+        if listed:
+            print(f'[{index}/{len(paths)}] {path}: {len(found)} objects', flush=True)
 
     (out_dir / 'results.json').write_text(json.dumps(rows))
     print(f'{len(paths) - len(broken)} images drawn in {pictures}, {len(rows)} objects in {out_dir / "results.json"}')

@@ -11,6 +11,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import init_default_scope
 
 from swin_mmdet.backbone_channels import channels_of, fill_in
 from swin_mmdet.config.check import find_mistakes
@@ -20,6 +21,12 @@ from swin_mmdet.models import SwinTransformer
 SMALL = dict(embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8))
 SWIN = dict(type='swin_mmdet.SwinTransformer', arch=SMALL)
 NECK = dict(type='FPN', in_channels='from_backbone', out_channels=8, num_outs=5)
+
+
+@pytest.fixture(autouse=True)
+def _names_are_mmdets() -> None:
+    """Also after another test of this process set another scope."""
+    init_default_scope('mmdet')
 
 
 def detector(backbone: dict, neck: dict | list) -> ConfigDict:

@@ -13,14 +13,18 @@ PACKAGE = ROOT / 'swin_mmdet'
 MMLAB = {'mmdet', 'mmengine', 'mmcv'}
 # room -> rooms and packages it may import besides itself and the standard library
 MAY_IMPORT = {
-    '__init__': set(),
+    '__init__': {'lazy'},
+    'lazy': set(),
     '__main__': {'commands'},
     'errors': set(),
     # the programs: they call every room
     'commands': {
-        *('__init__', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
+        *('__init__', 'api', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
         *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'torch', 'mmengine', 'mmcv', 'mmdet'),
     },
+    'api': MMLAB
+    | {'compat', 'errors', 'config', 'datasets', 'engine', 'export', 'structures', 'visualization', 'numpy', 'torch'}
+    | {'cv2', 'PIL', 'pycocotools', 'pandas', 'supervision'},
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
     'registry': {'compat', 'run_log', 'mmengine'},
@@ -28,7 +32,7 @@ MAY_IMPORT = {
     'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'necks', 'registry', 'mmdet'},
     'drop_in_backbone': {'compat', 'models', 'registry', 'mmdet', 'mmengine'},
     # what its patches name, each when somebody else has imported it
-    'compat': {'ops', 'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet'},
+    'compat': {'ops', 'torch', 'torchvision', 'numpy', 'PIL', 'mmengine', 'mmcv', 'mmdet'},
     'startup': {'compat'},
     'utils': {'compat', 'mmdet'},
     'ops': {'torch', 'torchvision'},

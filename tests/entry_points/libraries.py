@@ -28,7 +28,16 @@ found = inference_detector(detector, image).pred_instances
 assert found.masks.shape == (5, 96, 96), found.masks.shape
 assert detector.dataset_meta['classes'] == ('circle', 'square', 'triangle')
 
-prediction = DetInferencer('tiny.py', checkpoint, device='cpu')(image, out_dir='inferred')['predictions'][0]
+pil = Image.open(image)
+seen = inference_detector(detector, [pil, pil])
+arrays = inference_detector(detector, [np.asarray(pil)[..., ::-1]] * 2)
+for one, other in zip(seen, arrays):
+    torch.testing.assert_close(one.pred_instances.scores, other.pred_instances.scores, rtol=0, atol=0)
+
+inferencer = DetInferencer('tiny.py', checkpoint, device='cpu')
+of_pil, of_array = inferencer([pil, np.asarray(pil)[..., ::-1]])['predictions']
+assert of_pil == of_array
+prediction = inferencer(image, out_dir='inferred')['predictions'][0]
 torch.testing.assert_close(torch.tensor(prediction['scores']), found.scores)
 
 model = get_model('swin_mmdet::quickstart/mask-rcnn_swin-micro_shapes.py')

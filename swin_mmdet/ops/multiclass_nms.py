@@ -13,23 +13,33 @@ SCORE_SHIFT = 32
 
 
 class Candidates(NamedTuple):
-    """Those of each class that score high enough, best first; N is the most that a class of an image has."""
+    """Those of each class that score high enough, best first; N is the most that a class of an image has.
 
-    # [B, K, N] int64: score, then earlier proposal, then earlier class, all in one number; -1 where there is none
+    Attributes:
+        keys: [B, K, N] int64: score, then earlier proposal, then earlier class, in one number; -1 where there is none.
+        proposals: [B, K, N] int64.
+    """
+
     keys: Tensor
-    proposals: Tensor  # [B, K, N] int64
+    proposals: Tensor
 
 
 class Detections(NamedTuple):
     """The best M of each image, best first; of image b the first `counts[b]` are detections, the rest means nothing.
 
     M is the most there can be: `max_per_image`, or fewer candidates.
+
+    Attributes:
+        boxes: [B, M, 4].
+        scores: [B, M] float32.
+        labels: [B, M] int64.
+        counts: [B] int64.
     """
 
-    boxes: Tensor  # [B, M, 4]
-    scores: Tensor  # [B, M] float32
-    labels: Tensor  # [B, M] int64
-    counts: Tensor  # [B] int64
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    counts: Tensor
 
 
 def find_candidates(scores: Tensor, valid: Tensor, score_threshold: float) -> Candidates | None:

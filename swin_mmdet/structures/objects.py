@@ -13,12 +13,19 @@ from swin_mmdet.ops.to_device import to_device
 
 
 class Objects(NamedTuple):
-    """The ground truth of B images, at most G objects each; G is one at least."""
+    """The ground truth of B images, at most G objects each; G is one at least.
 
-    boxes: Tensor  # [B, G, 4] float32
-    labels: Tensor  # [B, G] int64
-    counts: Tensor  # [B] int64
-    tokens: Tensor | None = None  # [B, G, T] float32: shares of a text's tokens; where objects have them
+    Attributes:
+        boxes: [B, G, 4] float32.
+        labels: [B, G] int64.
+        counts: [B] int64.
+        tokens: [B, G, T] float32, shares of a text's tokens, where objects have them.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    counts: Tensor
+    tokens: Tensor | None = None
 
 
 def gather_objects(instances: Sequence[InstanceData]) -> Objects:

@@ -16,10 +16,15 @@ class BatchedProposals(Sequence):
     """The proposals of a batch's images, best first; to mmdet's parts a sequence of one `InstanceData` an image.
 
     Only that use synchronises with the GPU: how many an image has is not known before.
+
+    Args:
+        boxes: [B, P, 4] float32.
+        scores: [B, P].
+        valid: [B, P] bool, which there are; an image has its own first.
     """
 
     def __init__(self, boxes: Tensor, scores: Tensor, valid: Tensor) -> None:
-        self.boxes, self.scores, self.valid = boxes, scores, valid  # [B, P, 4], [B, P], [B, P]
+        self.boxes, self.scores, self.valid = boxes, scores, valid
 
     @cached_property
     def _images(self) -> list[InstanceData]:

@@ -7,13 +7,21 @@ from torch import Tensor
 
 
 class SampledRegions(NamedTuple):
-    """K regions of each of B images, those of objects first; the last may be unused, with boxes of no size."""
+    """K regions of each of B images, those of objects first; the last may be unused, with boxes of no size.
 
-    boxes: Tensor  # [B, K, 4] float32
-    assigned: Tensor  # [B, K]: the object plus one, 0 for background, -1 for unused
-    is_object: Tensor  # [B, K] bool: the box is one of the ground truth
-    labels: Tensor  # [B, K]: of its object, the number of classes for others
-    max_positive: int  # those of objects are among the first so many
+    Attributes:
+        boxes: [B, K, 4] float32.
+        assigned: [B, K], the object plus one, 0 for background, -1 for unused.
+        is_object: [B, K] bool, whether the box is one of the ground truth.
+        labels: [B, K], of its object, the number of classes for others.
+        max_positive: those of objects are among the first so many.
+    """
+
+    boxes: Tensor
+    assigned: Tensor
+    is_object: Tensor
+    labels: Tensor
+    max_positive: int
 
     def rois(self) -> Tensor:
         """[B * K, 5] float32: image, x1, y1, x2, y2."""

@@ -28,7 +28,7 @@ def test_arrays_are_bgr_and_turned(image: Image.Image):
 def test_both_doors_are_opened_also_where_a_package_has_them_already(image: Image.Image, monkeypatch):
     inference, package, inferencer = ModuleType('inference'), ModuleType('apis'), ModuleType('det_inferencer')
     inference.inference_detector = package.inference_detector = lambda model, imgs, **options: (model, imgs, options)
-    inferencer.DetInferencer = type('DetInferencer', (), {'_inputs_to_list': lambda self, inputs: [inputs]})
+    inferencer.DetInferencer = type('DetInferencer', (), {'_inputs_to_list': lambda _, inputs: [inputs]})
     monkeypatch.setitem(sys.modules, 'mmdet.apis', package)
     open_function(inference)
     open_class(inferencer)

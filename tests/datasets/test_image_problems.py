@@ -287,7 +287,7 @@ def test_values_beyond_bytes_are_spread():
     ('my%20photo.jpg', 'my photo.jpg', 'are encoded as in URLs'),
     ('caf\u00e9.jpg', 'cafe\u0301.jpg', 'write accents in another way'),
     ('cafe\u0301.jpg', 'caf\u00e9.jpg', 'write accents in another way'),
-    ('/1.jpg', '1.jpg', 'begin with /'),
+    ('/1.jpg', '1.jpg', 'there is 1.jpg: write it without what stands before it'),
     ('1.JPG', '1.jpg', 'capital letters matter'),
     ('images/1.jpg', '1.jpg', 'is in .* itself'),
 ])

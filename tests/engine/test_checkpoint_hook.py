@@ -50,7 +50,7 @@ def test_a_kill_while_saving(save: int, background: bool, tmp_path: Path, monkey
     changes = dict(default_hooks__checkpoint__max_keep_ckpts=1, default_hooks__checkpoint__background=background)
     kill_at(save, monkeypatch)
     (run,) = tiny_run.start(tmp_path, 1, **changes)
-    run.join(60)
+    tiny_run.end_of(run)
     assert run.exitcode == -signal.SIGKILL
     monkeypatch.undo()
     last = f'iter_{5 * (save - 1)}.pth'
@@ -70,7 +70,7 @@ def test_the_best_one_is_there_whenever_a_run_ends(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(tiny_run.TinyMetric, 'compute_metrics', lambda *_: dict(score=next(scores)))
     kill_at(5, monkeypatch)
     (run,) = tiny_run.start(tmp_path, 1, **BEST)
-    run.join(60)
+    tiny_run.end_of(run)
     assert run.exitcode == -signal.SIGKILL
     assert names(tmp_path, 'best*.pth') == {'best_score_iter_5.pth'}
     assert damage(tmp_path / 'best_score_iter_5.pth') is None
@@ -85,6 +85,15 @@ def test_the_best_one_takes_the_place_of_the_one_before(tmp_path: Path, monkeypa
     source = str(tmp_path / 'iter_15.pth')
     tiny_run.train(tmp_path, **BEST, resume=True, load_from=source)
     assert names(tmp_path, 'best*') == {'best_score_iter_20.pth'}
+
+
+def test_two_processes_save_their_best_together(tmp_path: Path):
+    for process in tiny_run.start(tmp_path, 2, **BEST, train_cfg__max_iters=10):
+        tiny_run.end_of(process)
+        assert process.exitcode == 0, tiny_run.console(tmp_path)[-2000:]
+    assert names(tmp_path) >= {'iter_5.pth', 'iter_10.pth'}
+    (best,) = names(tmp_path, 'best*')
+    assert damage(tmp_path / best) is None
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -104,7 +104,7 @@ def test_two_processes(tmp_path: Path):
     for folder, options in ((straight, {}), (resumed, dict(resume=True, load_from=source))):
         # 15 lies between two steps of the optimizer: each process has gradients of its own
         for process in tiny_run.start(folder, 2, **ACCUMULATION, **options):
-            process.join(60)
+            tiny_run.end_of(process)
             assert process.exitcode == 0, tiny_run.console(folder)[-2000:]
     for rank in (0, 1):
         assert tiny_run.losses(resumed, rank) == tiny_run.losses(straight, rank)[15:]

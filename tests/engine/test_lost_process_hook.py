@@ -21,11 +21,11 @@ SLOW = dict(train_cfg__max_iters=1000, train_dataloader__dataset__pipeline=[dict
 
 @HOOKS.register_module(force=True)
 class Sleeps(Hook):
-    """Process 1 reads an image that takes a minute, in iteration 4."""
+    """Process 1 reads an image without an end, in iteration 4."""
 
     def before_train_iter(self, runner: Runner, **_: object) -> None:
         if runner.iter == 3 and runner.rank == 1:
-            time.sleep(60)
+            time.sleep(tiny_run.PATIENCE)
 
 
 def ends(work_dir: Path, *hooks: dict, number: signal.Signals | None = None) -> tuple[str, float]:
@@ -35,7 +35,7 @@ def ends(work_dir: Path, *hooks: dict, number: signal.Signals | None = None) -> 
     begin = time.monotonic()
     if number:
         os.kill(runs[1].pid, number)
-    runs[0].join(40)
+    tiny_run.end_of(runs[0])
     seconds = time.monotonic() - begin
     assert runs[0].exitcode == 1, tiny_run.console(work_dir)[-2000:]
     os.kill(runs[1].pid, signal.SIGKILL)
@@ -71,7 +71,7 @@ def test_other_data(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tiny_run.TinyData, 'load_data_list', load)
     runs = tiny_run.start(tmp_path, 2, custom_hooks=[dict(type='WriteLosses'), WATCH])
     for one in runs:
-        one.join(60)
+        tiny_run.end_of(one)
     said = 'process 1 has other training data than process 0: 22 images, not 24; give every machine the same files'
     assert (said in tiny_run.console(tmp_path)) == (size == 22)
     assert [one.exitcode for one in runs] == ([1, 1] if size == 22 else [0, 0])

@@ -37,7 +37,7 @@ def stopped(work_dir: Path, number: signal.Signals, processes: int = 1, code: in
     tiny_run.wait_for(lambda: tiny_run.done(work_dir, 3))
     os.kill(runs[0].pid, number)
     for process in runs:
-        process.join(60)
+        tiny_run.end_of(process)
         assert process.exitcode == code, tiny_run.console(work_dir)[-3000:]
     return tiny_run.console(work_dir)
 
@@ -79,15 +79,15 @@ def test_the_exit_code_of_the_signal_on_request(number: signal.Signals, code: in
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path):
-    """While a sample takes a minute to be read."""
-    slow = dict(train_dataloader__dataset__pipeline=[dict(type='Jitter', seconds=60)])
+    """While a sample is read without an end."""
+    slow = dict(train_dataloader__dataset__pipeline=[dict(type='Jitter', seconds=2 * tiny_run.PATIENCE)])
     (run,) = tiny_run.start(tmp_path, 1, **slow, **STOPS)
     tiny_run.wait_for(lambda: 'Checkpoints will be' in tiny_run.console(tmp_path))
     os.kill(run.pid, signal.SIGTERM)
     run.join(3)
     assert run.is_alive()
     os.kill(run.pid, signal.SIGTERM)
-    run.join(10)
+    tiny_run.end_of(run)
     assert run.exitcode == -signal.SIGTERM
 
 
@@ -99,7 +99,7 @@ def test_a_signal_in_an_evaluation(straight: Path, tmp_path: Path):
     (run,) = tiny_run.start(tmp_path, 1, **changes, **slow)
     tiny_run.wait_for(lambda: tiny_run.done(tmp_path, 4))
     os.kill(run.pid, signal.SIGTERM)
-    run.join(30)
+    tiny_run.end_of(run)
     assert run.exitcode == 0, tiny_run.console(tmp_path)[-2000:]
     path, iteration = saved(tmp_path)
     assert iteration == 4

@@ -1,6 +1,7 @@
 """The smallest training: its losses depend on every random generator, on the order of images and on their reading."""
 
 import copy
+import itertools
 import multiprocessing
 import os
 import random
@@ -28,6 +29,9 @@ from torch import Tensor, nn
 import swin_mmdet.registry  # noqa: F401
 
 SIZE = 24
+# seconds: what takes one alone takes a minute where other tests run
+PATIENCE = 300
+NUMBERS = itertools.count()
 
 
 @DATASETS.register_module(force=True)
@@ -109,6 +113,8 @@ def config(work_dir: Path, changes: dict | None = None) -> Config:
     loader = dict(batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True), dataset=data)
     cfg = Config(dict(
         work_dir=str(work_dir),
+        # mmengine gives two runs of one name and second one logger, which writes into the folder of the first
+        experiment_name=f'run {next(NUMBERS)}',
         model=dict(type='TinyModel'),
         train_dataloader=loader,
         train_cfg=dict(type='swin_mmdet.IterBasedTrainLoop', max_iters=20, val_interval=1000),
@@ -201,7 +207,13 @@ def free_port() -> int:
         return one.getsockname()[1]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+def end_of(process: BaseProcess) -> None:
+    """Wait for it."""
+    process.join(PATIENCE)
+    assert process.exitcode is not None, 'it did not end'
+
+
+def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Until it is true; fails if it does not become so."""
     end = time.monotonic() + seconds
     while not condition():

@@ -20,7 +20,9 @@ assert ours.model.backbone.type == 'swin_mmdet.SwinTransformer'
 theirs = get_config('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
 assert theirs.model.backbone.type == 'ResNet'
 
+import numpy as np  # noqa: E402
 from mmdet.apis import DetInferencer, inference_detector, init_detector  # noqa: E402
+from PIL import Image  # noqa: E402
 
 detector = init_detector('tiny.py', checkpoint, device='cpu')
 assert type(detector.backbone).__module__ == 'swin_mmdet.models.swin_transformer'

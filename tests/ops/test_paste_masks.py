@@ -10,7 +10,6 @@ pytest.importorskip('mmdet')
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 from pycocotools import mask as mask_utils
 
-from swin_mmdet.ops import paste_masks as module
 from swin_mmdet.ops.paste_masks import paste_masks
 
 HEIGHT, WIDTH = 61, 83
@@ -71,7 +70,7 @@ def test_the_example_of_the_docstring():
 
 @pytest.mark.parametrize('at_once', [0, 30_000, 10**9], ids=['one by one', 'in groups', 'all at once'])
 def test_masks_are_mmdets(at_once, monkeypatch):
-    monkeypatch.setattr(module, 'PIXELS_AT_ONCE_ON_CPU', at_once)
+    monkeypatch.setitem(paste_masks.__globals__, 'PIXELS_AT_ONCE_ON_CPU', at_once)
     bitmaps = assert_pasted_as_mmdet(some_masks(40), some_boxes(40), torch.tensor([[HEIGHT, WIDTH]]).expand(40, -1))
     assert sum(bitmap.any() and not bitmap.all() for bitmap in bitmaps) > 20
 
@@ -94,13 +93,13 @@ def test_odd_boxes(box, filling, threshold):
 
 
 def test_odd_boxes_share_a_batch(monkeypatch):
-    monkeypatch.setattr(module, 'PIXELS_AT_ONCE_ON_CPU', 10**9)
+    monkeypatch.setitem(paste_masks.__globals__, 'PIXELS_AT_ONCE_ON_CPU', 10**9)
     boxes = torch.tensor(ODD_BOXES).float()
     assert_pasted_as_mmdet(torch.ones(len(boxes), 28, 28), boxes, torch.tensor([[HEIGHT, WIDTH]]).expand(len(boxes), 2))
 
 
 def test_images_of_different_sizes_share_a_batch(monkeypatch):
-    monkeypatch.setattr(module, 'PIXELS_AT_ONCE_ON_CPU', 10**9)
+    monkeypatch.setitem(paste_masks.__globals__, 'PIXELS_AT_ONCE_ON_CPU', 10**9)
     sizes = torch.tensor([[HEIGHT, WIDTH], [40, 90], [1, 1], [HEIGHT + 20, 30]]).repeat_interleave(5, dim=0)
     assert_pasted_as_mmdet(some_masks(20), some_boxes(20), sizes)
 

@@ -24,7 +24,6 @@ SPELLINGS = (
     ('are encoded as in URLs', unquote),
     ('write accents in another way (Unicode NFC or NFD)', lambda name: unicodedata.normalize('NFC', name)),
     ('write accents in another way (Unicode NFC or NFD)', lambda name: unicodedata.normalize('NFD', name)),
-    ('begin with /', lambda name: name.lstrip('/')),
     ('have spaces at their ends', str.strip),
 )
 EVERYTHING = CheckOptions()

@@ -99,6 +99,8 @@ class CheckpointHook(MMEngineCheckpointHook):
     def _save(self, runner: Runner, name: str, meta: dict) -> None:
         self._saved = meta['epoch'], meta['iter']
         processes = gather_object(process_state(runner))
+        # all processes know it: those that save a best one save it again together
+        self.last_ckpt = path = self.file_backend.join_path(self.out_dir, name)
         if not is_main_process():
             return
         # what has failed is not among them
@@ -107,7 +109,6 @@ class CheckpointHook(MMEngineCheckpointHook):
         kept = [one for one in _kept(info, self.filename_tmpl) if one != name and Path(self.out_dir, one).is_file()]
         outdated = kept[: max(len(kept) + 1 - self.max_keep_ckpts, 0)] if self.max_keep_ckpts > 0 else []
         kept = [*kept[len(outdated) :], name]
-        path = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info(KEPT, kept)
         runner.message_hub.update_info('last_ckpt', path)
 
@@ -119,7 +120,6 @@ class CheckpointHook(MMEngineCheckpointHook):
         state = training_state(runner, self._config, meta, self.save_optimizer, self.save_param_scheduler)
         state[PROCESSES] = processes
         self.writer.write(state, path, then)
-        self.last_ckpt = path
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         if not self.save_best or not self._is_ours:

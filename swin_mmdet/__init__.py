@@ -3,9 +3,4 @@
 from swin_mmdet.lazy import attributes
 
 __version__ = '0.1.0'
-__getattr__ = attributes(
-    __name__,
-    Detector='swin_mmdet.api.detector',
-    Detections='swin_mmdet.api.detections',
-    Slices='swin_mmdet.api.slices',
-)
+__getattr__ = attributes(__name__, Detector='swin_mmdet.api', Detections='swin_mmdet.api', Slices='swin_mmdet.api')

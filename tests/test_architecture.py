@@ -22,8 +22,9 @@ MAY_IMPORT = {
         *('__init__', 'api', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
         *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'torch', 'mmengine', 'mmcv', 'mmdet'),
     },
+    # a training is the program's, with its options
     'api': MMLAB
-    | {'compat', 'errors', 'config', 'datasets', 'engine', 'export', 'structures', 'visualization', 'numpy', 'torch'}
+    | {'commands', 'compat', 'errors', 'config', 'datasets', 'engine', 'export', 'structures', 'visualization', 'numpy', 'torch'}
     | {'cv2', 'PIL', 'pycocotools', 'pandas', 'supervision'},
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),

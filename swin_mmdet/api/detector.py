@@ -6,9 +6,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import swin_mmdet.compat  # noqa: F401  before mmdet
-
-# isort: split
 import torch
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
@@ -19,6 +16,7 @@ from swin_mmdet.api.look import batches, look, look_in_slices
 from swin_mmdet.api.model_files import model_files
 from swin_mmdet.api.pictures import Picture, is_endless, is_one, pictures
 from swin_mmdet.api.slices import Slices, size_of_test
+from swin_mmdet.api.training import evaluate_detector, train_detector
 from swin_mmdet.config.check import check_names
 from swin_mmdet.config.files import EXPORTED, existing_weights, read_config
 from swin_mmdet.config.options import merge_options
@@ -77,6 +75,7 @@ class Detector:
                 warnings.warn(line, stacklevel=2)
             check_names(cfg)
         check_language_models(cfg, ('model', 'test_dataloader'))
+        self.checkpoint: str | None = weights
         if weights.endswith(EXPORTED):
             if tta:
                 raise UserError(f'tta takes a checkpoint: {weights} is exported and has one view of an image')
@@ -93,11 +92,60 @@ class Detector:
     def from_model(cls, model: nn.Module, score_thr: float = SCORE_THR, *, tta: bool = False) -> 'Detector':
         """Of a model that is there, with `cfg` and `dataset_meta` as mmdet's `init_detector` sets them."""
         detector = cls.__new__(cls)
+        detector.checkpoint = None
         detector._set(model, score_thr, tta, size_of_test(get_test_pipeline_cfg(model.cfg)))
         return detector
 
+    @classmethod
+    def train(
+        cls, data: str | Path | None, model: str | Path = 'mask-rcnn-tiny', *, score_thr: float = SCORE_THR, **options: Any
+    ) -> 'Detector':
+        """Train as `tools/train.py`; the detector of the best checkpoint, or of the last one where none scored.
+
+        Args:
+            data: a folder of any layout, as `--data`; None for the data of the config.
+            model: a config, or a short name of `tools/train.py --list`, whose settings are fitted to the data.
+            score_thr: of the detector.
+            options: those of the program: `epochs=12, batch_size=4, work_dir='runs/cats', freeze=['neck'], ema=True`.
+
+        Raises:
+            UserError: an option or the data are wrong.
+        """
+        return cls(train_detector(data, model, options), score_thr=score_thr)
+
+    def evaluate(self, data: str | Path | None = None, **options: Any) -> dict[str, float]:
+        """Evaluate as `tools/test.py`; the metrics by their names, such as `'coco/bbox_mAP'`.
+
+        Args:
+            data: a folder of any layout, as `--data`; None for the data of the config's test.
+            options: those of the program: `show_dir='pictures', out='results.pkl'`.
+        """
+        return evaluate_detector(self.model, self.checkpoint, data, dict(tta=self._tta) | options)
+
+    def export(self, out: str | Path, *, runtime: bool = False, **options: Any) -> Path:
+        """Write a file that runs without mmdet, and prove it, as `tools/export.py`; it takes minutes.
+
+        Args:
+            out: its name, in .onnx or .pt2.
+            runtime: write beside it what runs it.
+            options: of `ExportOptions`, such as `size=(800, 1344)` or `max_detections=50`.
+
+        Raises:
+            UserError: this detector cannot be exported; says why.
+        """
+        from swin_mmdet.export import ExportOptions, export_checkpoint
+
+        out = Path(out)
+        if self.checkpoint is None or self.checkpoint.endswith(EXPORTED):
+            raise UserError('a detector of a checkpoint can be exported, and this one has none')
+        options = {'to': 'torch' if out.suffix == '.pt2' else 'onnx'} | options
+        cfg = copy.deepcopy(self.cfg)
+        for line in export_checkpoint(cfg, self.checkpoint, out, ExportOptions(**options), runtime=runtime):
+            print(line, flush=True)
+        return out
+
     def _set(self, model: nn.Module, score_thr: float, tta: bool, size: tuple[int, int] | None) -> None:
-        self.model, self.score_thr = model, score_thr
+        self.model, self.score_thr, self._tta = model, score_thr, tta
         self._reader = ImageReader(get_test_pipeline_cfg(model.cfg))
         self._detect = detect_in_views(model) if tta else detect_plainly(model)
         self._test_size = size

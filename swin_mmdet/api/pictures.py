@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from swin_mmdet.api.arrays import array_of, read_array
-from swin_mmdet.api.image_paths import image_paths, is_several, is_video
 from swin_mmdet.api.video import Video
+from swin_mmdet.config.image_paths import image_paths, is_several, is_video
 from swin_mmdet.datasets.read_image import ImageReader
 from swin_mmdet.errors import UserError
 

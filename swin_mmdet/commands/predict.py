@@ -5,10 +5,10 @@ import json
 from itertools import islice
 from pathlib import Path
 
-from swin_mmdet.api.image_paths import image_paths, is_video
 from swin_mmdet.commands.arguments import ArgumentParser, Settings
 from swin_mmdet.commands.prepare import merge
 from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config
+from swin_mmdet.config.image_paths import image_paths, is_video
 
 SOME_FAILED = 1
 

@@ -80,7 +80,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
+    train(parse_args(argv))
+
+
+def train(args: argparse.Namespace) -> str:
+    """The work-dir of the run."""
     everyday, settings = read_everyday(args), args.cfg_options
     check_paths(args)
     if args.resume not in (None, 'auto'):
@@ -124,3 +128,4 @@ def main(argv: list[str] | None = None) -> None:
 
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else TrainingRunner.from_cfg(cfg)
     runner.train()
+    return cfg.work_dir

@@ -14,8 +14,6 @@ from swin_mmdet.errors import UserError
 
 from . import tiny_run
 
-pytestmark = pytest.mark.long
-
 BREAK = {
     'text': lambda path: path.write_text('no number'),
     'empty': lambda path: path.write_text(''),

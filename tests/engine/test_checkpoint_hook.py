@@ -15,8 +15,6 @@ from swin_mmdet.engine.saving.whole_file import remove_left_overs, whole_file, w
 
 from . import tiny_run
 
-pytestmark = pytest.mark.long
-
 BEST = dict(train_cfg__val_interval=5, default_hooks__checkpoint__save_best='score',
             default_hooks__checkpoint__rule='greater')  # fmt: skip
 

@@ -7,8 +7,6 @@ import torch
 
 from . import tiny_run
 
-pytestmark = pytest.mark.long
-
 EPOCHS = dict(
     train_cfg=dict(_delete_=True, type='swin_mmdet.EpochBasedTrainLoop', max_epochs=2, val_interval=1),
     default_hooks__checkpoint__interval=5,

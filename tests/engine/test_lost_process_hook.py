@@ -13,8 +13,6 @@ from mmengine.runner import Runner
 
 from . import tiny_run
 
-pytestmark = pytest.mark.long
-
 WATCH = dict(type='swin_mmdet.LostProcessHook', timeout=3, beat=0.3)
 SLOW = dict(train_cfg__max_iters=1000, train_dataloader__dataset__pipeline=[dict(type='Jitter', seconds=0.02)])
 
@@ -55,6 +53,7 @@ def test_a_frozen_one(tmp_path: Path):
     assert seconds < 30
 
 
+@pytest.mark.long
 def test_a_stuck_one(tmp_path: Path):
     text, seconds = ends(tmp_path, dict(type='Sleeps', priority='HIGHEST'))
     assert re.search(r'error: process 1 \(.*last whole step was iteration [23]\) is stuck', text), text[-2000:]

@@ -13,8 +13,6 @@ from swin_mmdet.errors import UserError
 
 from . import tiny_run
 
-pytestmark = pytest.mark.long
-
 OPTIMIZERS = {
     'plain': {},
     'fused': dict(optim_wrapper__optimizer__fused=True),

@@ -10,8 +10,6 @@ from swin_mmdet.errors import UserError
 
 from . import tiny_run
 
-pytestmark = pytest.mark.long
-
 
 class Recomputes(nn.Module):
     with_cp = False

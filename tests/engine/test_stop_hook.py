@@ -9,8 +9,6 @@ import torch
 
 from . import tiny_run
 
-pytestmark = pytest.mark.long
-
 SLOW = dict(train_dataloader__dataset__pipeline=[dict(type='Jitter', seconds=0.02)])
 STOPS = dict(custom_hooks=[dict(type='WriteLosses'), dict(type='swin_mmdet.StopHook')])
 EPOCHS = dict(train_cfg=dict(_delete_=True, type='swin_mmdet.EpochBasedTrainLoop', max_epochs=2, val_interval=5),

@@ -12,8 +12,6 @@ from swin_mmdet.errors import UserError
 
 from . import tiny_run
 
-pytestmark = pytest.mark.long
-
 HOOKS = dict(custom_hooks=[dict(type='WriteLosses'), dict(type='swin_mmdet.WorkDirHook')])
 SLOW = dict(train_dataloader__dataset__pipeline=[dict(type='Jitter', seconds=0.1)], train_dataloader__num_workers=2,
             default_hooks__checkpoint__interval=100)  # fmt: skip

@@ -1,4 +1,4 @@
-"""A program that ends with a training's batches still held ends its workers as well."""
+"""A program that ends with a training's batches, or their loader, still held ends its workers as well."""
 
 import subprocess
 import sys
@@ -19,15 +19,19 @@ class Numbers(Dataset):
         return index
 
 loader = DataLoader(Numbers(), batch_size=2, num_workers=1, persistent_workers={persistent})
-held = iter(NumberedLoader(loader, (1,), True))
+numbered = NumberedLoader(loader, (1,), True)
+held = iter(numbered)
 print(next(held).tolist())
-torch.held = held
+if {closed}:
+    held.close()
+torch.held = held, numbered
 '''
 
 
+@pytest.mark.parametrize('closed', [False, True])
 @pytest.mark.parametrize('persistent', [False, True])
-def test_workers_of_batches_that_are_still_held_end_with_the_program(persistent: bool):
-    command = [sys.executable, '-c', PROGRAM.format(persistent=persistent)]
+def test_workers_of_what_is_still_held_end_with_the_program(persistent: bool, closed: bool):
+    command = [sys.executable, '-c', PROGRAM.format(persistent=persistent, closed=closed)]
     done = subprocess.run(
         command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120, check=False
     )

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.long
-
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 # notes its words and ends as the next line of `codes` says
 SRUN = """#!/usr/bin/env bash

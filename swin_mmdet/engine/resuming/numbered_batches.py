@@ -129,11 +129,14 @@ class NumberedLoader(DataLoader):
             yield from batches
             return
         # a program that ends asks its workers once and waits for them, who take a first signal for the training's
+        atexit.unregister(end_workers)
         atexit.register(end_workers)
         try:
             yield from batches
         finally:
-            atexit.unregister(end_workers)
+            # persistent ones live on, for the next pass
+            if not self.persistent_workers:
+                atexit.unregister(end_workers)
 
 
 def start_worker(worker: int, then: Callable[[int], None] | None) -> None:

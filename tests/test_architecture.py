@@ -24,8 +24,8 @@ MAY_IMPORT = {
     },
     # a training is the program's, with its options
     'api': MMLAB
-    | {'commands', 'compat', 'errors', 'config', 'datasets', 'engine', 'export', 'structures', 'visualization', 'numpy', 'torch'}
-    | {'cv2', 'PIL', 'pycocotools', 'pandas', 'supervision'},
+    | {'commands', 'compat', 'errors', 'config', 'datasets', 'engine', 'export', 'structures', 'visualization'}
+    | {'numpy', 'torch', 'cv2', 'PIL', 'pycocotools', 'pandas', 'supervision'},
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
     'registry': {'compat', 'run_log', 'mmengine'},

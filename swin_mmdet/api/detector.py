@@ -98,7 +98,12 @@ class Detector:
 
     @classmethod
     def train(
-        cls, data: str | Path | None, model: str | Path = 'mask-rcnn-tiny', *, score_thr: float = SCORE_THR, **options: Any
+        cls,
+        data: str | Path | None,
+        model: str | Path = 'mask-rcnn-tiny',
+        *,
+        score_thr: float = SCORE_THR,
+        **options: Any,
     ) -> 'Detector':
         """Train as `tools/train.py`; the detector of the best checkpoint, or of the last one where none scored.
 

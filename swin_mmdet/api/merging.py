@@ -61,68 +61,72 @@ def merged(seen: list[Seen], threshold: float) -> Found:
 
 
 def _of_class(found: Found, is_part: np.ndarray, tile: np.ndarray, tiles: list[Tile], threshold: float) -> Found:
-    order = np.argsort(-found.scores, kind='stable')
-    wholes = _best(found, order[~is_part[order]], tile, threshold)
+    order, near = np.argsort(-found.scores, kind='stable'), _neighbours(found, tile)
+    is_whole = _best(found, order[~is_part[order]], near, threshold)
     parts = [
         index
         for index in order[is_part[order]].tolist()
-        if not (_shares(found, index, wholes, tile, of_first=True) >= threshold).any()
+        if not _is_shared(found, index, near[index][is_whole[near[index]]], threshold, of_it=True)
     ]
-    groups = _groups(found, np.array(parts, np.int64), tile, tiles, threshold)
-    together = joined([found.take(np.array(wholes, np.int64)), *(_union(found, group) for group in groups)])
-    # of several tiles, each of its own
-    source = np.concatenate([tile[wholes], -1 - np.arange(len(groups))])
-    # wholes come first, whatever their scores are
-    return together.take(np.array(_best(together, np.arange(len(together)), source, threshold), np.int64))
+    groups = _groups(found, parts, tile, near, tiles, threshold)
+    wholes = order[is_whole[order]]
+    together = joined([found.take(wholes), *(_union(found, group) for group in groups)])
+    # unions are of several tiles; wholes come first, whatever their scores are
+    near = _neighbours(together, np.concatenate([tile[wholes], -1 - np.arange(len(groups))]))
+    return together.take(np.flatnonzero(_best(together, np.arange(len(together)), near, threshold)))
 
 
-def _best(found: Found, order: np.ndarray, tile: np.ndarray, threshold: float) -> list[int]:
-    """Of detections in this order those that share less than `threshold` of the union with each before."""
-    kept: list[int] = []
+def _neighbours(found: Found, tile: np.ndarray) -> list[np.ndarray]:
+    """For each detection those of other tiles whose boxes it overlaps.
+
+    What is twice in one tile is the detector's to say.
+    """
+    boxes = found.boxes
+    by_left = np.argsort(boxes[:, 0], kind='stable')
+    ends = np.searchsorted(boxes[by_left, 0], boxes[by_left, 2])
+    near: list[list[int]] = [[] for _ in by_left]
+    for position, index in enumerate(by_left.tolist()):
+        others = by_left[position + 1 : ends[position]]
+        box, their = boxes[index], boxes[others]
+        touches = (their[:, 1] < box[3]) & (their[:, 3] > box[1]) & (their[:, 2] > box[0])
+        for other in others[touches & (tile[others] != tile[index])].tolist():
+            near[index].append(other)
+            near[other].append(index)
+    return [np.array(one, np.int64) for one in near]
+
+
+def _best(found: Found, order: np.ndarray, near: list[np.ndarray], threshold: float) -> np.ndarray:
+    """Of detections in this order those that share less than `threshold` of the union with each before: bool [N]."""
+    kept = np.zeros(len(found), bool)
     for index in order.tolist():
-        if not (_shares(found, index, kept, tile, of_first=False) >= threshold).any():
-            kept.append(index)
+        kept[index] = not _is_shared(found, index, near[index][kept[near[index]]], threshold, of_it=False)
     return kept
 
 
-def _shares(found: Found, index: int, others: list[int], tile: np.ndarray, of_first: bool) -> np.ndarray:
-    """What a detection has in common with each of others [n], as share of the union, or of itself.
-
-    0 for those of its own tile: what is there twice is the detector's to say.
-    """
-    shares = np.zeros(len(others))
-    if not others:
-        return shares
+def _is_shared(found: Found, index: int, others: np.ndarray, threshold: float, of_it: bool) -> bool:
+    """Whether a detection has that share in common with one of others: of their union, or of itself."""
+    if not len(others):
+        return False
+    if found.rles is not None:
+        rles = [found.rles[other] for other in others.tolist()]
+        # of a crowd pycocotools takes the share of the first
+        shares = mask_utils.iou([found.rles[index]], rles, [int(of_it)] * len(rles))
+        return bool((shares >= threshold).any())
     box, boxes = found.boxes[index].astype(np.float64), found.boxes[others].astype(np.float64)
-    common = _common(box, boxes) * (tile[others] != tile[index])
-    touching = np.flatnonzero(common)
-    if not len(touching):
-        return shares
-    if found.rles is None:
-        area, areas = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(1)
-        whole = area if of_first else area + areas - common
-        return common / np.maximum(whole, 1e-9)
-    rles = [found.rles[others[other]] for other in touching.tolist()]
-    # of a crowd pycocotools takes the share of the first
-    shares[touching] = mask_utils.iou([found.rles[index]], rles, [int(of_first)] * len(rles))[0]
-    return shares
-
-
-def _common(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Areas [n] of a box [4] within boxes [n, 4]."""
-    return (np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])).clip(min=0).prod(1)
+    common = (np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])).prod(1)
+    area, areas = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return bool((common >= threshold * (area if of_it else area + areas - common)).any())
 
 
 def _groups(
-    found: Found, parts: np.ndarray, tile: np.ndarray, tiles: list[Tile], threshold: float
+    found: Found, parts: list[int], tile: np.ndarray, near: list[np.ndarray], tiles: list[Tile], threshold: float
 ) -> list[list[int]]:
-    """Parts [n] that are one object."""
-    group = {index: [index] for index in parts.tolist()}
-    for position, index in enumerate(parts.tolist()):
-        before = parts[:position]
-        near = (_common(found.boxes[index], found.boxes[before]) > 0) & (tile[before] != tile[index])
-        for other in before[near].tolist():
-            if group[index] is group[other]:
+    """Parts that are one object."""
+    group: dict[int, list[int]] = {}
+    for index in parts:
+        group[index] = [index]
+        for other in near[index].tolist():
+            if other not in group or group[index] is group[other]:
                 continue
             if _agreement(found, index, other, tiles[tile[index]].common(tiles[tile[other]])) >= threshold:
                 group[other].extend(group[index])

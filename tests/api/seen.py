@@ -33,6 +33,8 @@ def drawn(shapes: Sequence[Shape], height: int, width: int) -> np.ndarray:
 def instances_of(image: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
     """Number, label and mask [H, W] of every shape of which something is in the image."""
     numbers = image[..., 0] + 256 * image[..., 1].astype(int)
+    if not numbers.any():
+        return []
     return [
         (number, int(image[..., 2][numbers == number][0]) - 1, numbers == number)
         for number in np.unique(numbers[numbers > 0]).tolist()

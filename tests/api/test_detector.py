@@ -308,15 +308,14 @@ def test_a_model_that_is_there(detector: Detector, photo: Path):
 
 
 def test_it_is_evaluated_as_by_the_program(detector: Detector, work_dir: Path, shapes: Path, tmp_path: Path, capsys):
-    scores = detector.evaluate(shapes)
+    # weights that are in no file
+    scores = Detector.from_model(detector.model).evaluate(shapes)
     assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= set(scores)
     config, checkpoint = work_dir / 'tiny.py', work_dir / 'epoch_2.pth'
     command('test', config, checkpoint, '--data', shapes, '--work-dir', tmp_path)
     (log,) = tmp_path.glob('*/*.json')
     tested = json.loads(log.read_text().splitlines()[-1])
     assert {name: tested[name] for name in scores} == scores
-    again = Detector.from_model(detector.model)
-    assert again.evaluate(shapes) == scores
     with pytest.raises(UserError, match=r'^no argument --show-dri; did you mean --show-dir\?'):
         detector.evaluate(shapes, show_dri='x')
     capsys.readouterr()
@@ -326,8 +325,8 @@ def test_it_is_evaluated_as_by_the_program(detector: Detector, work_dir: Path, s
 def test_it_trains_as_the_program(work_dir: Path, shapes: Path, photo: Path, tmp_path: Path):
     options = dict(epochs=2, batch_size=1, work_dir=tmp_path / 'run', seed=3, freeze=['backbone'])
     options |= dict(cfg_options={'train_dataloader.num_workers': 0, 'val_dataloader.num_workers': 0})
-    with pytest.raises(UserError, match=r'^no argument --epoch; did you mean --epochs'):
-        Detector.train(shapes, work_dir / 'tiny.py', epoch=2)
+    with pytest.raises(UserError, match=r'^no argument --epohcs; did you mean --epochs'):
+        Detector.train(shapes, work_dir / 'tiny.py', epohcs=2)
     with pytest.raises(UserError, match='--epochs many: give a whole number'):
         Detector.train(shapes, work_dir / 'tiny.py', epochs='many')
     trained = Detector.train(shapes, work_dir / 'tiny.py', score_thr=0, **options)

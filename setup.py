@@ -21,6 +21,7 @@ ONEDL = ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', *IMAGES]
 EVAL = ['faster-coco-eval>=1.6']
 # detectors as ONNX files; 1.20 is the first onnxruntime with wheels for numpy 2 and Python 3.13
 EXPORT = ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20']
+OPENVINO = [*EXPORT, 'openvino>=2025.0']
 # timm and transformers are oracles of the checkpoint conversions, peft and torchao replace layers, tifffile reads
 # images of many bands, hypothesis finds examples, pandas and supervision take detections, setuptools builds the wheel
 # that is tested, and pdoc the API's pages
@@ -77,6 +78,7 @@ setup(
         'onedl': TORCH + ONEDL,
         'eval': EVAL,
         'export': EXPORT,
+        'openvino': OPENVINO,
         # pastes objects for HTC++, as the paper does
         'htc': ['instaboostfast'],
         'test': TEST,

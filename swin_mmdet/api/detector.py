@@ -131,7 +131,7 @@ class Detector:
         """Write a file that runs without mmdet, and prove it, as `tools/export.py`; it takes minutes.
 
         Args:
-            out: its name, in .onnx or .pt2.
+            out: its name, which ends as its kind does: .onnx, .pt2 ...
             runtime: write beside it what runs it.
             options: of `ExportOptions`, such as `size=(800, 1344)` or `max_detections=50`.
 
@@ -139,11 +139,13 @@ class Detector:
             UserError: this detector cannot be exported; says why.
         """
         from swin_mmdet.export import ExportOptions, export_checkpoint
+        from swin_mmdet.export.targets import TARGETS
 
         out = Path(out)
         if self.checkpoint is None or self.checkpoint.endswith(EXPORTED):
             raise UserError('a detector of a checkpoint can be exported, and this one has none')
-        options = {'to': 'torch' if out.suffix == '.pt2' else 'onnx'} | options
+        kinds = {target.suffix: target.name for target in reversed(TARGETS)}
+        options = {'to': kinds.get(out.suffix, 'onnx')} | options
         cfg = copy.deepcopy(self.cfg)
         for line in export_checkpoint(cfg, self.checkpoint, out, ExportOptions(**options), runtime=runtime):
             print(line, flush=True)

@@ -83,7 +83,7 @@ def _neighbours(found: Found, tile: np.ndarray) -> list[np.ndarray]:
     """
     boxes = found.boxes
     by_left = np.argsort(boxes[:, 0], kind='stable')
-    ends = list(np.searchsorted(boxes[by_left, 0], boxes[by_left, 2]))
+    ends = np.atleast_1d(np.searchsorted(boxes[by_left, 0], boxes[by_left, 2]))
     near: list[list[int]] = [[] for _ in by_left]
     for position, index in enumerate(by_left.tolist()):
         others = by_left[position + 1 : ends[position]]

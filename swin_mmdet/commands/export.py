@@ -12,14 +12,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='weights: path or URL of a .pth file')
-    parser.add_argument('out', help='the file to write: .onnx, or .pt2 for --to torch')
-    parser.add_argument('--to', default='onnx', help='torch or onnx (the default)')
+    parser.add_argument('out', help='the file to write: .onnx, .pt2 (torch, aoti) or .xml (openvino)')
+    parser.add_argument('--to', default='onnx', help='torch, onnx (the default), aoti or openvino')
     size = parser.add_mutually_exclusive_group()
     size.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='what every image is padded to')
     size.add_argument('--dynamic', action='store_true', help='images of every size (the default)')
     parser.add_argument('--max-size', type=int, default=2048, metavar='N', help='with --dynamic: the longest side')
     parser.add_argument('--max-detections', type=int, metavar='N', help="at most so many (default: the config's)")
     parser.add_argument('--score-thr', type=float, help="only from this score on (default: the config's)")
+    parser.add_argument('--paste-masks', action='store_true', help='masks of the size of the image, made inside')
+    parser.add_argument('--fp16', action='store_true', help='backbone and neck in half precision')
+    parser.add_argument('--int8', metavar='FOLDER', help='compute in 8 bits, by ranges that these images show')
+    parser.add_argument('--backbone', action='store_true', help='the backbone alone, for any number of images')
     parser.add_argument('--runtime', action='store_true', help='write beside it what runs it without mmdet')
     parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
     parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's parts in mmdet's configs")
@@ -42,6 +46,10 @@ def main(argv: list[str] | None = None) -> None:
         max_detections=args.max_detections,
         score_thr=args.score_thr,
         most=args.max_size,
+        fp16=args.fp16,
+        paste_masks=args.paste_masks,
+        int8=args.int8,
     )
-    for line in export_checkpoint(cfg, args.checkpoint, Path(args.out), options, runtime=args.runtime):
+    more = {'backbone': args.backbone, 'runtime': args.runtime}
+    for line in export_checkpoint(cfg, args.checkpoint, Path(args.out), options, **more):
         print(line, flush=True)

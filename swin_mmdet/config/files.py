@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 CONFIGS = ('.py', '.yaml', '.yml', '.json')  # what mmengine reads
 WEIGHTS = ('.pth', '.pt', '.bin', '.safetensors', '.pkl')
-EXPORTED = ('.onnx', '.pt2')  # what swin_mmdet.export writes
+EXPORTED = ('.onnx', '.pt2', '.xml')  # what swin_mmdet.export writes
 
 
 def existing(path: str, what: str, remedy: str = 'check the path') -> str:

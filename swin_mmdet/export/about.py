@@ -12,7 +12,7 @@ from swin_mmdet.errors import UserError
 from swin_mmdet.export.options import ExportOptions
 from swin_mmdet.export.runtime import FORMAT
 
-PACKAGES = 'torch', 'torchvision', 'mmdet', 'mmengine', 'onnx', 'onnxscript', 'onnxruntime'
+PACKAGES = 'torch', 'torchvision', 'mmdet', 'mmengine', 'onnx', 'onnxscript', 'onnxruntime', 'openvino'
 # steps of a test pipeline that change nothing of the image that the runtime does not do
 PLAIN = 'LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'PackDetInputs', 'Resize', 'Pad'
 
@@ -48,17 +48,28 @@ def preprocessing_of(pipeline: list[dict]) -> dict:
 def about(
     cfg: Config, options: ExportOptions, outputs: tuple[str, ...], classes: tuple[str, ...], checkpoint: str, least: int
 ) -> dict:
-    """All but the proof."""
+    """What there is to say of a detector, all but the proof."""
+    return {
+        'detector': type_name(cfg.model),
+        'classes': list(classes),
+        'preprocessing': preprocessing_of(cfg.test_dataloader.dataset.pipeline),
+        **about_any('detector', cfg, options, outputs, checkpoint, least),
+    }
+
+
+def about_any(
+    part: str, cfg: Config, options: ExportOptions, outputs: tuple[str, ...], checkpoint: str, least: int
+) -> dict:
+    """The same of what is just a part of one."""
     return {
         'format': FORMAT,
-        'detector': type_name(cfg.model),
+        'part': part,
         'backbone': type_name(cfg.model.backbone),
         'to': options.to,
+        'precision': options.precision,
         'size': list(options.size) if options.size else None,
         'free': options.free(least),
         'outputs': list(outputs),
-        'classes': list(classes),
-        'preprocessing': preprocessing_of(cfg.test_dataloader.dataset.pipeline),
         'config': Path(cfg.filename).name if cfg.filename else None,
         'checkpoint': {'name': Path(checkpoint).name, 'sha256': _sha256(checkpoint)},
         'versions': {'swin_mmdet': swin_mmdet.__version__, **_versions()},

@@ -1,51 +1,66 @@
 """A detector into a file that runs without it, and the proof that it finds the same."""
 
-import json
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from mmdet.models.detectors.base import BaseDetector
 from mmengine.config import Config
+from torch import nn
+from torch.export import ExportedProgram
 
+from swin_mmdet.checkpoint import load_backbone_weights
 from swin_mmdet.engine.inference import load_detector
 from swin_mmdet.engine.load_weights import read_weights
 from swin_mmdet.errors import UserError
-from swin_mmdet.export.about import about, preprocessing_of
+from swin_mmdet.export.about import about, about_any, preprocessing_of
+from swin_mmdet.export.backbone import BackboneProgram, MapDifference, check_maps, prove_maps
 from swin_mmdet.export.families import family_of
+from swin_mmdet.export.files import write_proven, write_runtime
 from swin_mmdet.export.options import ExportOptions
+from swin_mmdet.export.pasted import Pasted
 from swin_mmdet.export.pictures import batches
-from swin_mmdet.export.program import DIVISOR, Program
-from swin_mmdet.export.proof import LIMITS, Difference, check, prove
-from swin_mmdet.export.runtime import Batch, Detector
+from swin_mmdet.export.program import DIVISOR, LEAST, Program
+from swin_mmdet.export.proof import LIMITS, LOOSE_LIMITS, WIDE_LIMITS, Difference, Limits, check, prove
+from swin_mmdet.export.quantised import images_in, quantise
+from swin_mmdet.export.runtime import Backbone, Batch, Detector
 from swin_mmdet.export.targets import Target, target_of
 from swin_mmdet.export.trace import trace
+from swin_mmdet.registry import MODELS
 
 
 def export_checkpoint(
-    cfg: Config, checkpoint: str, out: Path, options: ExportOptions, *, runtime: bool = False
+    cfg: Config, checkpoint: str, out: Path, options: ExportOptions, *, backbone: bool = False, runtime: bool = False
 ) -> Iterator[str]:
-    """`export_detector` of a file of weights, and what there is to say meanwhile.
+    """`export_detector` of a file of weights, or `export_backbone`, and what there is to say meanwhile.
 
     With `runtime`, what runs the file is written beside it.
     """
     # without the weights, which may take long to read
-    check_options(cfg, out, options)
-    model = load_detector(cfg, read_weights(checkpoint, 'checkpoint'), 'cpu')
-    classes = model.dataset_meta['classes']
-    check_model(model, options)
-    yield f'{type(model).__name__} of {Path(checkpoint).name}: tracing, which takes some minutes'
-    differences = export_detector(model, cfg, out, options, classes=classes, checkpoint=checkpoint)
-    yield f'{out} finds what the detector finds (limits: {LIMITS}):'
+    check_options(cfg, out, options, backbone=backbone)
+    if backbone:
+        part = MODELS.build(cfg.model.backbone | dict(init_cfg=None))
+        yield load_backbone_weights(part, checkpoint).summary()
+        yield f'{type(part).__name__} of {Path(checkpoint).name}: tracing, which takes some minutes'
+        differences = export_backbone(part, cfg, out, options, checkpoint=checkpoint)
+        yield f"{out} has the backbone's maps:"
+    else:
+        model = load_detector(cfg, read_weights(checkpoint, 'checkpoint'), 'cpu')
+        check_model(model, options)
+        yield f'{type(model).__name__} of {Path(checkpoint).name}: tracing, which takes some minutes'
+        classes = model.dataset_meta['classes']
+        differences = export_detector(model, cfg, out, options, classes=classes, checkpoint=checkpoint)
+        yield f'{out} finds what the detector finds (limits: {limits_of(options)}):'
     yield from (f'  {one}' for one in differences)
+    if options.int8 is not None:
+        yield 'that was before numbers became of 8 bits; what the file itself finds beside the detector:'
+        yield from (f'  {one}' for one in Detector(out).about['int8'])
     if runtime:
         written = write_runtime(out, target_of(options.to))
         yield f'beside it: {", ".join(path.name for path in written)}'
 
 
-def check_options(cfg: Config, out: Path, options: ExportOptions) -> Target:
+def check_options(cfg: Config, out: Path, options: ExportOptions, *, backbone: bool = False) -> Target:
     """The kind of file that there will be.
 
     Raises:
@@ -57,7 +72,12 @@ def check_options(cfg: Config, out: Path, options: ExportOptions) -> Target:
     if not out.parent.is_dir():
         raise UserError(f'no folder {out.parent} for {out.name}')
     target.check()
-    preprocessing_of(cfg.test_dataloader.dataset.pipeline)
+    if backbone and (options.max_detections or options.score_thr or options.paste_masks or options.int8):
+        raise UserError('--backbone exports maps: they have no detections, no masks and no AP')
+    if not backbone:
+        preprocessing_of(cfg.test_dataloader.dataset.pipeline)
+    if options.int8 is not None:
+        images_in(options.int8)
     return target
 
 
@@ -86,6 +106,7 @@ def export_detector(
     classes: Sequence[str] = (),
     checkpoint: str = '',
     images: Sequence[Batch] = (),
+    traced: ExportedProgram | None = None,
 ) -> list[Difference]:
     """Write `out`, prove it and return the proof's differences.
 
@@ -95,6 +116,7 @@ def export_detector(
         classes: their names, in the order of labels.
         checkpoint: the file that the weights are of, whose checksum is kept.
         images: for the proof, instead of drawn ones.
+        traced: the program, where it has been traced for another kind of file.
 
     Raises:
         UserError: as `check_options` and `check_model`; or the file finds something else, and is not kept.
@@ -103,42 +125,79 @@ def export_detector(
     target, family = check_options(cfg, out, options), check_model(model, options)
     least = family.least(model)
     model.eval()
+    differences: list[Difference] = []
     with limited(family.rules(model), options):
-        program = family(model)
+        program: nn.Module = family(model, half=options.fp16)
+        program = Pasted(program) if options.paste_masks else program
         known = about(cfg, options, program.names, tuple(classes), checkpoint, least)
-        with TemporaryDirectory(dir=out.parent) as folder:
-            bare, proven = (Path(folder, name).with_suffix(target.suffix) for name in ('bare', 'proven'))
-            target.write(trace(program, options, least), program.names, bare)
-            shutil.copyfile(bare, proven)
-            target.annotate(proven, json.dumps(known))
-            images = images or batches(sizes_of_proof(known))
-            score_thr = family.rules(model).get('score_thr', 0.0)
-            differences = prove(model, Detector(proven), images, LIMITS, score_thr)
-            known['proof'] = check(differences, LIMITS, out.name)
-            target.annotate(bare, json.dumps(known))
-            bare.replace(out)
+        images = images or batches(sizes_of_proof(known))
+        score_thr = family.rules(model).get('score_thr', 0.0)
+
+        def proof(path: Path) -> list[dict]:
+            limits = limits_of(options)
+            differences.extend(prove(model, Detector(path), images, limits, score_thr))
+            return check(differences, limits, out.name)
+
+        def quantised(bare: Path, result: Path) -> None:
+            quantise(bare, result, Detector(bare.with_stem('bare-copy')), images_in(options.int8))
+
+        def loss(path: Path) -> list[str]:
+            return [str(one) for one in prove(model, Detector(path), images, LOOSE_LIMITS, score_thr)]
+
+        changed = {} if options.int8 is None else {'quantise': quantised, 'loss': loss}
+        traced = traced or trace(program, options, least)
+        write_proven(traced, out, target, known, proof, **changed)
+    return differences
+
+
+def export_backbone(
+    backbone: nn.Module, cfg: Config, out: str | Path, options: ExportOptions, *, checkpoint: str = ''
+) -> list[MapDifference]:
+    """Write the backbone alone, for any number of images, to `out`, if the file's maps are the backbone's.
+
+    Args:
+        backbone: on the CPU, with its weights; as it is afterwards.
+        cfg: of a detector with this backbone, whose preprocessor is in the program.
+        checkpoint: the file that the weights are of, whose checksum is kept.
+
+    Raises:
+        UserError: as `check_options`; or the maps are others, and the file is not kept.
+    """
+    out = Path(out)
+    target = check_options(cfg, out, options, backbone=True)
+    backbone.eval()
+    preprocessor = MODELS.build(cfg.model.data_preprocessor)
+    program = BackboneProgram(backbone, preprocessor, half=options.fp16)
+    known = about_any('backbone', cfg, options, program.names, checkpoint, LEAST)
+    differences: list[MapDifference] = []
+
+    def proof(path: Path) -> list[dict]:
+        sizes = [options.size] * 3 if options.size else several_sizes(LEAST)
+        differences.extend(prove_maps(backbone, preprocessor, Backbone(path), sizes))
+        return check_maps(differences, out.name, half=options.fp16)
+
+    write_proven(trace(program, options, LEAST, any_batch=True), out, target, known, proof)
     return differences
 
 
 def sizes_of_proof(known: dict) -> list[tuple[int, int]]:
-    """Padded sizes of images: that of the program; or the least, two that are far from square, and the config's."""
+    """Padded sizes of images: that of the program; or several, and the config's."""
     if known['size']:
         return [tuple(known['size'])]
     wide, high = max(known['preprocessing']['scale']), min(known['preprocessing']['scale'])
-    own = tuple(min(-(-side // DIVISOR) * DIVISOR, known['free']['most']) for side in (high, wide))
-    least = known['free']['least']
-    own = tuple(max(side, least) for side in own)
-    return [(least, least), (least, least + 4 * DIVISOR), (least + 6 * DIVISOR, least + DIVISOR), own]
+    least, most = known['free']['least'], known['free']['most']
+    own = tuple(max(min(-(-side // DIVISOR) * DIVISOR, most), least) for side in (high, wide))
+    return [*several_sizes(least), own]
 
 
-def write_runtime(out: Path, target: Target) -> list[Path]:
-    """Put the runtime beside an exported file; it is one file, and another where torch may be without torchvision."""
-    names = {'runtime.py': 'swin_mmdet_runtime.py'}
-    if target.name == 'torch':
-        names['torch_ops.py'] = 'swin_mmdet_torch_ops.py'
-    return [
-        Path(shutil.copyfile(Path(__file__).with_name(source), out.with_name(name))) for source, name in names.items()
-    ]
+def several_sizes(least: int) -> list[tuple[int, int]]:
+    """Of images with free sides: the least, and two that are far from square."""
+    return [(least, least), (least, least + 4 * DIVISOR), (least + 6 * DIVISOR, least + DIVISOR)]
+
+
+def limits_of(options: ExportOptions) -> Limits:
+    """How far the file may be from the detector."""
+    return WIDE_LIMITS if options.fp16 else LIMITS
 
 
 @contextmanager

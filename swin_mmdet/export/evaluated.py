@@ -1,5 +1,6 @@
 """An exported file in the place of a detector: evaluated and drawn as its runtime finds it, resizing included."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,26 @@ RESIZING = 'Resize', 'FixScaleResize', 'Pad'
 
 @MODELS.register_module()
 class ExportedDetector(BaseDetector):
-    """Takes images [3, H, W] uint8 BGR, as files hold them, of any size."""
+    """Takes images [3, H, W] uint8 BGR, as files hold them, of any size.
 
-    def __init__(self, file: str) -> None:
+    Args:
+        classes: those of the data, if they are known.
+
+    Raises:
+        UserError: the file is none, has other classes, or needs a package that is missing.
+    """
+
+    def __init__(self, file: str, classes: Sequence[str] | None = None) -> None:
         super().__init__()
         try:
             self.detector = Detector(file)
+        except ImportError as error:
+            raise UserError(f'{file} needs {error.name}: pip install {error.name}') from error
         except ValueError as error:
             raise UserError(str(error)) from error
+        own = self.detector.classes
+        if classes is not None and list(classes) != own:
+            raise UserError(f'{file} finds {_few(own)}, and the data of the config has {_few(classes)}, in this order')
 
     def predict(self, batch_inputs: list[Tensor], batch_data_samples: SampleList, **kwargs: Any) -> SampleList:
         """Samples with `pred_instances` in pixels of the original image."""
@@ -54,6 +67,10 @@ class ExportedDetector(BaseDetector):
         raise NotImplementedError
 
 
+def _few(names: Sequence[str]) -> str:
+    return f'{len(names)} classes ({", ".join(names[:4])}{", ..." if len(names) > 4 else ""})'
+
+
 def use_exported(cfg: Config, path: str) -> None:
     """Put an exported file in the place of the detector of a config, in place.
 
@@ -61,8 +78,9 @@ def use_exported(cfg: Config, path: str) -> None:
         UserError: nothing is there.
     """
     existing(path, 'exported file')
-    cfg.model = dict(type='swin_mmdet.ExportedDetector', file=path)
     dataset = cfg.test_dataloader.dataset
+    classes = (dataset.get('metainfo') or {}).get('classes')
+    cfg.model = dict(type='swin_mmdet.ExportedDetector', file=path, classes=classes)
     dataset.pipeline = [step for step in dataset.pipeline if type_name(step) not in RESIZING]
 
 

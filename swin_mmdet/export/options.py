@@ -19,6 +19,9 @@ class ExportOptions:
         max_detections: instead of the config's number.
         score_thr: instead of the config's threshold.
         most: the longest side of images, where sizes are free.
+        fp16: backbone and neck in half precision; heads, which decide boxes, stay in float32.
+        paste_masks: masks of the size of the image in place of those inside boxes.
+        int8: a folder of images from which the ranges of numbers are taken, to compute in 8 bits; None for floats.
     """
 
     to: str = 'onnx'
@@ -26,6 +29,9 @@ class ExportOptions:
     max_detections: int | None = None
     score_thr: float | None = None
     most: int = MOST
+    fp16: bool = False
+    paste_masks: bool = False
+    int8: str | None = None
 
     def __post_init__(self) -> None:
         for side in self.size or ():
@@ -35,6 +41,15 @@ class ExportOptions:
             raise UserError(f'--max-detections {self.max_detections}: there must be at least 1')
         if self.score_thr is not None and not 0 <= self.score_thr < 1:
             raise UserError(f'--score-thr {self.score_thr}: scores are from 0 to 1')
+        if self.most < LEAST:
+            raise UserError(f'--max-size {self.most}: sides of images are from {LEAST} on')
+        if self.int8 is not None and (self.fp16 or self.to != 'onnx'):
+            raise UserError('--int8 makes a file --to onnx of float32: leave --fp16 and other kinds out')
+
+    @property
+    def precision(self) -> str:
+        """Of what most is computed."""
+        return 'int8' if self.int8 is not None else 'fp16' if self.fp16 else 'fp32'
 
     def free(self, least: int) -> dict | None:
         """What sides a program with free sizes takes that takes none below `least`, as its metadata says it."""

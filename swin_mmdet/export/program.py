@@ -24,7 +24,7 @@ class Program(nn.Module):
 
     names: tuple[str, ...] = ('boxes', 'scores', 'labels')
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, half: bool = False) -> None:
         super().__init__()
         # a copy: what is exchanged here is the export's alone
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
@@ -34,6 +34,10 @@ class Program(nn.Module):
             if type(part) is MMDetSingleRoIExtractor:
                 # of the same attributes, and its program has no question to the sizes of boxes
                 part.__class__ = SingleRoIExtractor
+        self.dtype = torch.half if half else torch.float
+        for name in ('backbone', 'neck'):
+            if hasattr(self.model, name):
+                getattr(self.model, name).to(self.dtype)
 
     @staticmethod
     def rules(model: nn.Module) -> ConfigDict:
@@ -53,8 +57,9 @@ class Program(nn.Module):
         return LEAST
 
     def maps(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
-        """What the neck gives."""
-        return self.model.extract_feat(self.prepare(images, sizes))
+        """What the neck gives, in float32."""
+        maps = self.model.extract_feat(self.prepare(images, sizes).to(self.dtype))
+        return tuple(one.float() for one in maps)
 
 
 class Normalise(nn.Module):

@@ -7,7 +7,7 @@ As a module:
     detector = Detector('MODEL.onnx')
     found = detector(numpy.asarray(Image.open('image.jpg').convert('RGB')))
 
-A program of PyTorch (.pt2) runs with torch in place of onnxruntime.
+A program of PyTorch (.pt2) runs with torch in place of onnxruntime, one of OpenVINO (.xml) with openvino.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -31,8 +32,8 @@ Run = Callable[[np.ndarray, np.ndarray], Sequence[np.ndarray]]
 class Batch(NamedTuple):
     """An image as a program takes it."""
 
-    images: np.ndarray  # [1, 3, H, W] uint8 RGB, padded at the bottom and right
-    sizes: np.ndarray  # [1, 2] int64, height and width without what the program is to see as padding
+    images: np.ndarray  # [B, 3, H, W] uint8 RGB, padded at the bottom and right
+    sizes: np.ndarray  # [B, 2] int64, height and width without what the program is to see as padding
     resized: tuple[int, int]  # height and width of the image itself
 
 
@@ -45,31 +46,27 @@ class Found(NamedTuple):
     masks: np.ndarray | None  # [n, H, W] bool
 
 
-class Detector:
+class Exported:
     """A file of any kind; `about` is what is known of it.
 
     Raises:
         ValueError: it is none that tools/export.py wrote, or it has been changed since; says which.
     """
 
+    part = ''
+
     def __init__(self, path: str | Path, threads: int = 0) -> None:
         path = Path(path)
         if path.suffix not in READERS:
-            raise ValueError(f'{path} is no exported detector: its name ends in none of {", ".join(READERS)}')
+            raise ValueError(f'{path} is no exported {self.part}: its name ends in none of {", ".join(READERS)}')
         if not path.is_file():
-            raise ValueError(f'no exported detector at {path}')
+            raise ValueError(f'no exported {self.part} at {path}')
         known, self.run = READERS[path.suffix](path, threads)
         self.about = json.loads(known[ABOUT])
         if self.about['format'] != FORMAT:
             raise ValueError(f'{path} is of format {self.about["format"]}; the runtime written beside it reads it')
-        self.classes = self.about['classes']
-
-    def __call__(self, image: np.ndarray, score_thr: float = 0.3) -> Found:
-        """image [H, W, 3] uint8 RGB."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(f'an image must be [H, W, 3] uint8 RGB, got {image.dtype} {list(image.shape)}')
-        batch = self.batch(image)
-        return self.in_image(self.detect(batch), batch, image.shape[:2], score_thr)
+        if self.about['part'] != self.part:
+            raise ValueError(f'{path} is an exported {self.about["part"]}, and this reads a {self.part}')
 
     def detect(self, batch: Batch) -> dict[str, np.ndarray]:
         """What the program says, by name."""
@@ -87,6 +84,36 @@ class Detector:
                 f'{free["divisor"]}, got {size[0]}x{size[1]}'
             )
 
+
+class Backbone(Exported):
+    """An exported backbone."""
+
+    part = 'backbone'
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """images [B, 3, H, W] uint8 RGB, without padding -> float32 maps by names such as `stride_4`."""
+        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.uint8:
+            raise ValueError(f'images must be [B, 3, H, W] uint8 RGB, got {images.dtype} {list(images.shape)}')
+        size = images.shape[2:]
+        return self.detect(Batch(images, np.array([size] * len(images), np.int64), size))
+
+
+class Detector(Exported):
+    """An exported detector; `classes` are the names of its labels."""
+
+    part = 'detector'
+
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        super().__init__(path, threads)
+        self.classes = self.about['classes']
+
+    def __call__(self, image: np.ndarray, score_thr: float = 0.3) -> Found:
+        """image [H, W, 3] uint8 RGB."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            raise ValueError(f'an image must be [H, W, 3] uint8 RGB, got {image.dtype} {list(image.shape)}')
+        batch = self.batch(image)
+        return self.in_image(self.detect(batch), batch, image.shape[:2], score_thr)
+
     def batch(self, image: np.ndarray) -> Batch:
         """The image [H, W, 3] resized and padded as in training."""
         steps, fixed, free = self.about['preprocessing'], self.about['size'], self.about['free']
@@ -99,11 +126,8 @@ class Detector:
         padded = (high, wide)
         if steps['pad']:
             padded = tuple(map(max, padded, steps['pad']['size']))
-        if fixed:
-            canvas = tuple(fixed)
-        else:
-            every, least = free['divisor'], free['least']
-            canvas = tuple(max(-(-side // every) * every, least) for side in padded)
+        every, least = (free['divisor'], free['least']) if free else (1, 1)
+        canvas = tuple(fixed or (max(-(-side // every) * every, least) for side in padded))
         images = np.zeros((1, 3, *canvas), np.uint8)
         if steps['pad']:
             images[0, :, : padded[0], : padded[1]] = np.array(steps['pad']['value'], np.uint8)[:, None, None]
@@ -123,6 +147,9 @@ class Detector:
         elif 'mask_logits' in found:
             canvas = batch.images.shape[2:]
             masks = [grow(mask, canvas, batch.resized, size) for mask in found['mask_logits'][0][keep]]
+        elif 'full_masks' in found:
+            parts = found['full_masks'][0][keep][:, :high, :wide].astype(np.float32)
+            masks = [resize(mask, *size) >= 0.5 for mask in parts]
         if masks is not None:
             masks = np.stack(masks) if masks else np.zeros((0, *size), bool)
         return Found(boxes.astype(np.float32), found['scores'][0][keep], found['labels'][0][keep], masks)
@@ -176,10 +203,8 @@ def grow(logits: np.ndarray, canvas: tuple[int, int], filled: tuple[int, int], s
 
 def draw(image: np.ndarray, found: Found, classes: Sequence[str]) -> Image.Image:
     """The image [H, W, 3] with boxes, names and masks."""
-    colours = [
-        ((37 * label + 60) % 200 + 55, (91 * label + 20) % 200 + 55, (173 * label) % 200 + 55)
-        for label in found.labels.tolist()
-    ]
+    steps = (37, 60), (91, 20), (173, 0)
+    colours = [tuple((step * label + first) % 200 + 55 for step, first in steps) for label in found.labels.tolist()]
     shown = image.copy()
     for mask, colour in zip([] if found.masks is None else found.masks, colours):
         shown[mask] = shown[mask] // 2 + np.array(colour, np.uint8) // 2
@@ -193,7 +218,8 @@ def draw(image: np.ndarray, found: Found, classes: Sequence[str]) -> Image.Image
 
 def digest(path: Path, written: str) -> str:
     """The checksum of a file but for the one `written` in it."""
-    found = hashlib.sha256()
+    beside = path.with_suffix('.bin')
+    found = hashlib.sha256(beside.read_bytes() if path.suffix == '.xml' and beside.is_file() else b'')
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for name in sorted(name for name in archive.namelist() if not name.endswith(DIGEST)):
@@ -207,7 +233,11 @@ def check(path: Path, known: dict) -> None:
     """ValueError where a file that says this of itself is not as tools/export.py wrote it."""
     if ABOUT not in known:
         raise ValueError(f'{path} was not written by tools/export.py: it has no metadata of swin_mmdet')
-    if known.get(DIGEST) != digest(path, known.get(DIGEST, NO_DIGEST)):
+    try:
+        same = known.get(DIGEST) == digest(path, known.get(DIGEST, NO_DIGEST))
+    except zipfile.BadZipFile:
+        same = False
+    if not same:
         raise ValueError(f'{path} is not as it was written: its checksum is another; export or copy it again')
 
 
@@ -232,12 +262,8 @@ def read_torch(path: Path, threads: int) -> tuple[dict, Run]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            known = {
-                key: archive.read(name).decode()
-                for name in names
-                for key in (ABOUT, DIGEST)
-                if name.endswith(f'/extra/{key}')
-            }
+            keys = {name: key for name in names for key in (ABOUT, DIGEST) if name.endswith(f'/extra/{key}')}
+            known = {key: archive.read(name).decode() for name, key in keys.items()}
     except zipfile.BadZipFile as error:
         raise ValueError(f'{path} is no program of PyTorch: {error}') from error
     # before anything of the file is run
@@ -250,7 +276,10 @@ def read_torch(path: Path, threads: int) -> tuple[dict, Run]:
         import swin_mmdet_torch_ops  # noqa: F401  the same, written beside this file
     torch.set_num_threads(threads or torch.get_num_threads())
     try:
-        program = torch.export.load(str(path)).module()
+        if json.loads(known[ABOUT])['to'] == 'aoti':
+            program = torch._inductor.aoti_load_package(str(path))
+        else:
+            program = torch.export.load(str(path)).module()
     except Exception as error:  # whatever a foreign file makes it raise
         raise ValueError(f'{path} is none that torch {torch.__version__} reads: {error}') from error
 
@@ -261,7 +290,27 @@ def read_torch(path: Path, threads: int) -> tuple[dict, Run]:
     return known, run
 
 
-READERS = {'.onnx': read_onnx, '.pt2': read_torch}
+def read_openvino(path: Path, threads: int) -> tuple[dict, Run]:
+    """The same of a model of OpenVINO, whose weights are in a file beside it."""
+    try:
+        root = ElementTree.parse(path).getroot()
+    except ElementTree.ParseError as error:
+        raise ValueError(f'{path} is no model of OpenVINO: {error}') from error
+    known = {key: root.find('rt_info/' + key.replace('.', '_')) for key in (ABOUT, DIGEST)}
+    known = {key: one.get('value') for key, one in known.items() if one is not None}
+    check(path, known)
+    import openvino
+
+    settings = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
+    settings |= {'INFERENCE_NUM_THREADS': threads} if threads else {}
+    try:
+        program = openvino.Core().compile_model(str(path), 'CPU', settings)
+    except RuntimeError as error:
+        raise ValueError(f'{path} is none that openvino {openvino.__version__} reads: {error}') from error
+    return known, lambda images, sizes: list(program({'images': images, 'sizes': sizes}).to_tuple())
+
+
+READERS = {'.onnx': read_onnx, '.pt2': read_torch, '.xml': read_openvino}
 
 
 def main() -> int:
@@ -282,14 +331,13 @@ def main() -> int:
             print(f'{name}: {len(found.scores)} objects')
             for (x1, y1, x2, y2), score, label in zip(found.boxes.tolist(), found.scores.tolist(), found.labels):
                 category = detector.classes[label]
-                rows.append(
-                    {'file_name': name, 'category_name': category, 'bbox': [x1, y1, x2 - x1, y2 - y1], 'score': score}
-                )
+                box = [x1, y1, x2 - x1, y2 - y1]
+                rows.append({'file_name': name, 'category_name': category, 'bbox': box, 'score': score})
                 print(f'  {category} {score:.3f} at ({x1:.1f}, {y1:.1f}) to ({x2:.1f}, {y2:.1f})')
             if args.draw:
                 Path(args.draw).mkdir(parents=True, exist_ok=True)
                 draw(image, found, detector.classes).save(Path(args.draw, Path(name).name))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     if args.out:

@@ -1,10 +1,12 @@
 """The kinds of files that a traced program becomes."""
 
+import shutil
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from xml.etree import ElementTree
 
 import torch
 from torch.export import ExportedProgram
@@ -29,12 +31,22 @@ class Target:
     packages: tuple[str, ...]
     write: Callable[[ExportedProgram, Sequence[str], Path], None]
     annotate: Callable[[Path, str], None]
+    # what lies beside a file, by suffix
+    beside: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+
+    def files(self, path: Path) -> list[Path]:
+        """All that a file of this name consists of."""
+        return [path, *(path.with_suffix(suffix) for suffix in self.beside)]
 
     def check(self) -> None:
-        """UserError where a package is missing."""
+        """UserError where a package or a program is missing."""
+        for name in self.programs:
+            if not shutil.which(name):
+                raise UserError(f'--to {self.name} needs {name}, a compiler: install it or take another --to')
         missing = [name for name in self.packages if not find_spec(name)]
         if missing:
-            extra = 'swin_mmdet[export]' if self.name == 'onnx' else ' '.join(missing)
+            extra = 'swin_mmdet[openvino]' if 'openvino' in missing else 'swin_mmdet[export]'
             raise UserError(f"--to {self.name} needs {', '.join(missing)}: pip install '{extra}'")
 
 
@@ -73,6 +85,34 @@ def write_onnx(traced: ExportedProgram, names: Sequence[str], path: Path) -> Non
     path.write_bytes(made.model_proto.SerializeToString())
 
 
+def write_aoti(traced: ExportedProgram, names: Sequence[str], path: Path) -> None:
+    """A zip file with a library that AOTInductor compiled for this kind of processor."""
+    del names
+    torch._inductor.aoti_compile_and_package(traced, package_path=str(path))
+
+
+def write_openvino(traced: ExportedProgram, names: Sequence[str], path: Path) -> None:
+    """An `.xml` file and its weights in a `.bin`, from the same as ONNX."""
+    import openvino
+
+    onnx = path.with_suffix('.onnx')
+    write_onnx(traced, names, onnx)
+    model = openvino.convert_model(onnx)
+    onnx.unlink()
+    # as they are: OpenVINO itself chooses the precision of its computations
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def annotate_openvino(path: Path, about: str) -> None:
+    """Among the `rt_info` of the model."""
+    tree = ElementTree.parse(path)
+    info = tree.getroot().find('rt_info')
+    for key, value in ((ABOUT, about), (DIGEST, NO_DIGEST)):
+        ElementTree.SubElement(info, key.replace('.', '_'), value=value)
+    tree.write(path)
+    fill_in_digest(path)
+
+
 def annotate_onnx(path: Path, about: str) -> None:
     """In the metadata of a model."""
     import onnx
@@ -91,7 +131,10 @@ def fill_in_digest(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(NO_DIGEST.encode(), found.encode(), 1))
 
 
+ONNX = 'onnx', 'onnxscript', 'onnxruntime'
 TARGETS = (
     Target('torch', '.pt2', (), write_torch, annotate_archive),
-    Target('onnx', '.onnx', ('onnx', 'onnxscript', 'onnxruntime'), write_onnx, annotate_onnx),
+    Target('onnx', '.onnx', ONNX, write_onnx, annotate_onnx),
+    Target('aoti', '.pt2', (), write_aoti, annotate_archive, programs=('g++',)),
+    Target('openvino', '.xml', (*ONNX, 'openvino'), write_openvino, annotate_openvino, beside=('.bin',)),
 )

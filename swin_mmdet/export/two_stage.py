@@ -32,8 +32,8 @@ MOST_CANDIDATES = 2000
 class TwoStage(Program):
     """Masks, where there are any, are [B, M, S, S]: probabilities inside the boxes."""
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__(model)
+    def __init__(self, model: nn.Module, *, half: bool = False) -> None:
+        super().__init__(model, half=half)
         if self.model.roi_head.with_mask:
             self.names = (*self.names, 'masks')
 

@@ -13,6 +13,21 @@ from tests.configs.small import shrink
 
 SMALL = {'embed_dims': 16, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 2, 2), 'window_size': 5, 'drop_path_rate': 0.0}
 WIDTHS = [16, 32, 64, 128]
+FAMILIES = {
+    'Faster R-CNN': 'swin/faster-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
+    'Cascade R-CNN': 'swin/cascade-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
+    'Mask R-CNN': 'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
+    'Mask R-CNN of mmdet': 'quickstart/mask-rcnn_swin-micro_shapes.py',
+    'Cascade Mask R-CNN': 'swin_v2/cascade-mask-rcnn_swinv2-t-p4-w8_fpn_3x_coco.py',
+    'HTC': 'htc/htc-without-semantic_swin-t-p4-w7_fpn_1x_coco.py',
+    'Sparse R-CNN': 'sparse_rcnn/sparse-rcnn_swin-t-p4-w7_fpn_300-proposals_3x_coco.py',
+    'RetinaNet': 'swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py',
+    'ATSS': 'atss/atss_swin-t-p4-w7_fpn_3x_coco.py',
+    'RTMDet': 'rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py',
+    'Deformable DETR': 'deformable_detr/deformable-detr_swin-t_16xb2-50e_coco.py',
+    'DINO': 'dino/dino-4scale_swin-t_8xb2-12e_coco.py',
+    'Mask2Former': 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py',
+}
 # what decides scores and boxes, which are not to be all the same, nor at their ends
 LAST = ('cls', 'fc_reg', 'rpn_reg', 'retina_reg', 'atss_reg', 'rtm_reg')
 
@@ -34,6 +49,12 @@ def small_detector(path, version=''):
         cfg.model.neck.in_channels = widths
     register_all_modules()
     model = MODELS.build(cfg.model).eval()
+    make_up_weights(model)
+    return model, cfg
+
+
+def make_up_weights(model):
+    """Weights with which detections differ."""
     generator = torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
         if parameter.dim() > 1:
@@ -42,4 +63,3 @@ def small_detector(path, version=''):
             parameter.data.normal_(std=0.1 * scale if is_last else scale, generator=generator)
         else:
             parameter.data.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return model, cfg

@@ -45,6 +45,7 @@ def test_a_pipeline_that_the_runtime_cannot_follow_is_refused(step, words, user_
     ({'size': (32, 64)}, r'--size 32: '),
     ({'max_detections': 0}, r'--max-detections 0: there must be at least 1'),
     ({'score_thr': 1.5}, r'--score-thr 1.5: scores are from 0 to 1'),
+    ({'most': 32}, r'--max-size 32: sides of images are from 64 on'),
 ])  # fmt: skip
 def test_options_that_mean_nothing_are_refused(options, words, user_error):
     with pytest.raises(user_error, match=words):
@@ -53,7 +54,7 @@ def test_options_that_mean_nothing_are_refused(options, words, user_error):
 
 def test_names_and_packages_are_looked_at_first(tmp_path, user_error):
     cfg = Config({'test_dataloader': {'dataset': {'pipeline': [ENDS[0], RESIZE, ENDS[1]]}}})
-    with pytest.raises(user_error, match=r'--to tensorrt: there are torch, onnx'):
+    with pytest.raises(user_error, match=r'--to tensorrt: there are torch, onnx, aoti, openvino'):
         target_of('tensorrt')
     with pytest.raises(user_error, match=r'model\.pth: the name of a file --to torch ends in \.pt2'):
         check_options(cfg, tmp_path / 'model.pth', ExportOptions(to='torch'))
@@ -62,6 +63,8 @@ def test_names_and_packages_are_looked_at_first(tmp_path, user_error):
     target = Target('onnx', '.onnx', ('json', 'not_there'), None, None)
     with pytest.raises(user_error, match=r"--to onnx needs not_there: pip install 'swin_mmdet\[export\]'"):
         target.check()
+    with pytest.raises(user_error, match=r'--to aoti needs no-such-compiler, a compiler'):
+        Target('aoti', '.pt2', (), None, None, programs=('no-such-compiler',)).check()
 
 
 def test_a_detector_that_cannot_be_exported_is_named_with_its_reason(repository, user_error):

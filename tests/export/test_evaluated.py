@@ -15,8 +15,6 @@ from swin_mmdet.commands import test as test_command
 from swin_mmdet.export.evaluated import ExportedDetector, load_exported
 from tests.export.test_runtime import model_file
 
-pytestmark = pytest.mark.long
-
 PIPELINE = [
     {'type': 'mmdet.LoadImageFromFile'},
     {'type': 'mmdet.Resize', 'scale': (100, 60)},
@@ -58,6 +56,14 @@ def test_a_file_that_is_not_there_or_is_none_is_refused(tmp_path, user_error):
     (tmp_path / 'broken.onnx').write_bytes(b'nothing')
     with pytest.raises(user_error, match=r'broken\.onnx is none that onnxruntime'):
         load_exported(cfg, str(tmp_path / 'broken.onnx'))
+
+
+def test_other_classes_than_those_of_the_data_are_refused(tmp_path, user_error):
+    file = model_file(tmp_path / 'model.onnx')
+    dataset = {'pipeline': PIPELINE, 'metainfo': {'classes': ('dog', 'cat')}}
+    cfg = Config({'model': {}, 'test_dataloader': {'dataset': dataset}})
+    with pytest.raises(user_error, match=r'model\.onnx finds 2 classes \(cat, dog\), and the data .* \(dog, cat\)'):
+        load_exported(cfg, str(file))
 
 
 @pytest.mark.parametrize('command', [predict, test_command], ids=['predict', 'test'])

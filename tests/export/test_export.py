@@ -1,6 +1,7 @@
 """Files of exported detectors, from the command to their runtime in a process that has torch alone."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -117,6 +118,44 @@ def test_one_program_serves_every_size(kind, repository, tmp_path):
     assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert Detector(tmp_path / name).about['free'] == {'divisor': 32, 'least': 64, 'most': 256}
+
+
+@pytest.mark.parametrize('kind', ['openvino', 'aoti'])
+def test_other_kinds_of_files_find_the_same(kind, trained):
+    if kind == 'openvino':
+        pytest.importorskip('openvino')
+    elif not shutil.which('g++'):
+        pytest.skip('AOTInductor needs g++')
+    out = trained / ('model.xml' if kind == 'openvino' else 'compiled.pt2')
+    arguments = [trained / 'config.py', trained / 'weights.pth', out, '--to', kind, '--size', '64', '96']
+    main([*map(str, arguments), '--paste-masks'])
+    detector = Detector(out)
+    assert detector.about['outputs'] == ['boxes', 'scores', 'labels', 'full_masks']
+    assert all(one['pairs'] >= 5 for one in detector.about['proof'])
+    beside = out.with_suffix('.bin') if kind == 'openvino' else out
+    changed = bytearray(beside.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    beside.write_bytes(changed)
+    with pytest.raises(ValueError, match='is not as it was written'):
+        Detector(out)
+
+
+@pytest.mark.parametrize('precision', ['--fp16', '--int8'])
+def test_lower_precision_finds_nearly_the_same(precision, trained):
+    pytest.importorskip('onnxscript')
+    onnx = pytest.importorskip('onnx')
+    Image.fromarray(picture(64, 96, 5)).save(trained / 'image.png')
+    out = trained / f'model{precision}.onnx'
+    arguments = [trained / 'config.py', trained / 'weights.pth', out, '--size', '64', '96', precision]
+    main([*map(str, arguments), *([str(trained)] if precision == '--int8' else [])])
+    detector = Detector(out)
+    assert detector.about['precision'] == precision[2:]
+    types = {one.data_type for one in onnx.load(out).graph.initializer}
+    expected = onnx.TensorProto.FLOAT16 if precision == '--fp16' else onnx.TensorProto.INT8
+    assert expected in types
+    if precision == '--int8':
+        assert len(detector.about['int8']) == 3
+    assert detector(picture(64, 96, 1), score_thr=0.0).scores.size
 
 
 def test_a_file_that_finds_something_else_is_not_kept(repository, tmp_path, monkeypatch, user_error):

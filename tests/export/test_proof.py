@@ -6,8 +6,6 @@ import pytest
 from swin_mmdet.export.proof import Limits, check, compare
 from swin_mmdet.export.runtime import Found
 
-pytestmark = pytest.mark.long
-
 LIMITS = Limits(0.1, 1e-3, 0.99)
 SIZE = 40, 60
 

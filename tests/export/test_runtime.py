@@ -13,16 +13,14 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 from mmcv import imrescale
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 
-from swin_mmdet.export.runtime import Batch, Detector, Found, digest, draw, grow, new_size, paste, resize
+from swin_mmdet.export.runtime import Batch, Detector, Found, check, digest, draw, grow, new_size, paste, resize
 from swin_mmdet.export.targets import annotate_onnx
-
-pytestmark = pytest.mark.long
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 
 ABOUT = {
-    'format': 1, 'size': None, 'free': {'divisor': 32, 'least': 64, 'most': 128},
+    'format': 1, 'part': 'detector', 'size': None, 'free': {'divisor': 32, 'least': 64, 'most': 128},
     'outputs': ['boxes', 'scores', 'labels'],
     'classes': ['cat', 'dog'], 'preprocessing': {'scale': [100, 60], 'keep_ratio': True, 'pad': None},
 }  # fmt: skip
@@ -114,6 +112,19 @@ def test_an_image_is_padded_to_what_the_program_takes(tmp_path):
     assert padded.images[0, :, 95, 95].tolist() == [1, 2, 3]
 
 
+def test_masks_of_the_size_of_the_image_lose_their_padding(tmp_path):
+    detector = Detector(model_file(tmp_path / 'model.onnx'))
+    batch = detector.batch(np.zeros((120, 160, 3), np.uint8))
+    whole = np.zeros((1, 2, *batch.images.shape[2:]), bool)
+    whole[0, 0, 10:30, 5:25] = True
+    # in the padding alone
+    whole[0, 0, 60:] = True
+    found = detector.in_image(detector.detect(batch) | {'full_masks': whole}, batch, (120, 160))
+    expected = np.zeros((1, 120, 160), bool)
+    expected[0, 20:60, 10:50] = True
+    assert (found.masks == expected).all()
+
+
 def test_sizes_that_the_program_does_not_take_are_refused(tmp_path):
     detector = Detector(model_file(tmp_path / 'model.onnx'))
     for height, width in ((64, 160), (32, 64), (64, 72)):
@@ -126,6 +137,8 @@ def test_what_is_no_image_is_refused(tmp_path):
     detector = Detector(model_file(tmp_path / 'model.onnx'))
     with pytest.raises(ValueError, match=r'must be \[H, W, 3\] uint8 RGB, got float32 \[3, 8, 8\]'):
         detector(np.zeros((3, 8, 8), np.float32))
+    with pytest.raises(ValueError, match=r'got uint8 \[0, 8, 3\]'):
+        detector(np.zeros((0, 8, 3), np.uint8))
 
 
 def test_a_changed_file_is_refused(tmp_path):
@@ -143,7 +156,7 @@ def test_a_file_of_somebody_else_is_refused(tmp_path):
     onnx.save(model, path)
     with pytest.raises(ValueError, match=r'not written by tools/export\.py'):
         Detector(path)
-    for name in ('broken.onnx', 'broken.pt2'):
+    for name in ('broken.onnx', 'broken.pt2', 'broken.xml'):
         (tmp_path / name).write_bytes(b'nothing')
         with pytest.raises(ValueError, match=name):
             Detector(tmp_path / name)
@@ -165,6 +178,10 @@ def test_the_checksum_of_an_archive_is_of_all_its_files(tmp_path):
             archive.writestr('program/extra/swin_mmdet.sha256', digests)
         assert digest(path, '') == digests
         (tmp_path / content).write_text(digests)
+    # a bit of a file in it
+    path.write_bytes(path.read_bytes().replace(b'two', b'tvo', 1))
+    with pytest.raises(ValueError, match=r'program\.pt2 is not as it was written'):
+        check(path, {'swin_mmdet': '{}', 'swin_mmdet.sha256': digests})
     assert (tmp_path / 'one').read_text() != (tmp_path / 'two').read_text()
 
 

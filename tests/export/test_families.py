@@ -1,0 +1,36 @@
+"""Every family goes through `torch.export` and ONNX, for images of one size and of all, and its files find the same."""
+
+import pytest
+
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+from swin_mmdet.export import ExportOptions, export_detector
+from swin_mmdet.export.families import family_of
+from swin_mmdet.export.trace import trace
+from tests.export.small import FAMILIES, small_detector
+
+SIZES = {'fixed': (96, 128), 'free': None}
+# what the ordinary run has of them: the one that takes least
+CHEAPEST = 'RetinaNet', 'fixed'
+
+
+@pytest.mark.parametrize(('name', 'sizes'), [
+    pytest.param(name, sizes, marks=() if (name, sizes) == CHEAPEST else pytest.mark.long)
+    for name in FAMILIES for sizes in SIZES
+])  # fmt: skip
+def test_files_of_every_family_find_what_the_detector_finds(name, sizes, repository, tmp_path):
+    """Of V1 where the size is fixed, of V2 where it is free; the proof is `export_detector`'s own."""
+    pytest.importorskip('onnxscript')
+    pytest.importorskip('onnxruntime')
+    size = SIZES[sizes]
+    model, cfg = small_detector(repository / 'configs' / FAMILIES[name], '' if size else 'V2')
+    cfg.test_dataloader.dataset.pipeline[1].scale = (224, 160)
+    family = family_of(model)
+    traced = trace(family(model), ExportOptions(size=size, most=256), family.least(model))
+    for kind, suffix in (('torch', '.pt2'), ('onnx', '.onnx')):
+        options = ExportOptions(to=kind, size=size, most=256)
+        differences = export_detector(model, cfg, tmp_path / f'model{suffix}', options, traced=traced)
+        # whole images, one that is padded and one without objects
+        assert len({one.size for one in differences}) == (2 if size else 5)
+        assert all(one.pairs >= 5 for one in differences)

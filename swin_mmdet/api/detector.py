@@ -14,7 +14,7 @@ from torch import nn
 from swin_mmdet.api.detections import Detections
 from swin_mmdet.api.look import batches, look, look_in_slices
 from swin_mmdet.api.model_files import model_files
-from swin_mmdet.api.pictures import Picture, is_endless, is_one, pictures
+from swin_mmdet.api.pictures import Picture, has_video, is_endless, is_one, pictures
 from swin_mmdet.api.slices import Slices, size_of_test
 from swin_mmdet.api.training import evaluate_detector, train_detector
 from swin_mmdet.config.check import check_names
@@ -191,10 +191,11 @@ class Detector:
             if isinstance(found, UnreadableImageError):
                 raise UserError(f'{picture}: not a readable image ({found})')
             return found
-        results = self.stream(images, batch_size, slices)
         if is_endless(images):
-            return results
-        return list(results)
+            return self.stream(images, batch_size, slices)
+        if has_video(images):
+            raise UserError('a video among other images: give it alone, or take detector.stream(...)')
+        return list(self.stream(images, batch_size, slices))
 
     def stream(self, images: Any, batch_size: int = 1, slices: object = None) -> Iterator[Detections | None]:
         """The same one after the other, for more images than one wants to keep the results of."""

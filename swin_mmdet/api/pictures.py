@@ -69,6 +69,13 @@ def is_endless(images: object) -> bool:
     return isinstance(images, Iterator)
 
 
+def has_video(images: object) -> bool:
+    """Among several: a list of its frames would hold them all."""
+    if isinstance(images, str | Path):
+        return any(map(is_video, image_paths([images])))
+    return isinstance(images, list | tuple) and any(isinstance(one, str | Path) and is_video(one) for one in images)
+
+
 def pictures(images: Any) -> Iterator[Picture]:
     """Each image of what a user gives; what can be found wrong at once is found at once.
 

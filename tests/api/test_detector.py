@@ -227,6 +227,10 @@ def test_videos_are_iterators_of_frames(detector: Detector, tmp_path: Path):
         assert np.abs(one.scores - detector(rgb).scores).max() < 1e-5
         assert {(row['file_name'], row['frame']) for row in one.to_coco(1)} == {('clip.avi', number)}
     assert len(found) == 3
+    for images in ([clip, clip], str(tmp_path / '*.avi')):
+        with pytest.raises(UserError, match=r'a video among other images: give it alone, or take detector\.stream'):
+            detector(images)
+        assert len(next(detector.stream(images))) == len(found[0])
     (tmp_path / 'broken.mp4').write_bytes(b'no video' * 99)
     with pytest.raises(UserError, match=r'broken\.mp4 is a video by its name, and OpenCV reads no frame of it'):
         detector(tmp_path / 'broken.mp4')
@@ -335,6 +339,16 @@ def test_it_trains_as_the_program(work_dir: Path, shapes: Path, photo: Path, tmp
     assert trained.cfg.randomness.seed == 3
     assert trained.cfg.frozen_parts == ['backbone']
     assert equal(Detector(tmp_path / 'run', score_thr=0)(photo), trained(photo))
+
+
+def test_views_of_a_batch_are_those_of_each_image(detector: Detector, photo: Path):
+    in_views = Detector.from_model(detector.model, score_thr=0, tta=True)
+    images = [photo, photo]
+    together, alone = in_views(images, batch_size=2), in_views(photo)
+    for found in together:
+        np.testing.assert_allclose(found.boxes, alone.boxes, atol=1e-3)
+        np.testing.assert_allclose(found.scores, alone.scores, atol=1e-5)
+    assert not np.array_equal(alone.scores, detector(photo).scores)
 
 
 def test_what_cannot_be_exported_is_named(detector: Detector, tmp_path: Path):

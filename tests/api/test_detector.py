@@ -327,8 +327,8 @@ def test_it_is_evaluated_as_by_the_program(detector: Detector, work_dir: Path, s
 
 @pytest.mark.slow
 def test_it_trains_as_the_program(work_dir: Path, shapes: Path, photo: Path, tmp_path: Path):
-    options = dict(epochs=2, batch_size=1, work_dir=tmp_path / 'run', seed=3, freeze=['backbone'])
-    options |= dict(cfg_options={'train_dataloader.num_workers': 0, 'val_dataloader.num_workers': 0})
+    options = dict(epochs=2, batch_size=1, work_dir=tmp_path / 'run', seed=3, workers=0, freeze=['backbone'])
+    options |= dict(cfg_options={'model.test_cfg.rcnn.max_per_img': 4})
     with pytest.raises(UserError, match=r'^no argument --epohcs; did you mean --epochs'):
         Detector.train(shapes, work_dir / 'tiny.py', epohcs=2)
     with pytest.raises(UserError, match='--epochs many: give a whole number'):
@@ -338,6 +338,7 @@ def test_it_trains_as_the_program(work_dir: Path, shapes: Path, photo: Path, tmp
     assert Path(trained.checkpoint).parent == tmp_path / 'run'
     assert trained.cfg.randomness.seed == 3
     assert trained.cfg.frozen_parts == ['backbone']
+    assert len(trained(photo)) == 4
     assert equal(Detector(tmp_path / 'run', score_thr=0)(photo), trained(photo))
 
 

@@ -70,7 +70,7 @@ setup(
     packages=find_packages(include=['swin_mmdet', 'swin_mmdet.*']),
     entry_points={'console_scripts': ['swin-mmdet = swin_mmdet.commands.program:main']},
     cmdclass={'build_py': BuildWithStartup, 'develop': DevelopAsWheel},
-    package_data={'swin_mmdet': ['py.typed', '.mim/**/*']},
+    package_data={'swin_mmdet': ['py.typed', 'report/templates/*', '.mim/**/*']},
     exclude_package_data={'swin_mmdet': ['.mim/tools/benchmarks/results/*']},
     install_requires=['numpy'],
     extras_require={

@@ -20,12 +20,16 @@ MAY_IMPORT = {
     # the programs: they call every room
     'commands': {
         *('__init__', 'api', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
-        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'torch', 'mmengine', 'mmcv', 'mmdet'),
+        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'report', 'torch', 'mmengine', 'mmcv'),
+        'mmdet',
     },
     # a training is the program's, with its options
     'api': MMLAB
     | {'commands', 'compat', 'errors', 'config', 'datasets', 'engine', 'export', 'structures', 'visualization'}
     | {'numpy', 'torch', 'cv2', 'PIL', 'pycocotools', 'pandas', 'supervision'},
+    'report': MMLAB
+    | {'errors', 'config', 'datasets', 'evaluation', 'structures', 'visualization', 'numpy', 'torch', 'pycocotools'}
+    | {'cv2', 'jinja2', 'markupsafe', 'matplotlib'},
     'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
     'registry': {'compat', 'run_log', 'mmengine'},

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swin_mmdet.commands.arguments import ArgumentParser, Settings
-from swin_mmdet.commands.prepare import add_check_arguments, apply_options, check_options
+from swin_mmdet.commands.prepare import add_check_arguments, apply_options, check_options, use_data
 from swin_mmdet.config.files import existing, read_config
 from swin_mmdet.errors import UserError
 
@@ -29,6 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='a config (.py): its data, classes, heads and evaluators are checked against each other; a folder, '
         'of COCO or any other layout that train reads; or an annotation file (.json) of COCO',
     )
+    parser.add_argument('--data', metavar='FOLDER', help='as for train: the data of this folder in the config')
     parser.add_argument(
         '--split', metavar='SHARE', help='as for train: with a folder that has no images for validation, such as 0.8'
     )
@@ -44,6 +45,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=Path,
         metavar='OUT',
         help='write a repaired copy into a new folder: annotations, links to the images and a list of what was changed',
+    )
+    parser.add_argument(
+        '--html',
+        type=Path,
+        metavar='OUT.html',
+        help='also write a page with the findings, statistics and pictures: of a config its first training batches, '
+        'augmented, padded and turned back into colours; of a folder or file its images as they are annotated',
     )
     parser.add_argument('--cfg-options', nargs='+', action=Settings, metavar='KEY=VALUE', help='change the config')
     parser.add_argument('--max-classes', type=int, default=20, help='classes listed per file (default: %(default)s)')
@@ -73,6 +81,20 @@ def examine(args: argparse.Namespace) -> 'tuple[list[Problem], list[CocoFile]]':
     return find_problems(config, options=options)
 
 
+def write_page(args: argparse.Namespace, problems: 'list[Problem]') -> Path:
+    """`--html`: the findings with statistics and pictures."""
+    from swin_mmdet.report.check_page import page_of_config, page_of_file, page_of_folder
+
+    title = args.target.resolve().name
+    if args.target.is_dir():
+        page = page_of_folder(title, located(args), args.allow_outside)
+    elif args.target.suffix == '.json':
+        page = page_of_file(title, args.target, args.images, args.allow_outside)
+    else:
+        page = page_of_config(title, configured(args))
+    return page.write(args.html, problems)
+
+
 def located(args: argparse.Namespace) -> 'CocoFolder':
     """The data of a folder of any layout."""
     from swin_mmdet.datasets.layouts import Split, find_data
@@ -83,6 +105,8 @@ def located(args: argparse.Namespace) -> 'CocoFolder':
 def configured(args: argparse.Namespace) -> 'Config':
     """The config with its options."""
     config = read_config(str(args.target))
+    if args.data:
+        use_data(config, args.data, CONVERTED, args.split)
     apply_options(config, args.cfg_options or {})
     return config
 
@@ -118,6 +142,12 @@ def main(argv: list[str] | None = None) -> int:
         existing(str(args.images), 'folder of images')
     if args.fix and args.fix.exists() and (not args.fix.is_dir() or any(args.fix.iterdir())):
         raise UserError(f'--fix {args.fix}: there is something already; name a new folder')
+    if args.html and args.html.is_dir():
+        raise UserError(f'--html {args.html} is a folder; name a file in it, such as {args.html / "check.html"}')
+    if args.data and (args.target.is_dir() or args.target.suffix == '.json'):
+        raise UserError(f'--data {args.data}: it goes with a config; {args.target} is data itself')
+    if args.data:
+        existing(args.data, 'data folder')
     code = report(args)
     if args.fix:
         fix(args)
@@ -133,6 +163,12 @@ def report(args: argparse.Namespace) -> int:
         problems, files = examine(args)
     except (FileNotFoundError, ValueError) as error:
         print(error)
+        if args.html:
+            from swin_mmdet.datasets import Problem
+            from swin_mmdet.report.check_page import CheckPage
+
+            problem = Problem(str(args.target), str(error), 'put it right, and check again')
+            print(f'page: {CheckPage(args.target.name).write(args.html, [problem])}')
         return 1
     for coco in files:
         print(describe(coco, args.max_classes), end='\n\n')
@@ -140,6 +176,8 @@ def report(args: argparse.Namespace) -> int:
     warnings = [problem for problem in problems if problem.level != ERROR]
     for found, noun in ((errors, 'problem'), (warnings, 'warning')):
         print(f'{count(len(found), noun)}{":" if found else ""}\n{listing(found)}'.rstrip())
+    if args.html:
+        print(f'\npage: {write_page(args, problems)}')
     if errors and not args.fix:
         print('\n--fix OUT writes a copy in which is repaired what takes no guess')
     return int(bool(errors))

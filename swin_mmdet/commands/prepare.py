@@ -1,6 +1,7 @@
 """What a program does before it runs a config: arguments that several share, options merged, checks, the device."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,9 +94,12 @@ def load_config(args: argparse.Namespace) -> 'Config':
     cfg = read_config(args.config)
     from mmengine.logging import MMLogger
 
+    from swin_mmdet.report.conditions import command_line
     from swin_mmdet.run_log import EARLY_LINES
 
     MMLogger.get_current_instance().addHandler(EARLY_LINES)
+    # for the file of the log
+    EARLY_LINES.keep(command_line(sys.argv))
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401
     default = cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))

@@ -32,6 +32,7 @@ COMMANDS = {
     'convert-checkpoint': Command('convert_checkpoint', 'say what is in a checkpoint, or rewrite it for others'),
     'analyze': Command('analyze_model', 'parameters, operations and memory of a detector'),
     'show-results': Command('show_results', 'the AP of the newest evaluation of a training or test'),
+    'report': Command('report', 'write a page about a training: curves, AP, errors with their images, data'),
     'make-shapes': Command('make_shapes_dataset', 'draw a small data set to try all of this on'),
 }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from swin_mmdet.commands.arguments import ArgumentParser
 from swin_mmdet.errors import UserError
+from swin_mmdet.report.history import scalars
 
 ROWS = (('box', 'bbox'), ('mask', 'segm'))
 COLUMNS = (('AP', 'mAP'), ('AP50', 'mAP_50'), ('AP75', 'mAP_75'))
@@ -38,9 +39,9 @@ def last_evaluation(work_dir: Path) -> dict[str, float]:
     files += work_dir.glob('*/vis_data/scalars.json')
     # times sort as text
     for path in sorted(files, key=lambda path: path.relative_to(work_dir).parts[0], reverse=True):
-        text = path.read_text()
-        for line in reversed(text.splitlines()) if path.name == 'scalars.json' else [text]:
-            values = {key.removeprefix('coco/'): value for key, value in json.loads(line).items() if 'coco/' in key}
+        lines = list(scalars(path)) if path.name == 'scalars.json' else [json.loads(path.read_text())]
+        for line in reversed(lines):
+            values = {key.removeprefix('coco/'): value for key, value in line.items() if 'coco/' in key}
             if values:
                 return values
     return {}

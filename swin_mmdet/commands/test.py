@@ -57,9 +57,11 @@ def evaluate(args: argparse.Namespace) -> dict[str, float]:
         from swin_mmdet.detectors.views import use_tta
 
         use_tta(cfg)
+    from swin_mmdet.engine import KeepDetectionsHook
     from swin_mmdet.engine.runner import StrictRunner
 
     runner = StrictRunner.from_cfg(cfg)
+    runner.register_hook(KeepDetectionsHook())
     if args.out:
         from mmdet.evaluation import DumpDetResults
 

@@ -1,6 +1,7 @@
 """Train a detector on one CPU or GPU, or as one process of several (see dist_train.sh and slurm_train.sh)."""
 
 import argparse
+from pathlib import Path
 
 from swin_mmdet.commands.arguments import ArgumentParser
 from swin_mmdet.commands.everyday import add_everyday_arguments, read_everyday
@@ -8,6 +9,7 @@ from swin_mmdet.commands.launcher import is_main_process, restarted, world_size
 from swin_mmdet.commands.prepare import (
     add_shared_arguments,
     check_before_run,
+    check_options,
     check_paths,
     check_weights,
     fit_to_device,
@@ -75,6 +77,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='after a signal, such as Ctrl-C or the end of a time limit, exit with 128 and its number (SIGTERM: 143), '
         'not with 0; the run is saved in both cases',
     )
+    parser.add_argument(
+        '--no-report', action='store_true', help='write no report.html at the end, see the command `report`'
+    )
     add_everyday_arguments(parser)
     return parser.parse_args(argv)
 
@@ -126,6 +131,28 @@ def train(args: argparse.Namespace) -> str:
     fit_to_device(cfg)
     from mmengine.registry import RUNNERS
 
+    from swin_mmdet.engine import KeepDetectionsHook
+
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else TrainingRunner.from_cfg(cfg)
+    runner.register_hook(KeepDetectionsHook())
     runner.train()
+    if is_main_process() and not args.no_report:
+        report_of(cfg.work_dir, args)
     return cfg.work_dir
+
+
+def report_of(work_dir: str, args: argparse.Namespace) -> None:
+    """Write the report of a training that has ended; whatever goes wrong with it is a line of the log."""
+    import logging
+
+    from mmengine.logging import print_log
+
+    try:
+        from swin_mmdet.evaluation import kept_detections
+        from swin_mmdet.report.run_report import write_report
+
+        if kept_detections(work_dir):
+            print_log(f'report: {write_report(Path(work_dir), options=check_options(args))}', 'current')
+    except (Exception, KeyboardInterrupt) as error:
+        text = f'no report was written ({type(error).__name__}: {error}); `swin-mmdet report {work_dir}` tries again'
+        print_log(text, 'current', logging.WARNING)

@@ -91,7 +91,7 @@ def check_folder(
 ) -> tuple[list[Problem], list[CocoFile]]:
     """Problems of a folder of data by itself, without a config."""
     problems, files, classes, parts = [], [], {}, []
-    reader = _reader_of(folder)
+    reader = folder_reader(folder)
     for name, ann_file, images in (('train', folder.train_ann, folder.train_images),
                                    ('val', folder.val_ann, folder.val_images)):
         coco = read_coco(ann_file)
@@ -103,7 +103,7 @@ def check_folder(
     return _merged(problems + agreement_problems(classes) + split_problems(parts, options)), files
 
 
-def _reader_of(folder: CocoFolder) -> ImageReader:
+def folder_reader(folder: CocoFolder) -> ImageReader:
     """Reads images as a training with `--data FOLDER` will."""
     needs = image_needs([folder.train_images, folder.val_images], [folder.train_ann, folder.val_ann])
     return ImageReader([dict(type='swin_mmdet.LoadImageFromFile', **needs)] if needs else ())

@@ -10,6 +10,7 @@ from swin_mmdet.engine.guards import (
     StopHook,
     WorkDirHook,
 )
+from swin_mmdet.engine.keep_detections_hook import KeepDetectionsHook
 from swin_mmdet.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from swin_mmdet.engine.load_weights import load_weights, read_weights
 from swin_mmdet.engine.optim_wrapper_constructor import OptimWrapperConstructor
@@ -25,6 +26,7 @@ __all__ = [
     'EpochBasedTrainLoop',
     'FreezeHook',
     'IterBasedTrainLoop',
+    'KeepDetectionsHook',
     'LayerDecayOptimWrapperConstructor',
     'LoadingRunner',
     'LostProcessHook',

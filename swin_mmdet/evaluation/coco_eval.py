@@ -1,7 +1,7 @@
 """COCO evaluation of plain dicts: no files, no printing, the inputs stay as they are."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def evaluate_coco(
     detections: Sequence[dict],
     iou_type: str = 'bbox',
     *,
-    cat_ids: Sequence[int] | None = None,
+    cat_ids: Sequence[Hashable] | None = None,
     img_ids: Sequence | None = None,
     max_dets: Sequence[int] = (1, 10, 100),
     iou_thrs: float | Sequence[float] | None = None,

@@ -15,6 +15,7 @@ from mmengine.logging import MMLogger, print_log
 from swin_mmdet.datasets.coco_dataset import BY_NAME, in_order_of_names
 from swin_mmdet.evaluation.backends import resolve_backend
 from swin_mmdet.evaluation.coco_eval import evaluate_coco
+from swin_mmdet.evaluation.kept_detections import keep_detections
 from swin_mmdet.evaluation.proposals import proposal_recall
 from swin_mmdet.evaluation.report import class_table, summary_table
 from swin_mmdet.evaluation.scores import AP_NAMES, CocoScores, metric_names
@@ -47,6 +48,9 @@ class CocoMetric(MMDetCocoMetric):
 
     def __init__(self, *args, eval_backend: str = 'auto', **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        self._ann_file = kwargs.get('ann_file', args[0] if args else None)
+        self._keep_in: Path | None = None
+        self._weights = ''
         self.eval_backend = resolve_backend(eval_backend).name
         if self.use_mp_eval:
             print_log('CocoMetric: use_mp_eval has no effect', logger='current', level=logging.WARNING)
@@ -56,6 +60,13 @@ class CocoMetric(MMDetCocoMetric):
                 f'metric_items: {sorted(unknown)} unknown; with proposal_nums={tuple(self.proposal_nums)} there are '
                 f'{metric_names(self.proposal_nums)}'
             )
+
+    def keep_detections(self, work_dir: str | Path, weights: str) -> None:
+        """Let the next evaluations leave what they measure in a work-dir, each in the place of the one before.
+
+        weights: which are evaluated, such as 'iteration 500'.
+        """
+        self._keep_in, self._weights = Path(work_dir), weights
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Collect the predictions of a batch; masks that are encoded already stay so."""
@@ -88,7 +99,30 @@ class CocoMetric(MMDetCocoMetric):
                     raise ValueError(f"CocoMetric: metric '{metric}' needs masks, the predictions have none")
                 else:
                     values.update(self._evaluate(metric, load(files[metric])))
+            self._keep({name: files[name] for name in files if name in self.metrics}, values)
         return values
+
+    def _keep(self, files: dict[str, str], values: dict[str, float]) -> None:
+        if self._keep_in is None or not self._ann_file or '://' in str(self._ann_file) or not files:
+            return
+        about = dict(
+            ann_file=str(Path(self._ann_file).absolute()),
+            classes=list(self.dataset_meta['classes']),
+            cat_ids=list(self.cat_ids),
+            max_dets=list(self.proposal_nums),
+            iou_thrs=np.atleast_1d(self.iou_thrs).tolist(),
+            weights=self._weights,
+            values=values,
+        )
+        try:
+            keep_detections(self._keep_in, files, about)
+        except OSError as error:
+            # what was measured is worth more than a copy of it
+            print_log(
+                f'the detections could not be kept in {self._keep_in} ({error.strerror}); a report makes them anew',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     @contextlib.contextmanager
     def _prefix(self) -> Iterator[str]:

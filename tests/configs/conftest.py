@@ -1,6 +1,7 @@
 """Configs of this project, made small enough for a CPU."""
 
 import copy
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import distributions
@@ -44,6 +45,24 @@ WITH_ONEDL = any(package.metadata['Name'] == 'onedl-mmdetection' for package in 
 ONEDL_GROUNDING = "onedl-mmdetection's Grounding DINO cannot run: its decoder makes 4 x 256 numbers for a layer of 512"
 # settings -> the config that had them first
 FIRST: dict[str, str] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of recipes that differ by their backbone alone, the others than the smallest take a step only if asked for."""
+    smallest: dict[str, Path] = {}
+    for path in sorted(CONFIGS, key=lambda path: 'tsbl'.find(_size(path)[-1:])):
+        smallest.setdefault(str(path).replace(_size(path), ''), path)
+    kept = set(smallest.values())
+    for item in items:
+        path = getattr(item, 'callspec', None) and item.callspec.params.get('small')
+        if path and path not in kept and item.originalname.startswith('test_one_training_step'):
+            item.add_marker(pytest.mark.long)
+
+
+def _size(path: Path) -> str:
+    """In the name of a config, its backbone: 'swin-t'."""
+    found = re.search(r'swin(v2)?-[tsbl](?=-p4)', path.stem)
+    return found[0] if found else ''
 
 
 @pytest.fixture(scope='session')

@@ -6,7 +6,8 @@ import torch
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
-import mmdet.models  # noqa: F401
+from mmdet.models.backbones import swin
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from swin_mmdet.checkpoint import files
@@ -15,6 +16,12 @@ from swin_mmdet.errors import UserError
 from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 
 SMALL = {'embed_dims': 8, 'depths': (1, 1), 'num_heads': (1, 1), 'window_size': 4, 'out_indices': (0, 1)}
+
+
+@pytest.fixture(autouse=True)
+def _mmdets_own(monkeypatch):
+    """Under its name, of which the drop-in, which another test has imported, makes ours."""
+    monkeypatch.setitem(MODELS.module_dict, 'SwinTransformer', swin.SwinTransformer)
 
 
 def starts(**backbone) -> Config:

@@ -58,7 +58,7 @@ def test_the_whole_model_is_one_graph(cls, backend):
     assert_same_maps_and_gradients(model, compiled, (50, 36))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_sizes_change_without_compiling_for_each():
     """Padding inside the kernels is no question of the graph; an odd map before a merging and a first size are."""
     pytest.importorskip('triton')

@@ -208,8 +208,12 @@ def peak_bytes(way):
     return int(torch.tensor([size for _, size in sorted(sizes)]).cumsum(0).max())
 
 
-@pytest.mark.parametrize('cls', [SwinTransformer, SwinTransformerV2])
-@pytest.mark.parametrize('owns_x', [False, True])
+@pytest.mark.parametrize(('owns_x', 'cls'), [
+    (False, SwinTransformerV2),
+    # the interpreter takes half a minute for each
+    *(pytest.param(*case, marks=[pytest.mark.long] * (DEVICE == 'cpu'))
+      for case in ((True, SwinTransformerV2), (False, SwinTransformer), (True, SwinTransformer))),
+])  # fmt: skip
 def test_peak_of_inference(owns_x, cls, monkeypatch):
     """Of a stage: x if it may not work in its input, the branch and the result, or V2's next branch, and of the widest
     maps a part.

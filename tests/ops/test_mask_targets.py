@@ -96,7 +96,12 @@ def test_random_rois(way, size):
     assert 0.05 < expected.mean() < 0.95
 
 
-@ways
+@pytest.mark.parametrize(
+    'way',
+    # the interpreter takes half a minute
+    [plain_mask_targets, pytest.param(triton_mask_targets, marks=[pytest.mark.long] * (DEVICE == 'cpu')), mask_targets],
+    ids=lambda way: way.__name__,
+)
 def test_adversarial_rois(way):
     # noise, everything, a rectangle
     assert_like_mmdet(way, bitmaps(), *cases(adversarial_rois(), 3), 14)

@@ -208,6 +208,7 @@ def test_refuses_points_that_are_no_square():
         build_head(num_points=8)
 
 
+@pytest.mark.long
 def test_learns_two_objects_by_heart():
     torch.manual_seed(0)
     boxes, labels = [[8, 10, 48, 60], [60, 30, 120, 85]], [0, 2]

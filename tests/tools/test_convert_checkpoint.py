@@ -93,7 +93,7 @@ def test_mistakes(official: Path, tmp_path: Path, user_error: type[Exception]):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('program', ['official', 'mmdet'])
+@pytest.mark.parametrize('program', ['official', pytest.param('mmdet', marks=pytest.mark.long)])
 def test_a_detector_of_another_program_evaluates_the_same(
     program: str, run: Callable[..., str], trained: Path, config: Path, shapes: Path, tmp_path: Path
 ):

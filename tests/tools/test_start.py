@@ -10,8 +10,9 @@ import pytest
 from .conftest import TOOLS
 
 SCRIPTS = (
-    'analyze_model', 'check_dataset', 'convert_checkpoint', 'convert_dataset', 'export', 'make_shapes_dataset',
-    'predict', 'render_zoo', 'show_results', 'test', 'train', 'benchmarks/render_tables', 'benchmarks/summarise_run',
+    'analyze_model', 'build_docs', 'check_dataset', 'convert_checkpoint', 'convert_dataset', 'export',
+    'make_shapes_dataset', 'predict', 'render_zoo', 'report', 'show_results', 'test', 'train',
+    'benchmarks/render_tables', 'benchmarks/summarise_run',
 )  # fmt: skip
 # not one of these, however fast the machine: a fresh import of each but the last takes a second or more
 SLOW = 'torch', 'torchvision', 'mmcv', 'mmdet', 'matplotlib', 'transformers', 'scipy'
@@ -19,6 +20,8 @@ CONFIG = TOOLS.parent / 'configs/quickstart/mask-rcnn_swin-micro_shapes.py'
 FILE = TOOLS / 'README.md'  # is there, whatever it is
 # arguments -> words of the message
 WRONG = {
+    ('report', 'nowhere'): 'no work-dir at nowhere',
+    ('report', FILE): 'is a file; give the work-dir of train.py',
     ('train', 'nowhere.py'): 'no config at nowhere.py',
     ('train', CONFIG, '--data', 'nowhere'): 'no data folder at nowhere',
     ('train', CONFIG, '--resume', 'gone.pth'): 'no checkpoint to resume from at gone.pth',

@@ -78,6 +78,9 @@ setup(
         'onedl': TORCH + ONEDL,
         'eval': EVAL,
         'export': EXPORT,
+        'tensorboard': ['tensorboard'],
+        'wandb': ['wandb'],
+        'mlflow': ['mlflow'],
         'openvino': OPENVINO,
         # pastes objects for HTC++, as the paper does
         'htc': ['instaboostfast'],

@@ -42,3 +42,16 @@ class EarlyLines(logging.Handler):
 
 
 EARLY_LINES = EarlyLines()
+
+
+# loggers of libraries whose warnings are for their developers
+FOR_DEVELOPERS = ('torch.utils._pytree',)
+
+
+def keep_library_warnings() -> None:
+    """What libraries say to their developers at their import goes to the file of the log, not to the console."""
+    for name in FOR_DEVELOPERS:
+        logger = logging.getLogger(name)
+        if EARLY_LINES not in logger.handlers:
+            logger.addHandler(EARLY_LINES)
+            logger.propagate = False

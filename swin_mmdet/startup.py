@@ -18,9 +18,14 @@ SWITCH = 'SWIN_MMDET_STARTUP'
 OFF = ('0', 'off', 'no', 'false')
 
 
+def is_off() -> bool:
+    """Whether the environment switches it off."""
+    return os.environ.get(SWITCH, '').lower() in OFF
+
+
 def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
     """The module as the other finders find it, with its patches; None, so that they find it, when switched off."""
-    if os.environ.get(SWITCH, '').lower() in OFF:
+    if is_off():
         return None
     from swin_mmdet.compat.on_import import FINDER
 

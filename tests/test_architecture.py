@@ -17,11 +17,12 @@ MAY_IMPORT = {
     'lazy': set(),
     '__main__': {'commands'},
     'errors': set(),
+    'progress': {'mmengine', 'tqdm'},
     # the programs: they call every room
     'commands': {
         *('__init__', 'api', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
-        *('engine', 'evaluation', 'export', 'analysis', 'visualization', 'report', 'torch', 'mmengine', 'mmcv'),
-        'mmdet',
+        *('doctor', 'engine', 'evaluation', 'export', 'analysis', 'progress', 'visualization', 'report'),
+        *('torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     # a training is the program's, with its options
     'api': MMLAB
@@ -39,6 +40,8 @@ MAY_IMPORT = {
     # what its patches name, each when somebody else has imported it
     'compat': {'ops', 'torch', 'torchvision', 'numpy', 'PIL', 'mmengine', 'mmcv', 'mmdet'},
     'startup': {'compat'},
+    # tries packages by their names, in a process of its own
+    'doctor': set(),
     'utils': {'compat', 'mmdet'},
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'errors', 'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
@@ -46,7 +49,7 @@ MAY_IMPORT = {
     'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
     'engine': MMLAB
     | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'run_log', 'numpy', 'torch'}
-    | {'transformers', 'filelock'},
+    | {'transformers', 'filelock', 'tqdm'},
     'analysis': {'compat', 'config', 'detectors', 'models', 'ops', 'mmdet', 'mmengine'}
     | {'numpy', 'torch', 'torchvision'},
     'structures': MMLAB | {'compat', 'ops', 'numpy', 'torch', 'pycocotools', 'cv2'},
@@ -60,7 +63,7 @@ MAY_IMPORT = {
     'reppoints_v2': MMLAB | {'detectors', 'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
     | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'}
-    | {'tqdm', 'simplejpeg'},
+    | {'progress', 'simplejpeg'},
     'evaluation': {'errors', 'registry', 'structures', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch'}
     | {'pycocotools', 'faster_coco_eval'},
 }

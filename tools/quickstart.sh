@@ -100,5 +100,6 @@ step 'result'
 # shellcheck disable=SC2086
 python "$root/tools/show_results.py" "$work_dir/train" $goal
 echo "pictures:   $work_dir/predictions/vis"
+echo "report:     $work_dir/train/report.html"
 echo "checkpoint: $checkpoint"
 echo "config:     $trained"

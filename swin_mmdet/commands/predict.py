@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -9,8 +11,11 @@ from swin_mmdet.commands.arguments import ArgumentParser, Settings
 from swin_mmdet.commands.prepare import merge
 from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config
 from swin_mmdet.config.image_paths import image_paths, is_video
+from swin_mmdet.progress import with_progress
 
 SOME_FAILED = 1
+# of more images not each has a line
+FEW = 100
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -46,6 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.ann_file:
         existing(args.ann_file, 'annotation file')
     cfg = read_config(args.config)
+    from swin_mmdet.run_log import keep_library_warnings
+
+    keep_library_warnings()
     from swin_mmdet.api.detector import Detector
     from swin_mmdet.api.drawings import Drawings
     from swin_mmdet.api.slices import Slices
@@ -61,11 +69,14 @@ def main(argv: list[str] | None = None) -> int:
     for path in paths:
         ids.image(path, 0)
     total = '' if any(map(is_video, paths)) else f'/{len(paths)}'
+    listed = len(paths) <= FEW or not total
     out_dir = Path(args.out_dir)
     rows, broken, seen = [], [], 0
     # a folder of its own, so that no drawing can replace the image it was made from
     with Drawings(out_dir / 'vis') as drawings:
-        looked_at = islice(detector.look(paths, args.batch_size, slices), args.limit)
+        looked_at: Iterator = islice(detector.look(paths, args.batch_size, slices), args.limit)
+        if not listed:
+            looked_at = with_progress(looked_at, len(paths), 'images', partial(print, flush=True))
         for seen, (picture, found) in enumerate(looked_at, start=1):
             if isinstance(found, UnreadableImageError):
                 broken.append(picture)
@@ -73,7 +84,8 @@ def main(argv: list[str] | None = None) -> int:
                 continue
             rows += found.to_coco(ids.image(found.picture.path, seen), ids.categories)
             drawings.add(found)
-            print(f'[{seen}{total}] {picture}: {len(found)} objects', flush=True)
+            if listed:
+                print(f'[{seen}{total}] {picture}: {len(found)} objects', flush=True)
 
     (out_dir / 'results.json').write_text(json.dumps(rows))
     print(f'{seen - len(broken)} images drawn in {out_dir / "vis"}, {len(rows)} objects in {out_dir / "results.json"}')

@@ -31,6 +31,7 @@ COMMANDS = {
     'convert-dataset': Command('convert_dataset', 'write labelled images of any layout as a COCO folder'),
     'convert-checkpoint': Command('convert_checkpoint', 'say what is in a checkpoint, or rewrite it for others'),
     'analyze': Command('analyze_model', 'parameters, operations and memory of a detector'),
+    'doctor': Command('doctor', 'say what is wrong with the environment, and the line that mends it'),
     'show-results': Command('show_results', 'the AP of the newest evaluation of a training or test'),
     'report': Command('report', 'write a page about a training: curves, AP, errors with their images, data'),
     'make-shapes': Command('make_shapes_dataset', 'draw a small data set to try all of this on'),

@@ -16,6 +16,7 @@ from swin_mmdet.commands.prepare import (
     load_config,
 )
 from swin_mmdet.commands.say import say
+from swin_mmdet.commands.trackers import add_tracker_arguments, read_trackers
 from swin_mmdet.config.files import existing_weights
 
 # the keys of swin_mmdet.engine.runner.SCALES and .training_options.DTYPES, which take seconds to import
@@ -81,6 +82,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--no-report', action='store_true', help='write no report.html at the end, see the command `report`'
     )
     add_everyday_arguments(parser)
+    add_tracker_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -90,7 +92,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def train(args: argparse.Namespace) -> str:
     """The work-dir of the run."""
-    everyday, settings = read_everyday(args), args.cfg_options
+    everyday, settings, trackers = read_everyday(args), args.cfg_options, read_trackers(args)
     check_paths(args)
     if args.resume not in (None, 'auto'):
         existing_weights(args.resume, 'checkpoint to resume from')
@@ -129,6 +131,10 @@ def train(args: argparse.Namespace) -> str:
     check_before_run(cfg, args)
     say(*apply_length(cfg, everyday, settings, processes))
     fit_to_device(cfg)
+    if trackers:
+        from swin_mmdet.engine.trackers import use_trackers
+
+        use_trackers(cfg, trackers)
     from mmengine.registry import RUNNERS
 
     from swin_mmdet.engine import KeepDetectionsHook

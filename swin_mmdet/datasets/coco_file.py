@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from swin_mmdet.datasets.box_format import BoxFormat, box_format, corners_of, overlaps
+from swin_mmdet.datasets.columns import columns, polygon_corners
 from swin_mmdet.datasets.faults import (
     SKIPPED,
     Known,
@@ -20,12 +21,15 @@ from swin_mmdet.datasets.faults import (
 )
 from swin_mmdet.datasets.json_file import CocoFileError, no_collection, read_json
 from swin_mmdet.datasets.mask_boxes import judged_mask
+from swin_mmdet.datasets.parallel import in_processes
 
 __all__ = ['CocoFile', 'CocoFileError', 'Fault', 'read_coco', 'summarise']
 
 NO_BOX = (np.nan,) * 4
 # a mask and a box that share less are of two objects
 ELSEWHERE = 0.1
+# masks that are looked at one by one before processes are started for it
+MANY = 2000
 # areas: a box of fewer pixels may have any; a mask fills less of its box only if it is a hair
 FEW_PIXELS, HAIR = 16, 0.002
 
@@ -112,6 +116,28 @@ def _read(path: Path, _mtime: int, _size: int) -> CocoFile:
         return summarise(path, read_json(path))
 
 
+BOX_COLUMNS = 'boxes', 'sizes', 'masks', 'areas', 'crowds'
+
+
+class Boxed:
+    """Of n annotations, boxes and what they are compared with: `known` where there is a box in an image of known size.
+
+    boxes, masks: [n, 4], the latter as corners, NaN where there is none.
+    sizes: [n, 2] of images; areas: [n], NaN where there is none; crowds: bool [n].
+    """
+
+    def __init__(self, known: np.ndarray, boxes: np.ndarray, areas: np.ndarray, crowds: np.ndarray) -> None:
+        self.known, self.boxes, self.areas, self.crowds = known, boxes, areas, crowds
+        self.sizes, self.masks = np.full((len(known), 2), np.nan), np.full((len(known), 4), np.nan)
+
+    def add(self, index: int, ann: dict) -> None:
+        """One whose box is four numbers."""
+        area = ann.get('area')
+        self.known[index], self.boxes[index] = True, ann['bbox']
+        self.areas[index] = float(area) if is_number(area) else np.nan
+        self.crowds[index] = bool(ann.get('iscrowd'))
+
+
 class Summary:
     """Collects the faults of a file, one item after the other."""
 
@@ -124,8 +150,6 @@ class Summary:
         self.instances, self.objects = Counter(), Counter()
         self.annotated, self.with_rle = set(), set()
         self.usable = self.crowds = self.rle_objects = 0
-        # of annotations with a box in an image of known size: id, box, size, corners of the mask, area, whether a crowd
-        self.boxed: list[tuple] = []
 
     def add_images(self) -> None:
         names = set()
@@ -150,45 +174,63 @@ class Summary:
 
     def add_annotations(self) -> None:
         known = Known(self.sizes, self.names)
-        for index, ann in enumerate(self.annotations):
+        found = columns(self.annotations, self.sizes, self.names)
+        usual = found.usual.tolist()
+        known.annotations.update(ann['id'] for ann, is_usual in zip(self.annotations, usual) if is_usual)
+        boxed = self.boxed = Boxed(found.usual.copy(), found.boxes, found.areas, found.crowds == 1)
+        self.placed = found.usual.copy()
+        self.usable = int(found.usual.sum())
+        self._count([ann for ann, is_usual in zip(self.annotations, usual) if is_usual])
+        for index in np.flatnonzero(~found.usual).tolist():
+            ann = self.annotations[index]
             kinds = annotation_faults(ann, known)
             id = shown_id(ann, index)
             for kind in kinds:
                 self.faults[kind].add(id, ann.get(VALUES.get(kind)))
             known.annotations.add(id)
-            if 'annotation_of' not in kinds:
-                self._count(ann)
-                self._look_at_mask(id, ann, kinds)
             self.crowds += bool(ann.get('iscrowd'))
             self.usable += not SKIPPED & set(kinds)
+            if 'annotation_of' in kinds:
+                continue
+            self._count([ann])
+            if self.sizes.get(ann['image_id']):
+                self.placed[index] = True
+                if 'box' not in kinds:
+                    boxed.add(index, ann)
+        self.crowds += int(found.crowds[found.usual].sum())
 
-    def _count(self, ann: dict) -> None:
-        self.annotated.add(ann['image_id'])
-        self.instances[ann['category_id']] += 1
-        self.objects[ann['image_id']] += not ann.get('iscrowd')
-        if isinstance(ann.get('segmentation'), dict):
-            self.with_rle.add(ann['image_id'])
-            self.rle_objects += not ann.get('iscrowd')
+    def _count(self, annotations: list[dict]) -> None:
+        self.instances.update([ann['category_id'] for ann in annotations])
+        self.annotated.update([ann['image_id'] for ann in annotations])
+        self.objects.update([ann['image_id'] for ann in annotations if not ann.get('iscrowd')])
+        with_rle = [ann for ann in annotations if isinstance(ann.get('segmentation'), dict)]
+        self.with_rle.update([ann['image_id'] for ann in with_rle])
+        self.rle_objects += sum(not ann.get('iscrowd') for ann in with_rle)
 
-    def _look_at_mask(self, id: Hashable, ann: dict, kinds: list[str]) -> None:
-        size = self.sizes.get(ann['image_id'])
-        if size is None:
-            return  # without it, no more of box and mask can be judged
-        kind, corners = judged_mask(ann.get('segmentation'), size[1], size[0])
-        if kind:
-            self.faults[kind].add(id)
-        if 'box' not in kinds:
-            area = ann.get('area')
-            area = float(area) if is_number(area) else np.nan
-            self.boxed.append((id, ann['bbox'], size, corners or NO_BOX, area, bool(ann.get('iscrowd'))))
+    def add_masks(self) -> None:
+        """Of annotations on images whose size is known: without it, no more of box and mask can be judged."""
+        judged = np.flatnonzero(self.placed).tolist()
+        sizes = [self.sizes[self.annotations[index]['image_id']] for index in judged]
+        masks = [self.annotations[index].get('segmentation') for index in judged]
+        widths, heights = ([size[side] for size in sizes] for side in (0, 1))
+        corners = polygon_corners(masks, heights, widths)
+        others = np.flatnonzero(np.isnan(corners[:, 0])).tolist()
+        judgements = in_processes(
+            lambda place: judged_mask(masks[place], heights[place], widths[place]), others, 'masks decoded', few=MANY
+        )
+        for place, (kind, found) in zip(others, judgements, strict=True):
+            corners[place] = found or NO_BOX
+            if kind:
+                index = judged[place]
+                self.faults[kind].add(shown_id(self.annotations[index], index))
+        self.boxed.masks[judged] = corners
+        self.boxed.sizes[judged] = np.array(sizes, float).reshape(-1, 2)
 
     def judge_boxes(self) -> BoxFormat | None:
         """Their format, and those that are not where their masks are or not as large as their areas."""
-        if not self.boxed:
-            return None
-        ids, boxes, sizes, masks, areas, crowds = zip(*self.boxed)
-        boxes, sizes, masks, areas = (np.array(values, float) for values in (boxes, sizes, masks, areas))
-        objects = ~np.array(crowds)
+        places = np.flatnonzero(self.boxed.known)
+        boxes, sizes, masks, areas, crowds = (getattr(self.boxed, name)[places] for name in BOX_COLUMNS)
+        objects = ~crowds
         found = box_format(*(values[objects] for values in (boxes, sizes, masks, areas)))
         if found is None:
             pixels = boxes[:, 2:].clip(0).prod(axis=1)
@@ -199,7 +241,8 @@ class Summary:
             }
             for kind, wrong in wanted.items():
                 for index in np.flatnonzero(wrong & objects & (pixels > 0)):
-                    self.faults[kind].add(ids[index])
+                    place = places[index]
+                    self.faults[kind].add(shown_id(self.annotations[place], place))
         return found
 
 
@@ -213,13 +256,14 @@ def summarise(path: Path, data: dict) -> CocoFile:
     summary.add_images()
     summary.add_categories()
     summary.add_annotations()
+    summary.add_masks()
     found = summary.judge_boxes()
     images, sizes = data['images'], summary.sizes
     return CocoFile(
         path=path,
         file_names=tuple(str(image.get('file_name', '')) for image in images),
         image_sizes=np.array([size or (0, 0) for size in sizes.values()], dtype=float).reshape(-1, 2),
-        box_sizes=np.array([box[2:] for _, box, *_ in summary.boxed], dtype=float).reshape(-1, 2),
+        box_sizes=summary.boxed.boxes[summary.boxed.known, 2:],
         objects=np.array([summary.objects[id] for id in sizes], dtype=int),
         categories=tuple((_known_id(item), str(item.get('name'))) for item in data['categories']),
         parents=frozenset(str(item.get('supercategory')) for item in data['categories']),

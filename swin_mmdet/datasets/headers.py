@@ -1,5 +1,6 @@
 """What the header of an image file tells: format, size, orientation; and what a file is that is no image."""
 
+import io
 import os
 import re
 from dataclasses import dataclass
@@ -7,9 +8,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from swin_mmdet.datasets.plain_headers import JPEG, PNG, plain_header
+
 ORIENTATION = 0x0112
 # how files end, and within how many bytes: cameras write something after a JPEG
 ENDS = {'JPEG': (b'\xff\xd9', 4096), 'MPO': (b'\xff\xd9', 4096), 'PNG': (b'IEND', 64)}
+# bytes that are read at first, for more, and of the end
+START, MUCH, END = 4096, 2**18, 4096
 # pixels that no decoder is asked for: gigabytes for one image
 MOST_PIXELS = 2**28
 # formats whose files may hold several images
@@ -18,6 +23,7 @@ SUFFIXES = {
     'JPEG': ('.jpg', '.jpeg', '.jpe', '.jfif'), 'MPO': ('.jpg', '.jpeg', '.mpo'), 'PNG': ('.png', '.apng'),
     'GIF': ('.gif',), 'BMP': ('.bmp', '.dib'), 'TIFF': ('.tif', '.tiff'), 'WEBP': ('.webp',),
 }  # fmt: skip
+KNOWN = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
 OTHERS = (
     (b'version https://git-lfs', 'a pointer of Git LFS: fetch the images with `git lfs pull`'),
     (b'<svg', 'a drawing in SVG'),
@@ -63,15 +69,16 @@ class TooManyPixelsError(ValueError):
     """An image that takes gigabytes when it is decoded, or says so."""
 
 
-def read_header(path: Path) -> Header | None:
+def read_header(path: str | Path, content: bytes | None = None) -> Header | None:
     """None where PIL knows no header; another decoder may.
+
+    content: all of the file, where it was read already
 
     Raises:
         TooManyPixelsError: the image must not be decoded.
     """
     try:
-        with open(path, 'rb') as file, Image.open(file) as image:
-            header = _header(file, image)
+        header = _everyday(path, content) or _by_pil(path)
     except Image.DecompressionBombError as error:
         pixels = int((re.findall(r'\d+', str(error)) or [MOST_PIXELS])[0])
         if pixels >= MOST_PIXELS:
@@ -82,6 +89,49 @@ def read_header(path: Path) -> Header | None:
     if header.size[0] * header.size[1] >= MOST_PIXELS:
         raise TooManyPixelsError(f'it has {header.size[0]} x {header.size[1]} pixels')
     return header
+
+
+def whole_jpeg(path: str | Path) -> bytes | None:
+    """All bytes of a file if it begins as a JPEG does."""
+    with open(path, 'rb', buffering=0) as file:
+        start = file.read(START)
+        return start + file.read() if start.startswith(JPEG) else None
+
+
+def _everyday(path: str | Path, content: bytes | None) -> Header | None:
+    """Of most files, from their first and last bytes."""
+    if content is not None:
+        return _from_bytes(content, content)
+    with open(path, 'rb', buffering=0) as file:
+        start = file.read(START)
+        if not start.startswith((JPEG, PNG)):
+            return None
+        size = os.fstat(file.fileno()).st_size
+        end = start if size <= len(start) else _read(file, max(size - END, 0), END)
+        found = _from_bytes(start, end)
+        if not found and size > len(start):
+            # cameras and programs write much before the size
+            found = _from_bytes(_read(file, 0, MUCH), end)
+        return found
+
+
+def _read(file: io.FileIO, place: int, number: int) -> bytes:
+    file.seek(place)
+    return file.read(number)
+
+
+def _from_bytes(start: bytes, end: bytes) -> Header | None:
+    found = plain_header(start)
+    limit = Image.MAX_IMAGE_PIXELS
+    if not found or (limit and found.size[0] * found.size[1] > limit):
+        return None  # of the largest, PIL has more to say
+    mark, within = ENDS[found.format]
+    return Header(found.size, (found.format, found.mode, found.orientation), mark in end[-within:])
+
+
+def _by_pil(path: str | Path) -> Header:
+    with open(path, 'rb') as file, Image.open(file) as image:
+        return _header(file, image)
 
 
 def _header(file: object, image: Image.Image) -> Header:
@@ -99,14 +149,13 @@ def _header(file: object, image: Image.Image) -> Header:
     return Header(image.size, (image.format, image.mode, exif.get(ORIENTATION, 1), *stored), ends, frames, deep)
 
 
-def is_misnamed(path: Path, header: Header) -> bool:
-    """Whether the file's name has the suffix of another format."""
-    known = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
-    suffix = path.suffix.lower()
-    return suffix in known and header.format in SUFFIXES and suffix not in SUFFIXES[header.format]
+def is_misnamed(name: str, header: Header) -> bool:
+    """Whether the name of a file has the suffix of another format."""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in KNOWN and header.format in SUFFIXES and suffix not in SUFFIXES[header.format]
 
 
-def what_it_is(path: Path) -> str:
+def what_it_is(path: str | Path) -> str:
     """Of a file that is no image, or none that can be read: what it begins as, '' where that is unknown."""
     try:
         with open(path, 'rb') as file:

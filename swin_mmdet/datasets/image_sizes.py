@@ -5,22 +5,22 @@ is learnt by decoding one of each kind. Damage between header and end is found b
 without that, only files that do not end as their format does are looked at further.
 """
 
+import os
+import stat
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
-from swin_mmdet.datasets.headers import Header, TooManyPixelsError, read_header, what_it_is
+from swin_mmdet.datasets.headers import Header, TooManyPixelsError, read_header, what_it_is, whole_jpeg
 from swin_mmdet.datasets.image_cache import ImageCache
+from swin_mmdet.datasets.parallel import in_processes
 from swin_mmdet.datasets.pixels import Pixels, look_at_pixels
-from swin_mmdet.datasets.progress import with_progress
 from swin_mmdet.datasets.read_image import ImageReader, UnreadableImageError
 
-READERS, DECODERS = 16, 4  # threads; decoded images are large
 SAMPLES = 3
 
 
@@ -60,7 +60,7 @@ class Seen:
 
 
 def image_sizes(
-    paths: Sequence[Path], reader: ImageReader, *, pixels: bool = False, cache: ImageCache | None = None
+    paths: Sequence[str | Path], reader: ImageReader, *, pixels: bool = False, cache: ImageCache | None = None
 ) -> list[ImageSize]:
     """Of each image; the pipeline's decoder sees those alone of which headers do not tell enough.
 
@@ -69,8 +69,8 @@ def image_sizes(
     """
     seen = _look_at(paths, pixels, cache)
     kinds: dict[tuple, list[int]] = defaultdict(list)
-    sizes: dict[int, ImageSize] = {}
-    decode = []
+    decode: list[int] = []
+    sizes: list[ImageSize | None] = [None] * len(paths)
     for index, look in enumerate(seen):
         if look.too_large:
             sizes[index] = ImageSize(None, reason=look.too_large, too_large=True)
@@ -78,46 +78,67 @@ def image_sizes(
             decode.append(index)
         else:
             kinds[look.header.kind].append(index)
-    with ThreadPoolExecutor(DECODERS) as pool:
-        for indices in kinds.values():
-            turned = _turned([(paths[i], seen[i].header.size) for i in indices], reader)
-            if turned is None:
-                decode += indices
-            else:
-                sizes |= {i: ImageSize(seen[i].header.size[:: -1 if turned else 1]) for i in indices}
-        decoded = pool.map(lambda index: _decoded(paths[index], seen[index], reader), decode)
-        sizes |= dict(zip(decode, decoded, strict=True))
-    return [replace(sizes[i], header=look.header, pixels=look.pixels) for i, look in enumerate(seen)]
+    for indices in kinds.values():
+        turned = _turned([(paths[i], seen[i].header.size) for i in indices], reader)
+        if turned is None:
+            decode += indices
+            continue
+        for i in indices:
+            header = seen[i].header
+            sizes[i] = ImageSize(header.size[:: -1 if turned else 1], header=header, pixels=seen[i].pixels)
+    decoded = in_processes(lambda index: _decoded(paths[index], seen[index], reader), decode, 'images decoded')
+    for index, size in zip(decode, decoded, strict=True):
+        sizes[index] = replace(size, header=seen[index].header, pixels=seen[index].pixels)
+    return sizes
 
 
-def _look_at(paths: Sequence[Path], pixels: bool, cache: ImageCache | None) -> list[Seen]:
-    with warnings.catch_warnings(), ThreadPoolExecutor(DECODERS if pixels else READERS) as pool:
+def _look_at(paths: Sequence[str | Path], pixels: bool, cache: ImageCache | None) -> list[Seen]:
+    states = [_state(path) for path in paths]
+    seen = [_kept(path, state, pixels, cache) for path, state in zip(paths, states, strict=True)]
+    new = [index for index, look in enumerate(seen) if look is None]
+    what = 'images looked at' if pixels else 'headers read'
+    with warnings.catch_warnings():
         # of PIL's, at images which the pipeline may well take
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-        looks = pool.map(lambda path: _look(path, pixels, cache), paths)
-        seen = list(with_progress(looks, len(paths), 'images looked at' if pixels else 'headers read'))
+        looks = in_processes(lambda index: _look(paths[index], pixels), new, what)
+        for index, look in zip(new, looks, strict=True):
+            seen[index] = look
+            if cache and look.header:
+                cache.put(paths[index], states[index], look.header, look.pixels)
     if cache:
         cache.save()
     return seen
 
 
-def _look(path: Path, pixels: bool, cache: ImageCache | None) -> Seen:
+def _state(path: str | Path) -> os.stat_result | None:
+    """None for what is no file to be read."""
     try:
-        status = path.stat()
-        if cache and (kept := cache.get(path, status)) and (kept[1] or not pixels):
-            return Seen(*kept)
-        header = read_header(path)
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _kept(path: str | Path, state: os.stat_result | None, pixels: bool, cache: ImageCache | None) -> Seen | None:
+    """What is known without opening the file, None for nothing."""
+    if state is None:
+        return Seen()
+    kept = cache.get(path, state) if cache else None
+    return Seen(*kept) if kept and (kept[1] or not pixels) else None
+
+
+def _look(path: str | Path, pixels: bool) -> Seen:
+    try:
+        content = whole_jpeg(path) if pixels else None
+        header = read_header(path, content)
     except TooManyPixelsError as error:
         return Seen(too_large=str(error))
     except (OSError, ValueError):
         return Seen()
-    found = look_at_pixels(path, header.format) if pixels and header else None
-    if cache and header:
-        cache.put(path, status, header, found)
-    return Seen(header, found)
+    return Seen(header, look_at_pixels(path, header.format, content) if pixels and header else None)
 
 
-def _turned(images: Sequence[tuple[Path, tuple[int, int]]], reader: ImageReader) -> bool | None:
+def _turned(images: Sequence[tuple[str | Path, tuple[int, int]]], reader: ImageReader) -> bool | None:
     """Whether the pipeline turns images of one kind by 90 degrees; None if it reads none of some as large as stored."""
     oblong = [image for image in images if image[1][0] != image[1][1]]
     for path, size in (oblong or list(images))[:SAMPLES]:
@@ -127,7 +148,7 @@ def _turned(images: Sequence[tuple[Path, tuple[int, int]]], reader: ImageReader)
     return None
 
 
-def _decoded(path: Path, seen: Seen | None, reader: ImageReader) -> ImageSize:
+def _decoded(path: str | Path, seen: Seen | None, reader: ImageReader) -> ImageSize:
     try:
         height, width = reader.read(path).shape[:2]
     except UnreadableImageError as error:
@@ -142,7 +163,7 @@ def _decoded(path: Path, seen: Seen | None, reader: ImageReader) -> ImageSize:
     return ImageSize((width, height), is_cut_off=not seen.header.ends and _lacks_pixels(path))
 
 
-def _lacks_pixels(path: Path) -> bool:
+def _lacks_pixels(path: str | Path) -> bool:
     """Whether PIL, which fills nothing up, misses the end of the data."""
     try:
         with Image.open(path) as image:

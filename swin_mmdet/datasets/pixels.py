@@ -38,14 +38,14 @@ class Pixels:
         return self.low == self.high
 
 
-def look_at_pixels(path: Path, kind: str) -> Pixels:
-    """Decode a file of a format that PIL knows by the name `kind`."""
+def look_at_pixels(path: str | Path, kind: str, content: bytes | None = None) -> Pixels:
+    """Decode a file of a format that PIL knows by the name `kind`; `content` is all of it, where it is at hand."""
     if kind in JPEGS:
         try:
             import simplejpeg
         except ImportError:
             return _by_pil(path)  # misses files that are cut and closed again
-        return _jpeg(path.read_bytes(), simplejpeg)
+        return _jpeg(Path(path).read_bytes() if content is None else content, simplejpeg)
     return _by_pil(path)
 
 
@@ -65,7 +65,7 @@ def _range(grey: np.ndarray) -> tuple[float, float]:
     return float(grey.min()) / 255, float(grey.max()) / 255
 
 
-def _by_pil(path: Path) -> Pixels:
+def _by_pil(path: str | Path) -> Pixels:
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter('ignore')

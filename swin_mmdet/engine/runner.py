@@ -17,6 +17,7 @@ from swin_mmdet.engine.console import describe_groups, open_log, prints_in_file
 from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
 from swin_mmdet.engine.guards import BrokenImagesHook, guard, lost_process_named
 from swin_mmdet.engine.load_weights import load_weights
+from swin_mmdet.engine.progress_hook import ProgressHook
 from swin_mmdet.engine.run_length import interval_problems
 from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.engine.schedules import described, scale_rates
@@ -38,6 +39,10 @@ class LoadingRunner(Runner):
         logger = super().build_logger(*args, **kwargs)
         open_log(logger, self.seed, self.world_size)
         return logger
+
+    def register_hooks(self, *hooks: Any, **more: Any) -> None:
+        super().register_hooks(*hooks, **more)
+        self.register_hook(ProgressHook())
 
     @staticmethod
     def build_dataloader(*args: Any, **kwargs: Any) -> DataLoader:

@@ -17,7 +17,7 @@ from swin_mmdet.export.about import about, about_any, preprocessing_of
 from swin_mmdet.export.backbone import BackboneProgram, MapDifference, check_maps, prove_maps
 from swin_mmdet.export.families import family_of
 from swin_mmdet.export.files import write_proven, write_runtime
-from swin_mmdet.export.options import ExportOptions
+from swin_mmdet.export.options import ROOM, ExportOptions
 from swin_mmdet.export.pasted import Pasted
 from swin_mmdet.export.pictures import batches
 from swin_mmdet.export.program import DIVISOR, LEAST, Program
@@ -71,9 +71,13 @@ def check_options(cfg: Config, out: Path, options: ExportOptions, *, backbone: b
         raise UserError(f'{out}: the name of a file --to {target.name} ends in {target.suffix}')
     if not out.parent.is_dir():
         raise UserError(f'no folder {out.parent} for {out.name}')
+    if out.is_dir():
+        raise UserError(f'{out} is a folder; give the name of a file')
     target.check()
     if backbone and (options.max_detections or options.score_thr or options.paste_masks or options.int8):
         raise UserError('--backbone exports maps: they have no detections, no masks and no AP')
+    if backbone:
+        options.check_sides(LEAST, 'a backbone')
     if not backbone:
         preprocessing_of(cfg.test_dataloader.dataset.pipeline)
     if options.int8 is not None:
@@ -91,9 +95,7 @@ def check_model(model: BaseDetector, options: ExportOptions) -> type[Program]:
         family = family_of(model)
     except ValueError as error:
         raise UserError(str(error)) from error
-    least = family.least(model)
-    if min(options.size or (options.most,)) < least:
-        raise UserError(f'{type(model).__name__} takes images with sides of {least} pixels and more')
+    options.check_sides(family.least(model), type(model).__name__)
     return family
 
 
@@ -192,7 +194,7 @@ def sizes_of_proof(known: dict) -> list[tuple[int, int]]:
 
 def several_sizes(least: int) -> list[tuple[int, int]]:
     """Of images with free sides: the least, and two that are far from square."""
-    return [(least, least), (least, least + 4 * DIVISOR), (least + 6 * DIVISOR, least + DIVISOR)]
+    return [(least, least), (least, least + 4 * DIVISOR), (least + ROOM, least + DIVISOR)]
 
 
 def limits_of(options: ExportOptions) -> Limits:

@@ -7,6 +7,8 @@ from swin_mmdet.export.program import DIVISOR, LEAST
 
 # the longest side, where sizes are free
 MOST = 2048
+# between the shortest and the longest, for the sizes of the proof
+ROOM = 6 * DIVISOR
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,6 @@ class ExportOptions:
             raise UserError(f'--max-detections {self.max_detections}: there must be at least 1')
         if self.score_thr is not None and not 0 <= self.score_thr < 1:
             raise UserError(f'--score-thr {self.score_thr}: scores are from 0 to 1')
-        if self.most < LEAST:
-            raise UserError(f'--max-size {self.most}: sides of images are from {LEAST} on')
         if self.int8 is not None and (self.fp16 or self.to != 'onnx'):
             raise UserError('--int8 makes a file --to onnx of float32: leave --fp16 and other kinds out')
 
@@ -50,6 +50,14 @@ class ExportOptions:
     def precision(self) -> str:
         """Of what most is computed."""
         return 'int8' if self.int8 is not None else 'fp16' if self.fp16 else 'fp32'
+
+    def check_sides(self, least: int, what: str) -> None:
+        """UserError where sides are too short for what takes none below `least`."""
+        if self.size and min(self.size) < least:
+            raise UserError(f'{what} takes images with sides of {least} pixels and more')
+        room = least + ROOM
+        if not self.size and self.most < room:
+            raise UserError(f'--max-size {self.most}: sizes are free up to {room} and more; --size is of one size')
 
     def free(self, least: int) -> dict | None:
         """What sides a program with free sizes takes that takes none below `least`, as its metadata says it."""

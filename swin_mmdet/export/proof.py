@@ -54,7 +54,7 @@ class Difference:
 
 LIMITS = Limits(boxes=0.1, scores=1e-3, masks=0.99)
 # of half precision
-WIDE_LIMITS = Limits(boxes=1.0, scores=1e-2, masks=0.95)
+WIDE_LIMITS = Limits(boxes=0.1, scores=1e-2, masks=0.99)
 # of 8 bits: who is whose partner
 LOOSE_LIMITS = Limits(boxes=5.0, scores=0.1, masks=0.0)
 

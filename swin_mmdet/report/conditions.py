@@ -12,7 +12,8 @@ TIME = '%Y/%m/%d %H:%M:%S'
 COMMAND = re.compile(r'^\S+ \S+ - \S+ - INFO - command: (.+)$', re.MULTILINE)
 MACHINE = re.compile(r'^\S+ \S+ - \S+ - INFO - (\d+ x [^;\n]+); (Python [^\n]+)$', re.MULTILINE)
 SEED = re.compile(r'^\S+ \S+ - \S+ - INFO - seed (\S+); the whole log', re.MULTILINE)
-TRAINED = re.compile(r'(?:Iter|Epoch)\(train\)')
+# a short run may end before its first line of losses
+TRAINED = re.compile(r'(?:Iter|Epoch)\(train\)|; optimizer steps: ')
 
 
 @dataclass(frozen=True)

@@ -17,20 +17,22 @@ BACKGROUND_IOU = 0.1
 
 @dataclass(frozen=True)
 class Kind:
+    """name: TIDE's; word: of labels in pictures."""
+
     name: str
+    word: str
     title: str
     meaning: str
 
 
 KINDS = (
-    Kind('classification', 'Wrong class', 'the place of an object of another class (IoU from 0.5)'),
-    Kind('localisation', 'Poor place', 'an object of its class, overlapped too little (IoU 0.1 to 0.5)'),
-    Kind('both', 'Wrong class and place', 'an object of another class, overlapped too little (IoU 0.1 to 0.5)'),
-    Kind('duplicate', 'Double', 'an object that a detection of a higher score has found already'),
-    Kind('background', 'Background', 'no object there (IoU below 0.1)'),
-    Kind('missed', 'Missed', 'an object that no detection has found, also not with a wrong class or a poor place'),
+    Kind('classification', 'class?', 'Wrong class', 'the place of an object of another class (IoU from 0.5)'),
+    Kind('localisation', 'place?', 'Poor place', 'an object of its class, overlapped little (IoU 0.1 to 0.5)'),
+    Kind('both', 'both?', 'Wrong class and place', 'an object of another class, overlapped little (IoU 0.1 to 0.5)'),
+    Kind('duplicate', 'double', 'Double', 'an object that a detection of a higher score has found already'),
+    Kind('background', 'nothing', 'Background', 'no object there (IoU below 0.1)'),
+    Kind('missed', 'missed', 'Missed', 'an object that no detection has found, nor with a wrong class or a poor place'),
 )
-NAMES = tuple(kind.name for kind in KINDS)
 CLASSIFICATION, LOCALISATION, BOTH, DUPLICATE, BACKGROUND, MISSED = range(len(KINDS))
 NO_ERROR = -1
 

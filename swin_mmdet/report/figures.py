@@ -180,7 +180,8 @@ def histogram_figure(
         return None
     together = np.concatenate(list(groups.values()))
     low, high = together.min(), together.max()
-    log = log and high > NARROW * low
+    if log and high <= NARROW * low:
+        log, low, high = False, 0.0, 1.1 * high
     if log:
         bins = np.geomspace(low * 0.99, high * 1.01, HISTOGRAM_BINS + 1)
     elif high - low <= HISTOGRAM_BINS:

@@ -1,5 +1,6 @@
 """What the console of a run leaves out, and what the file of its log has."""
 
+import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import swin_mmdet.compat  # noqa: F401  before mmengine
 from mmengine.logging import MMLogger
 
 from swin_mmdet.engine.console import describe_groups, open_log, prints_in_file
-from swin_mmdet.run_log import EARLY_LINES
+from swin_mmdet.run_log import EARLY_LINES, keep_library_warnings
 
 
 @pytest.fixture
@@ -89,3 +90,17 @@ def test_parameter_groups_in_a_line():
     assert describe_groups(optimizer) == said
     optimizer = torch.optim.SGD([weight], lr=0.1)
     assert describe_groups(optimizer) == 'SGD: 1 tensors train, learning rate 0.1, no weight decay'
+
+
+def test_what_libraries_say_to_their_developers_is_for_the_file(capfd):
+    logger = logging.getLogger('torch.utils._pytree')
+    keep_library_warnings()
+    keep_library_warnings()
+    try:
+        logger.warning('an enum is deprecated')
+        assert [record.getMessage() for record in EARLY_LINES.records[-1:]] == ['an enum is deprecated']
+        assert capfd.readouterr() == ('', '')
+    finally:
+        EARLY_LINES.records.clear()
+        logger.removeHandler(EARLY_LINES)
+        logger.propagate = True

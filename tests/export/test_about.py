@@ -45,11 +45,19 @@ def test_a_pipeline_that_the_runtime_cannot_follow_is_refused(step, words, user_
     ({'size': (32, 64)}, r'--size 32: '),
     ({'max_detections': 0}, r'--max-detections 0: there must be at least 1'),
     ({'score_thr': 1.5}, r'--score-thr 1.5: scores are from 0 to 1'),
-    ({'most': 32}, r'--max-size 32: sides of images are from 64 on'),
 ])  # fmt: skip
 def test_options_that_mean_nothing_are_refused(options, words, user_error):
     with pytest.raises(user_error, match=words):
         ExportOptions(**options)
+
+
+def test_sides_have_room(user_error):
+    with pytest.raises(user_error, match='DINO takes images with sides of 128 pixels and more'):
+        ExportOptions(size=(96, 256)).check_sides(128, 'DINO')
+    with pytest.raises(user_error, match='--max-size 224: sizes are free up to 256 and more'):
+        ExportOptions(most=224).check_sides(64, 'DINO')
+    ExportOptions(most=256).check_sides(64, 'DINO')
+    ExportOptions(size=(128, 128)).check_sides(128, 'DINO')
 
 
 def test_names_and_packages_are_looked_at_first(tmp_path, user_error):
@@ -60,6 +68,9 @@ def test_names_and_packages_are_looked_at_first(tmp_path, user_error):
         check_options(cfg, tmp_path / 'model.pth', ExportOptions(to='torch'))
     with pytest.raises(user_error, match=r'no folder .*nowhere for model\.pt2'):
         check_options(cfg, tmp_path / 'nowhere/model.pt2', ExportOptions(to='torch'))
+    (tmp_path / 'folder.pt2').mkdir()
+    with pytest.raises(user_error, match=r'folder\.pt2 is a folder'):
+        check_options(cfg, tmp_path / 'folder.pt2', ExportOptions(to='torch'))
     target = Target('onnx', '.onnx', ('json', 'not_there'), None, None)
     with pytest.raises(user_error, match=r"--to onnx needs not_there: pip install 'swin_mmdet\[export\]'"):
         target.check()

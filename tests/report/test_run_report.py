@@ -197,6 +197,17 @@ def test_a_config_that_cannot_be_read(copied: Path):
     assert all(card.problem for card in found.cards)
 
 
+def test_boxes_alone(copied: Path):
+    (copied / 'detections/segm.json').unlink()
+    about = copied / 'detections/bbox.json'
+    about.write_text(json.dumps([{key: value for key, value in one.items() if key != 'segmentation'}
+                                 for one in json.loads(about.read_text())]))  # fmt: skip
+    text = write_report(copied, options=QUICK).read_text()
+    assert 'box AP' in text
+    assert 'mask AP50' not in re.sub(r'<svg.*?</svg>', '', text, flags=re.DOTALL)
+    assert 'data:image/jpeg' in text
+
+
 def test_nothing_was_found_at_all(copied: Path):
     for name in ('bbox', 'segm'):
         (copied / f'detections/{name}.json').write_text('[]')

@@ -10,7 +10,7 @@ import pytest
 from .conftest import TOOLS
 
 SCRIPTS = (
-    'analyze_model', 'build_docs', 'check_dataset', 'convert_checkpoint', 'convert_dataset', 'export',
+    'analyze_model', 'build_docs', 'check_dataset', 'convert_checkpoint', 'convert_dataset', 'doctor', 'export',
     'make_shapes_dataset', 'predict', 'render_zoo', 'report', 'show_results', 'test', 'train',
     'benchmarks/render_tables', 'benchmarks/summarise_run',
 )  # fmt: skip

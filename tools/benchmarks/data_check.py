@@ -1,6 +1,6 @@
 """How long the check of a large data set takes: the first time, with headers alone, and again when nothing has changed.
 
-    python tools/benchmarks/data_check.py [--images 100000] [--objects 7] [--source FOLDER] [--out FILE.csv]
+    python tools/benchmarks/data_check.py [--images 100000] [--objects 7] [--source FOLDER] [--out FILE.csv] [--add]
 
 The images are hard links to copies of a few: of small ones made here, or of those in `--source`. Times hold for the
 machine at hand, whose cores, load and reading speed of files stand in the result.
@@ -10,6 +10,7 @@ import argparse
 import csv
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -32,6 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--size', type=int, default=128, help='sides of the made images (default: %(default)s)')
     parser.add_argument('--source', type=Path, help='a folder of images to link to instead')
     parser.add_argument('--out', type=Path, default=RESULTS, metavar='FILE.csv')
+    parser.add_argument('--add', action='store_true', help='to the rows that FILE.csv has')
     return parser.parse_args(argv)
 
 
@@ -71,6 +73,11 @@ def make(folder: Path, args: argparse.Namespace) -> Path:
     return path
 
 
+def cpu_seconds() -> float:
+    """Of this process and those that it has ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     from swin_mmdet.datasets import coco_file
@@ -81,24 +88,26 @@ def main(argv: list[str] | None = None) -> None:
         path, cache = make(Path(folder) / 'data', args), Path(folder) / 'cache'
         rows = []
         for name, options in (
-            ('headers alone', CheckOptions(pixels=False)),
+            ('headers alone (`--quick`)', CheckOptions(pixels=False)),
             ('every pixel', CheckOptions(cache=cache)),
             ('every pixel, again', CheckOptions(cache=cache)),
         ):
             coco_file._read.cache_clear()
-            begin, used = time.perf_counter(), time.process_time()
+            begin, used = time.perf_counter(), cpu_seconds()
             coco = coco_file.read_coco(path)
             read = time.perf_counter() - begin
             problems = check_file(coco, path.parent / 'images', options)
-            seconds, cpu = time.perf_counter() - begin, time.process_time() - used
+            seconds, cpu = time.perf_counter() - begin, cpu_seconds() - used
             assert not problems, problems
             rows.append((name, args.images, len(coco.box_sizes), f'{read:.1f}', f'{seconds:.1f}', f'{cpu:.1f}'))
             print(*rows[-1], flush=True)
         mean = np.mean([path.stat().st_size for path in (Path(folder) / 'data/kept').iterdir()])
     load = os.getloadavg()[1]
-    with open(args.out, 'w', newline='') as file:
+    is_new = not args.add or not args.out.exists()
+    with open(args.out, 'w' if is_new else 'a', newline='') as file:
         writer = csv.writer(file)
-        writer.writerow(HEAD)
+        if is_new:
+            writer.writerow(HEAD)
         writer.writerows((*row, f'{mean / 1000:.0f}', os.cpu_count(), f'{load:.1f}') for row in rows)
 
 

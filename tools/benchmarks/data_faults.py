@@ -11,7 +11,6 @@ import contextlib
 import csv
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -45,22 +44,12 @@ def judged(case, door: str, data) -> tuple[str, str]:
     return found.outcome, verdict(case, door, found)
 
 
-def run_program(case, data) -> tuple[str, str]:
-    """`check_dataset.py FOLDER`: the same end as in this process, and never a traceback."""
-    command = [sys.executable, str(ROOT / 'tools/check_dataset.py'), str(data.folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
-    text = done.stdout + done.stderr
-    outcome = 'refused' if done.returncode else 'warned' if '0 warnings' not in text else 'accepted'
-    right = case.folder or case.right
-    wrong = '' if outcome == right else f'{outcome}, not {right}'
-    return outcome, 'traceback' if 'Traceback' in text else wrong
-
-
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     warnings.filterwarnings('ignore')
     from fault_cases.doors import DOORS
     from fault_cases.every import CASES, made
+    from fault_cases.programs import run_program
 
     cases = [case for case in CASES if re.search(args.only, f'{case.kind}: {case.name}')]
     every = max(len(cases) // args.subprocesses, 1) if args.subprocesses else 0
@@ -70,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             data = made(case, Path(folder) / str(number))
             answers = {door: judged(case, door, data) for door in DOORS}
             if every and number % every == 0:
-                answers['check_dataset.py'] = run_program(case, data)
+                answers |= {f'{door}, the program': run_program(door, case, data) for door in DOORS}
             for door, (outcome, wrong) in answers.items():
                 wrong = wrong.replace(folder, '').replace(str(ROOT), '')
                 rows.append((case.kind, case.name, case.right, door, outcome, 'wrong' if wrong else 'right', wrong))

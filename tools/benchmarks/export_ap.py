@@ -41,20 +41,21 @@ def main() -> None:
     args = parser.parse_args()
     sizes = ('--size', *args.size) if args.size else ()
     for way in args.ways:
-        file, exporting = args.checkpoint, 0.0
+        # of a file that was there it is not known
+        file, exporting = args.checkpoint, ''
         if way != EAGER:
             name, options = WAYS[way]
             file = str(args.folder / name)
             options = [str(args.folder / word) if word == 'images' else word for word in options]
-            start = time.perf_counter()
             if not Path(file).exists():
+                start = time.perf_counter()
                 export([args.config, args.checkpoint, file, *options, *sizes])
-            exporting = time.perf_counter() - start
+                exporting = f'{time.perf_counter() - start:.0f}'
         start, found = time.perf_counter(), ap_of(args.config, file, args.folder / 'work_dirs' / way.replace(' ', '_'))
         row = {
             'way': way, 'config': Path(args.config).stem, 'sizes': 'x'.join(args.size) or 'free', **found,
             'MB': f'{sum(one.stat().st_size for one in beside(Path(file))) / 1e6:.1f}',
-            'exported in s': f'{exporting:.0f}',
+            'exported in s': exporting,
             'evaluated in s': f'{time.perf_counter() - start:.0f}', **conditions(device='cpu'),
         }  # fmt: skip
         print(', '.join(f'{key} {value}' for key, value in row.items()), flush=True)

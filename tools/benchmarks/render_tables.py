@@ -298,6 +298,17 @@ def data_table(here: Path) -> str:
     return '\n\n'.join(blocks) or NOT_YET
 
 
+def data_check_table(here: Path) -> str:
+    """What `data_check.py` measured, a row for each way to check and kind of images."""
+    path = RESULTS / 'data_check.csv'
+    if not path.exists():
+        return NOT_YET
+    names = 'check', 'images', 'kB an image', 'annotations', 's', 'of it annotations', 'CPU s', 'load'
+    keys = 'check', 'images', 'kB an image', 'objects', 'all s', 'annotations s', 'cpu s', 'load'
+    rows = [[row[key] for key in keys] for row in read_csv(path)]
+    return f'{link("data_check.csv", path, here)}:\n\n{markdown(names, rows)}'
+
+
 def time_table(here: Path) -> str:
     """What `where_time_goes.py` measured: the groups of a step, each with its largest kernel."""
     blocks = []
@@ -383,6 +394,7 @@ TABLES = {
     'backbone': backbone_table,
     'backbone_memory': backbone_memory_table,
     'data': data_table,
+    'data_check': data_check_table,
     'detectors': detectors_table,
     'export': export_table,
     'export_ap': export_ap_table,

@@ -71,7 +71,7 @@ def _damaged(named: Named, of_all: str, where: str) -> list[Problem]:
     misnamed = [
         f'{name} is a {size.header.format}'
         for name, size in named
-        if size.header and size.size and is_misnamed(Path(name), size.header)
+        if size.header and size.size and is_misnamed(name, size.header)
     ]
     if misnamed:
         what = f'{len(misnamed)} {of_all} have the name of another format; they are read as what they are: '

@@ -98,14 +98,18 @@ def missing_files(folder: Path, names: Iterable[str]) -> list[str]:
     """Those that are not in the folder, by one listing of each of its folders."""
     by_folder = defaultdict(list)
     for name in names:
-        by_folder[str(PurePosixPath(name).parent)].append(name)
+        inner, _, last = name.rpartition('/')
+        if last in ('', '.', '..'):
+            last = PurePosixPath(name).name
+            inner = str(PurePosixPath(name).parent)
+        by_folder[inner or '/' * name.startswith('/')].append((last, name))
     missing = []
     for inner, own in by_folder.items():
         try:
             present = {entry.name for entry in os.scandir(folder / inner)}
         except (OSError, ValueError):  # no such folder; a name that no file system takes
             present = set()
-        missing += [name for name in own if PurePosixPath(name).name not in present]
+        missing += [name for last, name in own if last not in present]
     return missing
 
 
@@ -145,7 +149,8 @@ def size_problems(
     if reader.is_guess:
         print_log(f'{where}: images are not opened, for no step of the pipeline reads them', logger='current')
         return []
-    paths = [folder / name for name in coco.file_names]
+    # objects of `pathlib` would cost as much as looking at the files
+    paths = [os.path.join(folder, name) for name in coco.file_names]
     sizes = image_sizes(paths, reader, pixels=options.pixels, cache=ImageCache(folder, options.cache))
     named = list(zip(coco.file_names, sizes))
     problems = image_file_problems(named, folder, where, reader, may_ignore=may_ignore)

@@ -12,7 +12,7 @@ from swin_mmdet.datasets.checks.options import CheckOptions
 from swin_mmdet.datasets.coco_file import CocoFile
 from swin_mmdet.datasets.inside_folder import is_inside
 from swin_mmdet.datasets.problems import ERROR, WARNING, Problem, some
-from swin_mmdet.datasets.progress import with_progress
+from swin_mmdet.progress import with_progress
 
 KEPT = 'keep images for the evaluation that the training does not see; else the AP tells nothing of new images'
 
@@ -70,7 +70,15 @@ def _same_images(train: Part, part: Part, options: CheckOptions) -> list[Problem
 def _paths(part: Part, options: CheckOptions) -> list[Path]:
     """Of the images that may be opened."""
     names = [name for name in part.coco.file_names if options.allow_outside or is_inside(part.images, name)]
-    return [Path(os.path.realpath(part.images / name)) for name in names]
+    folders: dict[str, str] = {}
+    found = []
+    for name in names:
+        inner, last = os.path.split(os.path.join(part.images, name))
+        if inner not in folders:
+            folders[inner] = os.path.realpath(inner)
+        path = os.path.join(folders[inner], last)
+        found.append(Path(os.path.realpath(path) if os.path.islink(path) or last in ('', '.', '..') else path))
+    return found
 
 
 def _same_content(ours: Iterable[Path], theirs: Sequence[Path]) -> list[Path]:

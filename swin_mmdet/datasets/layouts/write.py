@@ -7,6 +7,7 @@ from pathlib import Path
 
 from swin_mmdet.datasets.layouts.errors import LayoutError
 from swin_mmdet.datasets.layouts.folder import DataFolder
+from swin_mmdet.progress import with_progress
 
 ANNOTATIONS = 'annotations/instances_{split}2017.json'
 IMAGES = '{split}2017'
@@ -44,7 +45,7 @@ def write_folder(folder: DataFolder, contents: dict[str, dict], out: Path, *, co
     written = []
     for split, content in contents.items():
         target = out / IMAGES.format(split=split)
-        for image in content['images']:
+        for image in with_progress(content['images'], len(content['images']), f'{split}: images written'):
             _place(folder, image['file_name'], target / image['file_name'], copy)
         path = out / ANNOTATIONS.format(split=split)
         write_json(path, content)

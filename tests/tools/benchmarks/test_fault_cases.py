@@ -3,11 +3,15 @@
 from collections import Counter
 
 import pytest
-from fault_cases.case import ACCEPTED
-from fault_cases.doors import answer, verdict
+from fault_cases.case import ACCEPTED, REFUSED
+from fault_cases.doors import DOORS, answer, verdict
 from fault_cases.every import CASES, made
+from fault_cases.programs import run_program
 
 pytestmark = pytest.mark.long
+# of each kind the first that is refused, else the first
+REFUSALS = [case for case in CASES if case.right == REFUSED]
+ONE_OF_EACH = {case.kind: case for case in reversed([*REFUSALS, *CASES])}
 
 
 def test_every_kind_has_several_examples_and_healthy_neighbours():
@@ -25,3 +29,10 @@ def test_a_case_is_treated_as_is_right(case, tmp_path):
     data = made(case, tmp_path / 'data')
     for door in ('check', 'train CONFIG'):
         assert verdict(case, door, answer(door, data)) == '', door
+
+
+@pytest.mark.parametrize('door', DOORS)
+@pytest.mark.parametrize('kind', sorted(ONE_OF_EACH))
+def test_the_programs_themselves_do_the_same(kind, door, tmp_path):
+    case = ONE_OF_EACH[kind]
+    assert run_program(door, case, made(case, tmp_path / 'data'))[1] == ''

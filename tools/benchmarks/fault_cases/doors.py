@@ -81,7 +81,7 @@ def _folder(data: Data) -> Answer:
 def _training(door: str, data: Data) -> Answer:
     from swin_mmdet.datasets import check_config, label_by_name
 
-    cfg = _own_config(data) if door == 'train CONFIG' else _other_data(data)
+    cfg = own_config(data) if door == 'train CONFIG' else _other_data(data)
     label_by_name(cfg)
     with warnings_of_a_check() as lines:
         check_config(cfg)
@@ -89,7 +89,7 @@ def _training(door: str, data: Data) -> Answer:
     return Answer(WARNED if said else ACCEPTED, '\n'.join(said), seen(cfg))
 
 
-def _own_config(data: Data) -> Config:
+def own_config(data: Data) -> Config:
     """A config that was written for the data."""
     masks = data.settings.get('masks', True)
     pipeline = [

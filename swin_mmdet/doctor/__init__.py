@@ -1,0 +1,1 @@
+"""What is installed and what runs on this machine, what is wrong with it, and the line that mends it."""

@@ -317,7 +317,7 @@ def test_it_is_evaluated_as_by_the_program(detector: Detector, work_dir: Path, s
     assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= set(scores)
     config, checkpoint = work_dir / 'tiny.py', work_dir / 'epoch_2.pth'
     command('test', config, checkpoint, '--data', shapes, '--work-dir', tmp_path)
-    (log,) = tmp_path.glob('*/*.json')
+    (log,) = (path for path in tmp_path.glob('*/*.json') if path.stem == path.parent.name)
     tested = json.loads(log.read_text().splitlines()[-1])
     assert {name: tested[name] for name in scores} == scores
     with pytest.raises(UserError, match=r'^no argument --show-dri; did you mean --show-dir\?'):

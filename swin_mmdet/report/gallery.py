@@ -14,8 +14,6 @@ from swin_mmdet.report.matching import Matching
 from swin_mmdet.report.pictures import Drawn, class_colour, data_uri, draw, short
 
 RIGHT_COLOUR, IGNORED_COLOUR = (70, 200, 90), (150, 150, 150)
-# more detections than this leave room for the labels of errors alone
-MANY = 15
 # of a detection by its kind of error, as in the page; of an object that is missed
 ERROR_COLOURS = ((230, 80, 200), (245, 160, 40), (200, 120, 60), (90, 170, 250), (235, 70, 70), (255, 225, 60))
 
@@ -140,8 +138,7 @@ class _Painter:
         truth = [self._object(index) for index in self.objects[image]]
         # right ones below, the errors of the highest scores last
         order = sorted(self.detections[image], key=lambda i: (self.errors.kind[i] >= 0, self.matching.score[i]))
-        crowded = len(order) > MANY
-        return draw(picture, truth), draw(picture, [self._detection(i, crowded) for i in order])
+        return draw(picture, truth), draw(picture, [self._detection(i) for i in order])
 
     def _object(self, index: int) -> Drawn:
         ann = self.annotations[int(self.matching.object_row[index])]
@@ -151,14 +148,12 @@ class _Painter:
         colour = ERROR_COLOURS[MISSED] if missed else class_colour(int(label))
         return Drawn(_box(ann), ann.get('segmentation'), text, colour, missed)
 
-    def _detection(self, index: int, crowded: bool) -> Drawn:
+    def _detection(self, index: int) -> Drawn:
         row = self.rows[int(self.matching.row[index])]
         kind = int(self.errors.kind[index])
         text = f'{short(self.names[self.matching.label[index]])} {100 * self.matching.score[index]:.0f}%'
         if kind >= 0:
             text += f' {KINDS[kind].word}'
-        elif crowded:
-            text = ''
         colour = ERROR_COLOURS[kind] if kind >= 0 else IGNORED_COLOUR if self.matching.ignored[index] else RIGHT_COLOUR
         return Drawn(_box(row), row.get('segmentation'), text, colour, kind >= 0)
 

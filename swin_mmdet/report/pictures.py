@@ -19,6 +19,7 @@ JPEG_QUALITY = 80
 MASK_ALPHA = 0.35
 FONT_SIZE = 12
 LONGEST_NAME = 24
+MANY = 30
 PADDING = np.array((150, 150, 150)), np.array((105, 105, 105))
 STRIPE = 8
 
@@ -37,7 +38,7 @@ class Drawn:
 def draw(image: np.ndarray, things: Sequence[Drawn], largest: int = LARGEST) -> np.ndarray:
     """A picture [h, w, 3] of an image [H, W, 3] with these on it, the last above the others.
 
-    Those without a text have no label.
+    Where they are very many, only those with thick lines have labels.
     """
     height, width = image.shape[:2]
     factor = min(largest / max(height, width), max(1.0, SMALLEST / max(height, width)))
@@ -61,7 +62,7 @@ def draw(image: np.ndarray, things: Sequence[Drawn], largest: int = LARGEST) -> 
         cv2.rectangle(picture, box[:2], box[2:], thing.colour, 3 if thing.is_thick else 2, cv2.LINE_AA)
     labels = Labels(picture, covered, FONT_SIZE)
     for thing, box in reversed(list(zip(things, corners))):
-        if thing.text:
+        if thing.text and (thing.is_thick or len(things) <= MANY):
             labels.add(thing.text, box, thing.colour)
     return labels.draw()
 

@@ -81,6 +81,18 @@ def test_masks_that_cannot_be_read_are_left_out_of_the_picture(mask: object):
     draw(np.zeros((40, 40, 3), np.uint8), [Drawn((-5, 10, 1000, 10), mask, 'a', (255, 0, 0))])
 
 
+def test_very_many_objects_leave_labels_to_those_that_matter(monkeypatch: pytest.MonkeyPatch):
+    written = []
+    monkeypatch.setattr('swin_mmdet.report.pictures.Labels.add', lambda _, *words: written.append(words[0]))
+    image = np.zeros((500, 500, 3), np.uint8)
+    few = [Drawn((10, 10, 20, 20), None, 'a', (255, 0, 0))] * 30
+    draw(image, few)
+    assert written == ['a'] * 30
+    written.clear()
+    draw(image, [*few, Drawn((10, 10, 20, 20), None, 'b', (255, 0, 0), True)])
+    assert written == ['b']
+
+
 def test_long_names_are_cut():
     assert short('a  b\nc') == 'a b c'
     assert len(short('long ' * 30)) == 24

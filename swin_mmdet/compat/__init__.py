@@ -7,6 +7,7 @@ checkout that was not installed, or where that is switched off.
 """
 
 from swin_mmdet.compat import (
+    build_models,
     config_scope,
     find_loader,
     full_names,
@@ -27,3 +28,4 @@ full_names.apply()
 loading_pipeline.apply()
 openmim.apply()
 pil_images.apply()
+build_models.apply()

@@ -24,10 +24,9 @@ def open_function(inference: ModuleType) -> None:
     def inference_detector(model: object, imgs: object, *args: object, **kwargs: object) -> object:
         return detect(model, as_arrays(imgs), *args, **kwargs)
 
-    inference.inference_detector = inference_detector
-    package = sys.modules.get('mmdet.apis')
-    if getattr(package, 'inference_detector', None) is detect:
-        package.inference_detector = inference_detector
+    for module in (inference, sys.modules.get('mmdet.apis')):
+        if module is not None and vars(module).get('inference_detector') is detect:
+            vars(module)['inference_detector'] = inference_detector
 
 
 def open_class(det_inferencer: ModuleType) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from swin_mmdet.datasets.progress import with_progress
 from swin_mmdet.datasets.read_image import UnreadableImageError
+from swin_mmdet.progress import with_progress
 from swin_mmdet.report.errors import CLASSIFICATION, KINDS, MISSED, Errors
 from swin_mmdet.report.images import Images
 from swin_mmdet.report.matching import Matching

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from swin_mmdet.datasets.progress import with_progress
 from swin_mmdet.evaluation.prepare import numbered, prepare_detections, prepare_ground_truth
+from swin_mmdet.progress import with_progress
 
 # COCO's, so that an IoU of exactly the threshold is enough
 ALMOST_ONE = 1 - 1e-10

@@ -22,11 +22,18 @@ def rle_of_runs(starts: np.ndarray, ends: np.ndarray, height: int, width: int) -
 
 
 def moved(rle: dict, left: int, top: int, height: int, width: int) -> dict:
-    """The RLE of a mask in an image of `height` x `width`, of which its own image is the part at (left, top)."""
+    """The RLE of a mask in an image of `height` x `width`, of which its own image is the part at (left, top).
+
+    Raises:
+        ValueError: it leaves the image, or is no RLE.
+    """
     own_height, own_width = rle['size']
     if left + own_width > width or top + own_height > height:
         raise ValueError(f'a mask of {own_height}x{own_width} at row {top}, column {left} leaves {height}x{width}')
-    borders = run_lengths(rle['counts']).cumsum()
+    lengths = run_lengths(rle['counts'])
+    if lengths is None:
+        raise ValueError('an RLE whose counts are no run lengths')
+    borders = lengths.cumsum()
     starts, ends = borders[:-1:2], borders[1::2]
     kept = ends > starts
     starts, ends = starts[kept], ends[kept]

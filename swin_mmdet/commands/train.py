@@ -98,6 +98,7 @@ def main(argv: list[str] | None = None) -> None:
     from swin_mmdet.engine.last_checkpoint import last_checkpoint, resume
     from swin_mmdet.engine.runner import TrainingRunner
     from swin_mmdet.engine.training_options import average_weights, freeze_parts, scale_learning_rate, use_amp
+    from swin_mmdet.evaluation.kept_detections import forget_detections
 
     before = recipe_length(args.config, settings)
     cfg, processes = load_config(args), world_size(args.launcher)
@@ -119,6 +120,8 @@ def main(argv: list[str] | None = None) -> None:
         say(*resume(cfg, args.resume))
     if is_main_process():
         check_work_dir(cfg.work_dir, goes_on=bool(args.resume), overwrite=args.overwrite)
+        if not args.resume:
+            forget_detections(cfg.work_dir)
     guards: list[dict] = [dict(type='swin_mmdet.StopHook', exit_code='signal')] if args.exit_with_signal else []
     guards += [dict(type='swin_mmdet.WorkDirHook', overwrite=True)] if args.overwrite else []
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *guards]

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     # the programs: they call every room
     'commands': {
         *('__init__', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
-        *('doctor', 'engine', 'evaluation', 'export', 'analysis', 'progress', 'visualization', 'report'),
+        *('doctor', 'engine', 'evaluation', 'export', 'analysis', 'progress', 'visualization', 'report', 'fitting'),
         *('torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     'report': MMLAB
@@ -45,6 +45,9 @@ MAY_IMPORT = {
     'engine': MMLAB
     | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'run_log', 'numpy', 'torch'}
     | {'transformers', 'filelock', 'tqdm'},
+    # settings from data: above `engine`, which applies them
+    'fitting': MMLAB
+    | {'errors', 'config', 'compat', 'datasets', 'engine', 'analysis', 'numpy', 'torch'},
     'analysis': {'compat', 'config', 'detectors', 'models', 'ops', 'mmdet', 'mmengine'}
     | {'numpy', 'torch', 'torchvision'},
     'structures': MMLAB | {'compat', 'ops', 'numpy', 'torch', 'pycocotools', 'cv2'},

@@ -131,6 +131,17 @@ def scale_of_test(cfg: Config) -> tuple[int, int]:
     raise UserError('--img-scale: no pipeline of this config has a Resize whose scale is in pixels')
 
 
+def largest_sizes(node: object) -> None:
+    """Let random sizes in a part of a config be the largest that they can be, in place: for what takes most memory."""
+    for one in nodes(node):
+        for key in ('scale', 'scales'):
+            # of one to choose, or of a range
+            if isinstance(one.get(key), list | tuple) and isinstance(one[key][0], list | tuple):
+                one[key] = [max(one[key], key=min)] * len(one[key])
+        if one.get('ratio_range'):
+            one['ratio_range'] = (max(one['ratio_range']),) * 2
+
+
 def _largest(value: object) -> tuple[int, int]:
     if isinstance(value, int):
         return value, value

@@ -56,6 +56,7 @@ RECIPES = (
     Recipe('mask-rcnn', 't', '1x', 0.1),
     Recipe('mask-rcnn', 't', '3x', 0.2),
     Recipe('mask-rcnn', 's', '3x', 0.2),
+    Recipe('mask-rcnn', 'b', '3x', 0.3),
     Recipe('cascade-mask-rcnn', 't', '1x', 0.0),
     Recipe('cascade-mask-rcnn', 't', '3x', 0.2),
     Recipe('cascade-mask-rcnn', 's', '3x', 0.2),

@@ -26,14 +26,15 @@ MAY_IMPORT = {
     'report': MMLAB
     | {'errors', 'config', 'datasets', 'evaluation', 'progress', 'structures', 'visualization', 'numpy', 'torch'}
     | {'pycocotools', 'cv2', 'jinja2', 'markupsafe', 'matplotlib'},
-    'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
+    'config': {'__init__', 'backbone_channels', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
+    'backbone_channels': {'errors', 'variants'},
     'registry': {'compat', 'run_log', 'mmengine'},
     'run_log': {'ops', 'mmengine'},
     'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'necks', 'registry', 'mmdet'},
     'drop_in_backbone': {'compat', 'models', 'registry', 'mmdet', 'mmengine'},
     # what its patches name, each when somebody else has imported it
-    'compat': {'ops', 'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet'},
+    'compat': {'backbone_channels', 'ops', 'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet'},
     'startup': {'compat'},
     # tries packages by their names, in a process of its own
     'doctor': set(),

@@ -7,6 +7,7 @@ checkout that was not installed, or where that is switched off.
 """
 
 from swin_mmdet.compat import (
+    build_models,
     config_scope,
     find_loader,
     full_names,
@@ -25,3 +26,4 @@ find_loader.apply()
 full_names.apply()
 loading_pipeline.apply()
 openmim.apply()
+build_models.apply()

@@ -10,7 +10,15 @@ from swin_mmdet.errors import UserError
 
 
 class CocoIds:
-    """Image and category ids: those of an annotation file, else 1, 2, 3 ... in order."""
+    """Image and category ids: those of an annotation file, else 1, 2, 3 ... in order.
+
+    Args:
+        classes: of the model, in the order of its labels.
+        ann_file: where ids are taken from, by the names of images and categories.
+
+    Raises:
+        UserError: the file has no category of a class.
+    """
 
     def __init__(self, classes: tuple[str, ...], ann_file: str | None) -> None:
         self.classes = classes

@@ -110,6 +110,7 @@ def train(args: argparse.Namespace) -> str:
     from swin_mmdet.engine.last_checkpoint import last_checkpoint, resume
     from swin_mmdet.engine.runner import TrainingRunner
     from swin_mmdet.engine.training_options import average_weights, freeze_parts, scale_learning_rate, use_amp
+    from swin_mmdet.evaluation.kept_detections import forget_detections
 
     if args.fit:
         from swin_mmdet.fitting.fitted_config import check_masks
@@ -141,6 +142,8 @@ def train(args: argparse.Namespace) -> str:
         say(*resume(cfg, args.resume))
     if is_main_process():
         check_work_dir(cfg.work_dir, goes_on=bool(args.resume), overwrite=args.overwrite)
+        if not args.resume:
+            forget_detections(cfg.work_dir)
     if cfg.get('load_from'):
         check_weights(cfg.load_from, 'checkpoint to resume from' if cfg.get('resume') else 'weights (load_from)')
     check_before_run(cfg, args)

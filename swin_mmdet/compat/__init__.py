@@ -14,6 +14,7 @@ from swin_mmdet.compat import (
     loading_pipeline,
     openmim,
     package_paths,
+    pil_images,
     safe_load,
 )
 from swin_mmdet.compat.mmcv_ops import install as mmcv_ops
@@ -26,4 +27,5 @@ find_loader.apply()
 full_names.apply()
 loading_pipeline.apply()
 openmim.apply()
+pil_images.apply()
 build_models.apply()

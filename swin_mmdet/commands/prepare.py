@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swin_mmdet.commands.arguments import Settings
+from swin_mmdet.commands.fitting import run_name
 from swin_mmdet.commands.launcher import LAUNCHERS, is_main_process, local_rank, set_local_rank
 from swin_mmdet.commands.say import say
 from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 SPLITS = 'train', 'val', 'test'
 
 
-def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
+def add_shared_arguments(parser: argparse.ArgumentParser, needs_config: bool = True) -> None:
     """The arguments that train and test have in common."""
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', nargs=None if needs_config else '?', help='config file')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<name of the config>)')
     parser.add_argument(
         '--cfg-options',
@@ -103,7 +104,7 @@ def load_config(args: argparse.Namespace) -> 'Config':
     EARLY_LINES.keep(command_line(sys.argv))
     if args.drop_in:
         import swin_mmdet.drop_in  # noqa: F401
-    default = cfg.get('work_dir') or str(Path('work_dirs', Path(args.config).stem))
+    default = cfg.get('work_dir') or str(Path('work_dirs', run_name(args)))
     if args.data:
         use_data(cfg, args.data, Path(args.work_dir or args.cfg_options.get('work_dir') or default), args.split)
     apply_options(cfg, args.cfg_options)

@@ -5,6 +5,13 @@ from pathlib import Path
 
 from swin_mmdet.commands.arguments import ArgumentParser
 from swin_mmdet.commands.everyday import add_everyday_arguments, read_everyday
+from swin_mmdet.commands.fitting import (
+    add_fitting_arguments,
+    choose_config,
+    fit_and_write,
+    go_on_with,
+    written_config,
+)
 from swin_mmdet.commands.launcher import is_main_process, restarted, world_size
 from swin_mmdet.commands.prepare import (
     add_shared_arguments,
@@ -26,7 +33,7 @@ DTYPES = 'bf16', 'fp16'
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(description=__doc__)
-    add_shared_arguments(parser)
+    add_shared_arguments(parser, needs_config=False)
     parser.add_argument(
         '--amp',
         nargs='?',
@@ -82,13 +89,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--no-report', action='store_true', help='write no report.html at the end, see the command `report`'
     )
     add_everyday_arguments(parser)
+    add_fitting_arguments(parser)
     add_tracker_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    everyday, settings, trackers = read_everyday(args), args.cfg_options, read_trackers(args)
+    train(parse_args(argv))
+
+
+def train(args: argparse.Namespace) -> str:
+    """The work-dir of the run."""
+    everyday, named, trackers = read_everyday(args), choose_config(args), read_trackers(args)
     check_paths(args)
     if args.resume not in (None, 'auto'):
         existing_weights(args.resume, 'checkpoint to resume from')
@@ -98,16 +110,27 @@ def main(argv: list[str] | None = None) -> None:
     from swin_mmdet.engine.last_checkpoint import last_checkpoint, resume
     from swin_mmdet.engine.runner import TrainingRunner
     from swin_mmdet.engine.training_options import average_weights, freeze_parts, scale_learning_rate, use_amp
+    from swin_mmdet.evaluation.kept_detections import forget_detections
 
+    if args.fit:
+        from swin_mmdet.fitting.fitted_config import check_masks
+
+    written = written_config(args)
+    if args.fit and (args.resume not in (None, 'auto') or ((args.resume or restarted()) and written.exists())):
+        everyday = go_on_with(args, written)
+    settings = args.cfg_options
     before = recipe_length(args.config, settings)
     cfg, processes = load_config(args), world_size(args.launcher)
+    if args.fit:
+        written = Path(cfg.work_dir, written.name)
+        check_masks(cfg, named)
     say(*follow_settings(cfg, settings, before))
     say(*apply_everyday(cfg, everyday, settings, bool(args.auto_scale_lr)))
     if args.amp:
         use_amp(cfg, args.amp)
     if args.auto_scale_lr:
         scale_learning_rate(cfg, args.auto_scale_lr)
-    if args.accumulate:
+    if args.accumulate and not args.fit:
         say(*accumulate(cfg, args.accumulate, processes))
     if args.ema is not None:
         average_weights(cfg, args.ema)
@@ -119,13 +142,21 @@ def main(argv: list[str] | None = None) -> None:
         say(*resume(cfg, args.resume))
     if is_main_process():
         check_work_dir(cfg.work_dir, goes_on=bool(args.resume), overwrite=args.overwrite)
-    guards: list[dict] = [dict(type='swin_mmdet.StopHook', exit_code='signal')] if args.exit_with_signal else []
-    guards += [dict(type='swin_mmdet.WorkDirHook', overwrite=True)] if args.overwrite else []
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *guards]
+        if not args.resume:
+            forget_detections(cfg.work_dir)
     if cfg.get('load_from'):
         check_weights(cfg.load_from, 'checkpoint to resume from' if cfg.get('resume') else 'weights (load_from)')
     check_before_run(cfg, args)
-    say(*apply_length(cfg, everyday, settings, processes))
+    if args.fit:
+        fit_and_write(cfg, args, named, everyday, written)
+        if args.fit_only:
+            return cfg.work_dir
+    else:
+        say(*apply_length(cfg, everyday, settings, processes))
+    # guards of this run, which a written config does not have
+    guards: list[dict] = [dict(type='swin_mmdet.StopHook', exit_code='signal')] if args.exit_with_signal else []
+    guards += [dict(type='swin_mmdet.WorkDirHook', overwrite=True)] if args.overwrite else []
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *guards]
     fit_to_device(cfg)
     if trackers:
         from swin_mmdet.engine.trackers import use_trackers
@@ -140,6 +171,7 @@ def main(argv: list[str] | None = None) -> None:
     runner.train()
     if is_main_process() and not args.no_report:
         report_of(cfg.work_dir, args)
+    return cfg.work_dir
 
 
 def report_of(work_dir: str, args: argparse.Namespace) -> None:

@@ -1,9 +1,12 @@
 """The dataloaders of a config: images of a batch, workers, and the iterations that an epoch has."""
 
 import copy
+import io
 import math
+from contextlib import redirect_stdout
 
 from mmengine.config import Config
+from torch.utils.data import Dataset
 
 from swin_mmdet.config import nodes, type_name
 from swin_mmdet.config.changes import Changes
@@ -49,10 +52,13 @@ def set_workers(cfg: Config, workers: int) -> Changes:
     return changes
 
 
-def epoch_length(cfg: Config, processes: int) -> int:
-    """Iterations of an epoch of the training data: images that are left by its filters, over those of a step.
+def training_data(cfg: Config) -> Dataset:
+    """The training data as its filters leave it, without a pipeline: for what annotations say.
 
     The annotations are read, which takes seconds for large data.
+
+    Raises:
+        UserError: no image is left.
     """
     from mmdet.registry import DATASETS
     from mmdet.utils import register_all_modules
@@ -61,14 +67,25 @@ def epoch_length(cfg: Config, processes: int) -> int:
     dataset = copy.deepcopy(cfg.train_dataloader.dataset)
     for node in nodes(dataset):
         if 'pipeline' in node:
-            node.pipeline = []
+            node['pipeline'] = []
     try:
-        images = len(DATASETS.build(dataset))
+        # pycocotools prints what it does
+        with redirect_stdout(io.StringIO()):
+            return DATASETS.build(dataset)
     except ValueError as error:
         if 'concatenate' not in str(error):
             raise
         # mmengine's, where it packs the list of no images
         raise UserError('no image of train_dataloader.dataset is left by its filters (filter_cfg)') from error
+
+
+def epoch_length(cfg: Config, processes: int) -> int:
+    """Iterations of an epoch of the training data: images that are left by its filters, over those of a step."""
+    return steps_of_epoch(cfg, len(training_data(cfg)), processes)
+
+
+def steps_of_epoch(cfg: Config, images: int, processes: int = 1) -> int:
+    """The same of so many images."""
     mine, batch = math.ceil(images / processes), cfg.train_dataloader.batch_size
     drop_last = cfg.train_dataloader.get('drop_last') or (cfg.train_dataloader.get('batch_sampler') or {}).get(
         'drop_last'

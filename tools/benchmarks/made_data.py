@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from swin_mmdet.config import nodes
 from swin_mmdet.datasets.data_folder import use_folder
+from swin_mmdet.datasets.image_scale import largest_sizes
 
 # so wide that the recipes' images are as large as they get, 800 x 1333; and as many objects as COCO's on average
 HEIGHT, WIDTH, OBJECTS = 384, 640, 7
@@ -73,13 +74,7 @@ def on_made_data(cfg: Config, folder: Path) -> None:
 
     Batches stay as large, and images are of the largest sizes that its pipeline makes.
     """
-    for node in nodes(cfg.train_dataloader):
-        for key in ('scale', 'scales'):
-            # of one to choose, or of a range
-            if isinstance(node.get(key), list) and isinstance(node[key][0], (list, tuple)):
-                node[key] = [max(node[key], key=min)] * len(node[key])
-        if 'ratio_range' in node:
-            node.ratio_range = (max(node.ratio_range),) * 2
+    largest_sizes(cfg.train_dataloader)
     for node in nodes(cfg.train_dataloader):
         if str(node.get('type')).endswith('CocoPanopticDataset'):
             # panopticapi, which reads that format, is not on PyPI: the same tensors from maps of stuff

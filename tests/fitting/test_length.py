@@ -1,0 +1,65 @@
+"""How long a run is for how many images."""
+
+import pytest
+
+import swin_mmdet.compat  # noqa: F401  before mmdet
+
+# isort: split
+from mmengine.config import Config
+
+from swin_mmdet.fitting.length import fit_intervals, fit_length, recipe_epochs, wanted_epochs
+
+COCO = 117_266
+
+
+@pytest.mark.parametrize(
+    ('epochs', 'images', 'wanted'),
+    [
+        (12, COCO, 12),
+        (12, 10 * COCO, 12),
+        # eight times fewer are seen twice as often
+        (12, COCO // 8, 24),
+        (12, COCO // 1000, 120),
+        (36, 100, 300),
+        # a recipe that is longer itself
+        (500, 100, 500),
+    ],
+)
+def test_passes_grow_with_the_cube_root(epochs: int, images: int, wanted: int):
+    assert wanted_epochs(epochs, COCO, images) == wanted
+
+
+def in_iterations() -> Config:
+    return Config(
+        dict(
+            train_cfg=dict(max_iters=500, val_interval=500),
+            train_dataloader=dict(batch_size=8),
+            auto_scale_lr=dict(base_batch_size=8),
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=100)),
+        )
+    )
+
+
+def test_a_recipe_in_iterations_has_passes_too():
+    assert recipe_epochs(in_iterations(), 1000) == 4
+    setting, epochs = fit_length(in_iterations(), 125, 1000)
+    assert epochs == 8
+    assert str(setting).startswith('length: 4 epochs (500 iterations) -> 8 epochs: 125 images')
+
+
+def test_a_config_of_unknown_data_keeps_its_length():
+    setting, epochs = fit_length(in_iterations(), 125, None)
+    assert epochs is None
+    assert 'not known' in str(setting)
+
+
+def test_a_run_is_evaluated_and_saved_twelve_times():
+    cfg = in_iterations()
+    cfg.train_cfg.update(max_iters=2400, dynamic_intervals=[(2000, 50)])
+    assert 'every 500 iterations -> every 200 iterations' in str(fit_intervals(cfg, []))
+    assert cfg.train_cfg == dict(max_iters=2400, val_interval=200)
+    assert cfg.default_hooks.checkpoint.interval == 200
+    assert fit_intervals(cfg, []) is None
+    cfg.train_cfg.max_iters = 24000
+    fit_intervals(cfg, ['train_cfg.val_interval', 'default_hooks'])
+    assert (cfg.train_cfg.val_interval, cfg.default_hooks.checkpoint.interval) == (200, 200)

@@ -11,7 +11,8 @@ fi
 config="$1" gpus="$2"
 shift 2
 address="${MASTER_ADDR:-127.0.0.1}" port="${PORT:-29500}"
-if [[ "${NNODES:-1}" == *:* ]]; then
+# those that start again would meet, in the store of the plain way, where those before them were
+if [[ "${NNODES:-1}" == *:* || "${MAX_RESTARTS:-0}" != 0 ]]; then
     meeting=(--rdzv-backend=c10d --rdzv-endpoint="$address:$port" --rdzv-id="$(basename "$config")")
 else
     meeting=(--node_rank="${NODE_RANK:-0}" --master_addr="$address" --master_port="$port")

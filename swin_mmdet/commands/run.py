@@ -29,7 +29,8 @@ def run_cli(main: Callable[[], int | None]) -> NoReturn:
         print(f'error: a download failed ({error}); give a local file instead of the URL', file=sys.stderr)
         code = USER_ERROR
     except KeyboardInterrupt:
-        print('interrupted; `train.py` goes on from its last checkpoint with --resume', file=sys.stderr)
+        # a training that has begun answers it itself: see StopHook
+        print('interrupted', file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code)
 

@@ -96,3 +96,12 @@ def test_exit_code_and_message_without_traceback(user_error: type[Exception], ca
 )
 def test_shell_scripts_print_their_usage(script: str, arguments: str, run, repository: Path):
     assert re.search(f'usage: .*{script} {arguments}', run('bash', repository / 'tools' / script, code=2))
+
+
+def test_ctrl_c_is_no_traceback(capsys):
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match=r'^130$'):
+        run_cli(main)
+    assert capsys.readouterr().err == 'interrupted\n'

@@ -89,13 +89,15 @@ def test_a_signal_to_dist_train_reaches_the_processes_alone(
     assert calls(tmp_path, 'saved') == ['saved']
 
 
-@pytest.mark.parametrize(('nodes', 'words'), [
-    ('1', '--nnodes=1 --node_rank=0 --master_addr=127.0.0.1 --master_port=29500 --max-restarts=3'),
-    ('2:4', '--nnodes=2:4 --rdzv-backend=c10d --rdzv-endpoint=127.0.0.1:29500 --rdzv-id=config.py --max-restarts=3'),
+@pytest.mark.parametrize(('nodes', 'restarts', 'words'), [
+    ('1', '0', '--nnodes=1 --node_rank=0 --master_addr=127.0.0.1 --master_port=29500 --max-restarts=0'),
+    # each attempt with a store of its own
+    ('1', '3', '--nnodes=1 --rdzv-backend=c10d --rdzv-endpoint=127.0.0.1:29500 --rdzv-id=config.py --max-restarts=3'),
+    ('2:4', '0', '--nnodes=2:4 --rdzv-backend=c10d --rdzv-endpoint=127.0.0.1:29500 --rdzv-id=config.py'),
 ])  # fmt: skip
-def test_restarts(nodes: str, words: str, environment: dict[str, str], tmp_path: Path):
+def test_restarts(nodes: str, restarts: str, words: str, environment: dict[str, str], tmp_path: Path):
     run = subprocess.Popen(['bash', str(TOOLS / 'dist_train.sh'), 'config.py', '2'],
-                           env=environment | {'NNODES': nodes, 'MAX_RESTARTS': '3'})  # fmt: skip
+                           env=environment | {'NNODES': nodes, 'MAX_RESTARTS': restarts})  # fmt: skip
     end = time.monotonic() + 20
     while not (tmp_path / 'child').exists() and time.monotonic() < end:
         time.sleep(0.02)

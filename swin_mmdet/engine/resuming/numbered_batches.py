@@ -5,23 +5,21 @@ that was trained on. With numbers it begins at any batch at once, with any numbe
 with the same augmentations.
 """
 
-import atexit
 import random
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from itertools import count, islice
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, get_worker_info
 
+from swin_mmdet.engine.loader_workers import keep_workers
+
 # arguments of a loader that it keeps
 OPTIONS = (
-    *('num_workers', 'collate_fn', 'pin_memory', 'pin_memory_device', 'timeout'),
+    *('num_workers', 'collate_fn', 'pin_memory', 'pin_memory_device', 'timeout', 'worker_init_fn'),
     *('multiprocessing_context', 'prefetch_factor', 'persistent_workers'),
 )
 
@@ -117,40 +115,13 @@ class NumberedLoader(DataLoader):
             loader.dataset,
             batch_sampler=NumberedBatches(loader.batch_sampler, seed, endless),
             generator=generator,
-            worker_init_fn=partial(start_worker, then=loader.worker_init_fn),
             **{name: getattr(loader, name) for name in OPTIONS},
         )
+        keep_workers(self)
 
     def __iter__(self) -> Iterator[dict]:
         # when the first batch is asked for: mmengine's loop asks for the iterator before it knows where a run begins
-        batches = super().__iter__()
-        end_workers = getattr(batches, '_shutdown_workers', None)
-        if end_workers is None:
-            yield from batches
-            return
-        # a program that ends asks its workers once and waits for them, who take a first signal for the training's
-        atexit.unregister(end_workers)
-        atexit.register(end_workers)
-        try:
-            yield from batches
-        finally:
-            # persistent ones live on, for the next pass
-            if not self.persistent_workers:
-                atexit.unregister(end_workers)
-
-
-def start_worker(worker: int, then: Callable[[int], None] | None) -> None:
-    """A worker reads until the training ends it: a signal to all processes is the training's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _second_ends)
-    if then:
-        then(worker)
-
-
-def _second_ends(number: int, _: FrameType | None) -> None:
-    # PyTorch ends workers that hang in this way
-    signal.signal(number, signal.SIG_DFL)
+        yield from super().__iter__()
 
 
 @contextmanager

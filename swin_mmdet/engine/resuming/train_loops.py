@@ -11,6 +11,7 @@ from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
+from swin_mmdet.engine.loader_workers import keep_workers
 from swin_mmdet.engine.resuming.numbered_batches import NumberedLoader
 from swin_mmdet.engine.resuming.process_state import generators_kept
 from swin_mmdet.registry import LOOPS
@@ -37,6 +38,7 @@ class ResumableLoop(BaseLoop):
 
     def _evaluate(self) -> None:
         """Evaluate; the training after it is the same as without."""
+        keep_workers(self.runner.val_loop.dataloader)
         with generators_kept() as self.held_generators:
             try:
                 self.runner.val_loop.run()

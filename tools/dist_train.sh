@@ -11,8 +11,9 @@ fi
 config="$1" gpus="$2"
 shift 2
 address="${MASTER_ADDR:-127.0.0.1}" port="${PORT:-29500}"
-# those that start again would meet, in the store of the plain way, where those before them were
 if [[ "${NNODES:-1}" == *:* || "${MAX_RESTARTS:-0}" != 0 ]]; then
+    # processes that start again would look in the shared store for those before them: a store for each attempt
+    export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
     meeting=(--rdzv-backend=c10d --rdzv-endpoint="$address:$port" --rdzv-id="$(basename "$config")")
 else
     meeting=(--node_rank="${NODE_RANK:-0}" --master_addr="$address" --master_port="$port")

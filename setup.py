@@ -23,10 +23,11 @@ EVAL = ['faster-coco-eval>=1.6']
 EXPORT = ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20']
 OPENVINO = [*EXPORT, 'openvino>=2025.0']
 # timm and transformers are oracles of the checkpoint conversions, peft and torchao replace layers, tifffile reads
-# images of many bands, hypothesis finds examples, setuptools builds the wheel that is tested, and pdoc the API's pages
+# images of many bands, hypothesis finds examples, pandas and supervision take detections, setuptools builds the wheel
+# that is tested, and pdoc the API's pages
 TEST = [
     *('pytest>=7', 'pytest-xdist>=3', 'ruff>=0.6', 'timm>=1.0', 'transformers>=5', 'peft>=0.15', 'torchao>=0.10'),
-    *('tifffile', 'setuptools>=70.1', 'hypothesis>=6.100', 'mypy>=1.11', 'pdoc>=15'),
+    *('tifffile', 'setuptools>=70.1', 'hypothesis>=6.100', 'mypy>=1.11', 'pdoc>=15', 'pandas>=2', 'supervision>=0.25'),
 ]
 
 

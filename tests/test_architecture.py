@@ -13,27 +13,34 @@ PACKAGE = ROOT / 'swin_mmdet'
 MMLAB = {'mmdet', 'mmengine', 'mmcv'}
 # room -> rooms and packages it may import besides itself and the standard library
 MAY_IMPORT = {
-    '__init__': set(),
+    '__init__': {'lazy'},
+    'lazy': set(),
     '__main__': {'commands'},
     'errors': set(),
     'progress': {'mmengine', 'tqdm'},
     # the programs: they call every room
     'commands': {
-        *('__init__', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
+        *('__init__', 'api', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
         *('doctor', 'engine', 'evaluation', 'export', 'analysis', 'progress', 'visualization', 'report', 'fitting'),
         *('torch', 'mmengine', 'mmcv', 'mmdet'),
     },
+    # a training is the program's, with its options
+    'api': MMLAB
+    | {'commands', 'compat', 'errors', 'config', 'datasets', 'engine', 'export', 'structures', 'visualization'}
+    | {'numpy', 'torch', 'cv2', 'PIL', 'pycocotools', 'pandas', 'supervision'},
     'report': MMLAB
     | {'errors', 'config', 'datasets', 'evaluation', 'progress', 'structures', 'visualization', 'numpy', 'torch'}
     | {'pycocotools', 'cv2', 'jinja2', 'markupsafe', 'matplotlib'},
-    'config': {'__init__', 'errors', 'compat', 'mmengine', 'torch'},
+    'config': {'__init__', 'backbone_channels', 'errors', 'compat', 'mmengine', 'torch'},
     'variants': set(),
+    'backbone_channels': {'errors', 'variants'},
     'registry': {'compat', 'run_log', 'mmengine'},
     'run_log': {'ops', 'mmengine'},
     'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'necks', 'registry', 'mmdet'},
     'drop_in_backbone': {'compat', 'models', 'registry', 'mmdet', 'mmengine'},
     # what its patches name, each when somebody else has imported it
-    'compat': {'ops', 'torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmdet'},
+    'compat': {'backbone_channels', 'ops', 'torch', 'torchvision', 'numpy', 'PIL', 'mmengine', 'mmcv'}
+    | {'mmdet'},
     'startup': {'compat'},
     # tries packages by their names, in a process of its own
     'doctor': set(),

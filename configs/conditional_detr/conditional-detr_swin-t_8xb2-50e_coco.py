@@ -17,7 +17,7 @@ model = dict(
         out_indices=(3,),
         init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_tiny_patch4_window7_224),
     ),
-    neck=dict(in_channels=[768]),
+    neck=dict(in_channels='from_backbone'),
     bbox_head=dict(type='swin_mmdet.ConditionalDETRHead'),
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')

@@ -12,5 +12,4 @@ model = dict(
         drop_path_rate=0.2,
         init_cfg=dict(checkpoint=_base_.weights.swin_large_patch4_window12_384_22kto1k),
     ),
-    neck=dict(in_channels=[384, 768, 1536]),
 )

@@ -20,7 +20,7 @@ model = dict(
         out_indices=(1, 2, 3),
         init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_tiny_patch4_window7_224),
     ),
-    neck=dict(in_channels=[192, 384, 768]),
+    neck=dict(in_channels='from_backbone'),
     positional_encoding=dict(offset=-0.5, temperature=10000),
     bbox_head=dict(type='swin_mmdet.DINOHead'),
 )

@@ -20,7 +20,7 @@ model = dict(
     neck=[
         dict(
             type='FPN',
-            in_channels=[384, 768, 1536],
+            in_channels='from_backbone',
             out_channels=256,
             start_level=0,
             add_extra_convs='on_output',

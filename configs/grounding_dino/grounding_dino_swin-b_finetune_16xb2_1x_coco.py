@@ -4,24 +4,9 @@ mmdet's recipe and its whole pretrained detector (`load_from`) on our backbone; 
 Published by mmdet: 59.7 box AP on val2017. Not rerun here.
 """
 
-_base_ = 'mmdet::grounding_dino/grounding_dino_swin-b_finetune_16xb2_1x_coco.py'
-custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
+_base_ = './grounding_dino_swin-t_finetune_16xb2_1x_coco.py'
 
-model = dict(
-    type='swin_mmdet.GroundingDINO',
-    data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
-    language_model=dict(type='swin_mmdet.BertModel'),
-    backbone=dict(
-        _delete_=True,
-        type='swin_mmdet.SwinTransformer',
-        arch='base',
-        window_size=12,
-        out_indices=(1, 2, 3),
-        drop_path_rate=0.3,
-        with_cp=True,
-    ),
-    bbox_head=dict(type='swin_mmdet.GroundingDINOHead'),
+load_from = (
+    'https://download.openmmlab.com/mmdetection/v3.0/grounding_dino/groundingdino_swinb_cogcoor_mmdet-55949c9c.pth'
 )
-optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
-default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))
-val_evaluator = test_evaluator = dict(type='swin_mmdet.CocoMetric')
+model = dict(backbone=dict(arch='base', window_size=12, drop_path_rate=0.3))

@@ -20,6 +20,7 @@ model = dict(
         drop_path_rate=0.2,
         with_cp=True,
     ),
+    neck=dict(in_channels='from_backbone'),
     bbox_head=dict(type='swin_mmdet.GroundingDINOHead'),
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')

@@ -6,10 +6,4 @@ scales (`--tta` of `tools/test.py` tests in six with flips). Not rerun here.
 
 _base_ = './htc++_swin-b-p4-w7_fpn_6x_coco.py'
 
-model = dict(
-    backbone=dict(arch='large', init_cfg=dict(checkpoint=_base_.weights.swin_large_patch4_window7_224_22k)),
-    neck=[
-        dict(_base_.model.neck[0], in_channels=1536, num_heads=48),
-        dict(_base_.model.neck[1], in_channels=[192, 384, 768, 1536]),
-    ],
-)
+model = dict(backbone=dict(arch='large', init_cfg=dict(checkpoint=_base_.weights.swin_large_patch4_window7_224_22k)))

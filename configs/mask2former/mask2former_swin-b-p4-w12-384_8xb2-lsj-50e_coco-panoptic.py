@@ -3,24 +3,8 @@
 mmdet's recipe on our backbone. Published by mmdet: 55.1 PQ, 48.2 box / 44.9 mask AP on val2017. Not rerun here.
 """
 
-_base_ = ['mmdet::mask2former/mask2former_swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic.py', '../_base_/weights.py']
-custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
+_base_ = './mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py'
 
 model = dict(
-    type='swin_mmdet.Mask2Former',
-    data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
-    backbone=dict(
-        _delete_=True,
-        type='swin_mmdet.SwinTransformer',
-        arch='base',
-        window_size=12,
-        drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_base_patch4_window12_384),
-    ),
-    panoptic_head=dict(
-        type='swin_mmdet.Mask2FormerHead', pixel_decoder=dict(type='swin_mmdet.MSDeformAttnPixelDecoder')
-    ),
-    panoptic_fusion_head=dict(type='swin_mmdet.MaskFormerFusionHead'),
+    backbone=dict(arch='base', window_size=12, init_cfg=dict(checkpoint=_base_.weights.swin_base_patch4_window12_384))
 )
-optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
-default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))

@@ -3,27 +3,14 @@
 mmdet's recipe on our backbone. Published by mmdet: 57.6 PQ, 52.2 box / 48.5 mask AP on val2017. Not rerun here.
 """
 
-_base_ = [
-    'mmdet::mask2former/mask2former_swin-l-p4-w12-384-in21k_16xb1-lsj-100e_coco-panoptic.py',
-    '../_base_/weights.py',
-]
-custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
+_base_ = './mask2former_swin-b-p4-w12-384_8xb2-lsj-50e_coco-panoptic.py'
 
 model = dict(
-    type='swin_mmdet.Mask2Former',
-    data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
-    backbone=dict(
-        _delete_=True,
-        type='swin_mmdet.SwinTransformer',
-        arch='large',
-        window_size=12,
-        drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_large_patch4_window12_384_22k),
-    ),
-    panoptic_head=dict(
-        type='swin_mmdet.Mask2FormerHead', pixel_decoder=dict(type='swin_mmdet.MSDeformAttnPixelDecoder')
-    ),
-    panoptic_fusion_head=dict(type='swin_mmdet.MaskFormerFusionHead'),
+    backbone=dict(arch='large', init_cfg=dict(checkpoint=_base_.weights.swin_large_patch4_window12_384_22k)),
+    panoptic_head=dict(num_queries=200),
 )
-optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
-default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))
+train_dataloader = dict(batch_size=1, num_workers=1)
+max_iters = 737500
+param_scheduler = dict(end=max_iters, milestones=[655556, 710184])
+# every 5000 iterations, and at the end
+train_cfg = dict(max_iters=max_iters, val_interval=5000, dynamic_intervals=[(735001, max_iters)])

@@ -8,7 +8,7 @@ _base_ = './mask2former_swin-b-p4-w12-384_8xb2-lsj-50e_coco.py'
 
 model = dict(
     backbone=dict(arch='large', init_cfg=dict(checkpoint=_base_.weights.swin_large_patch4_window12_384_22k)),
-    panoptic_head=dict(num_queries=200, in_channels=[192, 384, 768, 1536]),
+    panoptic_head=dict(num_queries=200),
 )
 train_dataloader = dict(batch_size=1, num_workers=1)
 max_iters = 737500

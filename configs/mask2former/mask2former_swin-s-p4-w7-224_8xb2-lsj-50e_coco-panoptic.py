@@ -3,24 +3,9 @@
 mmdet's recipe on our backbone. Published by mmdet: 54.5 PQ, 47.8 box / 44.5 mask AP on val2017. Not rerun here.
 """
 
-_base_ = ['mmdet::mask2former/mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py', '../_base_/weights.py']
-custom_imports = dict(imports=['swin_mmdet.compat'], allow_failed_imports=False)
+_base_ = './mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic.py'
 
-model = dict(
-    type='swin_mmdet.Mask2Former',
-    data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
-    backbone=dict(
-        _delete_=True,
-        type='swin_mmdet.SwinTransformer',
-        arch='small',
-        window_size=7,
-        drop_path_rate=0.3,
-        init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_small_patch4_window7_224),
-    ),
-    panoptic_head=dict(
-        type='swin_mmdet.Mask2FormerHead', pixel_decoder=dict(type='swin_mmdet.MSDeformAttnPixelDecoder')
-    ),
-    panoptic_fusion_head=dict(type='swin_mmdet.MaskFormerFusionHead'),
-)
-optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
-default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))
+model = dict(backbone=dict(arch='small', init_cfg=dict(checkpoint=_base_.weights.swin_small_patch4_window7_224)))
+# norms of the blocks that Swin-T has not: no decay, a tenth of the learning rate
+custom_keys = {f'backbone.stages.2.blocks.{block}.norm': dict(lr_mult=0.1, decay_mult=0.0) for block in range(6, 18)}
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=custom_keys))

@@ -18,7 +18,9 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_tiny_patch4_window7_224),
     ),
     panoptic_head=dict(
-        type='swin_mmdet.Mask2FormerHead', pixel_decoder=dict(type='swin_mmdet.MSDeformAttnPixelDecoder')
+        type='swin_mmdet.Mask2FormerHead',
+        in_channels='from_backbone',
+        pixel_decoder=dict(type='swin_mmdet.MSDeformAttnPixelDecoder'),
     ),
     panoptic_fusion_head=dict(type='swin_mmdet.MaskFormerFusionHead'),
 )

@@ -8,7 +8,4 @@ _base_ = '../swin/mask-rcnn_swin-t-p4-w7_fpn_3x_coco.py'
 
 pretrained = 'https://huggingface.co/microsoft/swin-base-simmim-window6-192/resolve/main/pytorch_model.bin'
 
-model = dict(
-    backbone=dict(arch='base', drop_path_rate=0.3, init_cfg=dict(checkpoint=pretrained, resize='geometric')),
-    neck=dict(in_channels=[128, 256, 512, 1024]),
-)
+model = dict(backbone=dict(arch='base', drop_path_rate=0.3, init_cfg=dict(checkpoint=pretrained, resize='geometric')))

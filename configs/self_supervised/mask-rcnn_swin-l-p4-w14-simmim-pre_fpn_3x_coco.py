@@ -12,5 +12,4 @@ model = dict(
     backbone=dict(
         arch='large', window_size=14, drop_path_rate=0.3, init_cfg=dict(checkpoint=pretrained, resize='geometric')
     ),
-    neck=dict(in_channels=[192, 384, 768, 1536]),
 )

@@ -8,11 +8,4 @@ _base_ = '../swin_v2/mask-rcnn_swinv2-b-p4-w16_fpn_3x_coco.py'
 
 pretrained = 'https://huggingface.co/zdaxie/SimMIM/resolve/main/simmim_swinv2_pretrain_models/swinv2_large_1k_500k.pth'
 
-model = dict(
-    backbone=dict(
-        arch='large',
-        pretrained_window_size=(12, 12, 12, 6),
-        init_cfg=dict(checkpoint=pretrained),
-    ),
-    neck=dict(in_channels=[192, 384, 768, 1536]),
-)
+model = dict(backbone=dict(arch='large', pretrained_window_size=(12, 12, 12, 6), init_cfg=dict(checkpoint=pretrained)))

@@ -11,5 +11,4 @@ model = dict(
         drop_path_rate=0.3,
         init_cfg=dict(checkpoint=_base_.weights.swinv2_base_patch4_window8_256),
     ),
-    neck=dict(in_channels=[128, 256, 512, 1024]),
 )

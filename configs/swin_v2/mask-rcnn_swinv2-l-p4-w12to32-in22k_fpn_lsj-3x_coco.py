@@ -18,6 +18,5 @@ model = dict(
         pretrained_window_size=(12, 12, 12, 6),
         init_cfg=dict(checkpoint=_base_.weights.swinv2_large_patch4_window12_192_22k),
     ),
-    neck=dict(in_channels=[192, 384, 768, 1536]),
     data_preprocessor=dict(batch_augments=[dict(type='BatchFixedSizePad', size=(1024, 1024), pad_mask=True)]),
 )

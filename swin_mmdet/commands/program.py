@@ -25,7 +25,7 @@ class Command:
 COMMANDS = {
     'train': Command('train', 'train the detector of a config, or with --data on your own folder'),
     'test': Command('test', 'evaluate a checkpoint'),
-    'predict': Command('predict', 'detect objects in images, draw them and write COCO results'),
+    'predict': Command('predict', 'detect objects in images and videos, draw them and write COCO results'),
     'export': Command('export', 'write a detector into a file that runs without mmdet'),
     'check': Command('check_dataset', 'list everything that is wrong with data before a training'),
     'convert-dataset': Command('convert_dataset', 'write labelled images of any layout as a COCO folder'),

@@ -31,7 +31,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
+    evaluate(parse_args(argv))
+
+
+def evaluate(args: argparse.Namespace) -> dict[str, float]:
+    """The metrics by their names."""
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f'--out {args.out}: the name must end in .pkl or .pickle')
     check_paths(args)
@@ -62,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
         from mmdet.evaluation import DumpDetResults
 
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
-    runner.test()
+    return runner.test()
 
 
 def draw_into(cfg: 'Config', folder: str) -> None:

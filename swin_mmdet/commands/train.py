@@ -96,7 +96,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
+    train(parse_args(argv))
+
+
+def train(args: argparse.Namespace) -> str:
+    """The work-dir of the run."""
     everyday, named, trackers = read_everyday(args), choose_config(args), read_trackers(args)
     check_paths(args)
     if args.resume not in (None, 'auto'):
@@ -107,6 +111,7 @@ def main(argv: list[str] | None = None) -> None:
     from swin_mmdet.engine.last_checkpoint import last_checkpoint, resume
     from swin_mmdet.engine.runner import TrainingRunner
     from swin_mmdet.engine.training_options import average_weights, freeze_parts, scale_learning_rate, use_amp
+    from swin_mmdet.evaluation.kept_detections import forget_detections
 
     if args.fit:
         from swin_mmdet.fitting.fitted_config import check_masks
@@ -140,13 +145,15 @@ def main(argv: list[str] | None = None) -> None:
         say(*resume(cfg, args.resume))
     if is_main_process():
         check_work_dir(cfg.work_dir, goes_on=bool(args.resume), overwrite=args.overwrite)
+        if not args.resume:
+            forget_detections(cfg.work_dir)
     if cfg.get('load_from'):
         check_weights(cfg.load_from, 'checkpoint to resume from' if cfg.get('resume') else 'weights (load_from)')
     check_before_run(cfg, args)
     if args.fit:
         fit_and_write(cfg, args, named, everyday, written)
         if args.fit_only:
-            return
+            return cfg.work_dir
     else:
         say(*apply_length(cfg, everyday, settings, processes))
     # guards of this run, which a written config does not have
@@ -167,6 +174,7 @@ def main(argv: list[str] | None = None) -> None:
     runner.train()
     if is_main_process() and not args.no_report:
         report_of(cfg.work_dir, args)
+    return cfg.work_dir
 
 
 def report_of(work_dir: str, args: argparse.Namespace) -> None:

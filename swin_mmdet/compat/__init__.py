@@ -7,12 +7,14 @@ checkout that was not installed, or where that is switched off.
 """
 
 from swin_mmdet.compat import (
+    build_models,
     config_scope,
     find_loader,
     full_names,
     loading_pipeline,
     openmim,
     package_paths,
+    pil_images,
     safe_load,
 )
 from swin_mmdet.compat.mmcv_ops import install as mmcv_ops
@@ -25,3 +27,5 @@ find_loader.apply()
 full_names.apply()
 loading_pipeline.apply()
 openmim.apply()
+pil_images.apply()
+build_models.apply()

@@ -6,6 +6,10 @@ Since when: Python 3.14 removed it (deprecated since 3.12). Can go: when mmengin
 
 import importlib.util
 import pkgutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
 
 
 def apply() -> None:
@@ -14,7 +18,7 @@ def apply() -> None:
         pkgutil.find_loader = find_loader
 
 
-def find_loader(fullname: str) -> object | None:
+def find_loader(fullname: str) -> 'Loader | None':
     """The loader of a module, None if there is no such module."""
     spec = importlib.util.find_spec(fullname)
-    return spec and spec.loader
+    return None if spec is None else spec.loader

@@ -32,7 +32,7 @@ def get_object_from_string(obj_name: str) -> object | None:
     parts = obj_name.split('.')
     for end in range(len(parts) - 1, 0, -1):
         try:
-            found = import_module('.'.join(parts[:end]))
+            found: object = import_module('.'.join(parts[:end]))
         except ImportError:
             continue
         for name in parts[end:]:

@@ -9,6 +9,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+else:
+    Loader = object
 
 Patch = Callable[[ModuleType], None]
 
@@ -34,21 +40,22 @@ class PatchingFinder:
             spec = next((spec for spec in found if spec is not None), None)
         finally:
             asked.remove(name)
-        if spec is not None and hasattr(spec.loader, 'exec_module'):
+        if spec is not None and spec.loader is not None and hasattr(spec.loader, 'exec_module'):
             spec.loader = PatchingLoader(spec.loader, self.before[name], self.after[name])
         return spec
 
 
-class PatchingLoader:
+class PatchingLoader(Loader):
     """Stands before a module's loader until it executes the module; everything else of that loader shows through."""
 
-    def __init__(self, loader: object, before: list[Patch], after: list[Patch]) -> None:
+    def __init__(self, loader: Loader, before: list[Patch], after: list[Patch]) -> None:
         self.loader, self.before, self.after = loader, before, after
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None  # the import system has set it
         module.__spec__.loader = module.__loader__ = self.loader
         for patch in self.before:
             patch(module)

@@ -47,7 +47,7 @@ def get_installed_path(package: str) -> str:
     from pathlib import Path
 
     try:
-        location = distribution(package).locate_file('')
+        location = str(distribution(package).locate_file(''))
     except PackageNotFoundError:
         module = package
     else:

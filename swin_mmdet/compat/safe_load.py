@@ -95,7 +95,8 @@ def _numpy_globals() -> list[Entry]:
         for name, function in rebuild.items()
     ]
     dtypes = {type(np.dtype(code)) for code in NUMBERS}
-    return [*map(_named, (np.ndarray, np.dtype, *dtypes)), *functions]
+    classes: list[type] = [np.ndarray, np.dtype, *dtypes]
+    return [*map(_named, classes), *functions]
 
 
 def _named(cls: type) -> Entry:

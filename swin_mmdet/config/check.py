@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from mmengine.config import Config
 from mmengine.config.lazy import LazyAttr, LazyObject
 
+from swin_mmdet.backbone_channels import KEY, WORD, fill_in
 from swin_mmdet.config.arguments import accepted_arguments
 from swin_mmdet.config.nearest import CERTAIN, meant, nearest
-from swin_mmdet.config.nodes import children, kind_name
+from swin_mmdet.config.nodes import children, keyed_nodes, kind_name
 from swin_mmdet.config.places import DEFAULT_HOOKS, PARAMWISE, Place, top_keys, top_places
 from swin_mmdet.config.registries import every_registry, find, names, scope_of
 from swin_mmdet.errors import UserError
@@ -59,8 +60,19 @@ def find_mistakes(cfg: Config) -> Iterator[str]:
             yield f'{key}: nothing reads this key; did you mean {near}?'
     for key, place in top_places().items():
         yield from _walk(_with_default_type(key, cfg.get(key)), key, place, scope)
+    yield from _unknown_channels(cfg.get('model'))
     yield from _unknown_default_hooks(cfg.get('default_hooks') or {})
     yield from _unknown_named(cfg, scope)
+
+
+def _unknown_channels(model: object) -> Iterator[str]:
+    for key, node in keyed_nodes(model, 'model'):
+        if isinstance(node.get(KEY), str) and node[KEY] != WORD:
+            yield f'{key}.{KEY}={node[KEY]!r}: it takes numbers of channels, or {WORD!r}'
+    try:
+        fill_in(model)
+    except UserError as error:
+        yield f'model: {error}'
 
 
 def misspelled_top_key(key: str) -> str | None:

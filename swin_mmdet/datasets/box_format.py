@@ -85,7 +85,7 @@ def _layout(boxes: np.ndarray, sizes: np.ndarray, masks: np.ndarray, areas: np.n
         shares = judge(boxes, masks, areas)
         if shares is None:
             continue
-        best = max((CORNERS, CENTRES), key=shares.get)
+        best = max((CORNERS, CENTRES), key=shares.__getitem__)
         if shares[best] >= CERTAIN and shares[best] > shares[''] + MORE:
             fit = 'masks' if judge is _by_masks else 'areas'
             return best, f'{shares[best]:.0%} of them fit their {fit} so, {shares[""]:.0%} as they stand'

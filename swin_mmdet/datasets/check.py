@@ -141,6 +141,7 @@ def _image_problems(
     except Exception as error:  # of whatever class stands there
         what = f'the step of its pipeline that loads images cannot be built: {error}'
         return [Problem(source.key, what, 'correct its arguments')]
+    assert source.image_folder is not None
     may_ignore = source.split == 'train'
     # val and test mostly share theirs, and every image file is opened
     same = coco.path, source.image_folder, repr(reader.step), may_ignore and reader.ignores, source.with_mask, opened

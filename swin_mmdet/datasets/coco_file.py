@@ -54,17 +54,21 @@ class Fault:
 class CocoFile:
     """What an annotation file holds.
 
-    file_names: of the images, in the order of the file.
-    image_sizes: [images, 2] and box_sizes: [boxes, 2], width and height in pixels, 0 where an image has none.
-    objects: [images], numbers of annotations that are no crowds.
-    categories: (id, name) in the order of the file, which is the order of mmdet's labels.
-    parents: names that categories give as their 'supercategory'.
-    instances: category id -> number of annotations, crowds included.
-    num_usable: annotations that mmdet's CocoDataset does not skip.
-    num_rle_objects: objects, not crowds, with a mask in run lengths.
-    rle_images: file names of images with a mask in run lengths.
-    box_format: what its boxes are, None for COCO's.
-    faults: kind -> Fault; the kinds are explained in `checks.annotations.RULES`.
+    Attributes:
+        path: of the file.
+        file_names: of the images, in the order of the file.
+        image_sizes: [images, 2], width and height in pixels, 0 where an image has none.
+        box_sizes: [boxes, 2], the same of boxes.
+        objects: [images], numbers of annotations that are no crowds.
+        categories: (id, name) in the order of the file, which is the order of mmdet's labels.
+        parents: names that categories give as their 'supercategory'.
+        instances: category id -> number of annotations, crowds included.
+        num_annotations, num_crowds, num_empty_images: of all, of crowds, and of images without any.
+        num_usable: annotations that mmdet's CocoDataset does not skip.
+        num_rle_objects: objects, not crowds, with a mask in run lengths.
+        rle_images: file names of images with a mask in run lengths.
+        box_format: what its boxes are, None for COCO's.
+        faults: kind -> Fault; the kinds are explained in `checks.annotations.RULES`.
     """
 
     path: Path
@@ -134,7 +138,7 @@ class Boxed:
         """One whose box is four numbers."""
         area = ann.get('area')
         self.known[index], self.boxes[index] = True, ann['bbox']
-        self.areas[index] = float(area) if is_number(area) else np.nan
+        self.areas[index] = float(area) if area is not None and is_number(area) else np.nan
         self.crowds[index] = bool(ann.get('iscrowd'))
 
 
@@ -210,7 +214,9 @@ class Summary:
     def add_masks(self) -> None:
         """Of annotations on images whose size is known: without it, no more of box and mask can be judged."""
         judged = np.flatnonzero(self.placed).tolist()
-        sizes = [self.sizes[self.annotations[index]['image_id']] for index in judged]
+        known = [self.sizes[self.annotations[index]['image_id']] for index in judged]
+        sizes = [size for size in known if size is not None]
+        assert len(sizes) == len(known)  # as `placed` says
         masks = [self.annotations[index].get('segmentation') for index in judged]
         widths, heights = ([size[side] for size in sizes] for side in (0, 1))
         corners = polygon_corners(masks, heights, widths)

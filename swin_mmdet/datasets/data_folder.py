@@ -35,18 +35,18 @@ def use_folder(cfg: Config, folder: str, cache: str | Path = 'work_dirs/data', s
         'val': (found.val_ann, found.val_images),
         'test': (found.val_ann, found.val_images),
     }
-    for split, (annotations, images) in sources.items():
-        for node in nodes(cfg.get(f'{split}_dataloader')):
+    for name, (annotations, images) in sources.items():
+        for node in nodes(cfg.get(f'{name}_dataloader')):
             if 'ann_file' in node:
-                node.data_root = ''
-                node.ann_file = _absolute(annotations)
-                node.data_prefix = dict(img=_absolute(images) + '/')
-                node.metainfo = dict(classes=classes)
+                node['data_root'] = ''
+                node['ann_file'] = _absolute(annotations)
+                node['data_prefix'] = dict(img=_absolute(images) + '/')
+                node['metainfo'] = dict(classes=classes)
                 # positions of images in another data set
                 node.pop('indices', None)
-        for node in nodes(cfg.get(f'{split}_evaluator')):
+        for node in nodes(cfg.get(f'{name}_evaluator')):
             if 'ann_file' in node:
-                node.ann_file = _absolute(annotations)
+                node['ann_file'] = _absolute(annotations)
     cfg.merge_from_dict({head.key: len(classes) for head in head_classes(cfg.model)})
     for weights in class_weights(cfg.model):
         if fitted := weights.fitted(len(classes)):
@@ -85,7 +85,11 @@ def check_instances(cfg: Config, folder: str) -> None:
 
 
 def move_data(cfg: Config, new_root: str) -> None:
-    """Let every path of the config that starts with its `data_root` start with another folder instead."""
+    """Let every path of the config that starts with its `data_root` start with another folder instead.
+
+    Raises:
+        UserError: it has no `data_root`.
+    """
     old_root = cfg.get('data_root')
     if not old_root:
         raise UserError('data_root=... moves the data of configs that have a data_root, this one has none')

@@ -27,7 +27,13 @@ IMAGES = ('{name}2017', '{name}', 'images/{name}2017', 'images/{name}', '{name}/
 
 @dataclass(frozen=True)
 class CocoFolder:
-    """A data set found on disk; `classes` in the order of the training file, which is the order of mmdet's labels."""
+    """A data set found on disk.
+
+    Attributes:
+        train_ann, val_ann: annotation files.
+        train_images, val_images: folders of their images.
+        classes: in the order of the training file, which is the order of mmdet's labels.
+    """
 
     train_ann: Path
     train_images: Path
@@ -150,9 +156,9 @@ def _first_with_images(candidates: list[Path], ann_file: Path, coco: CocoFile) -
                 return candidate
     if not names:
         raise FileNotFoundError(f'{ann_file} lists no images')
-    sought = '\n  '.join(str(candidate) for candidate in candidates)
+    places = '\n  '.join(str(candidate) for candidate in candidates)
     listed = some(names) or 'none listed'
-    message = f'the images of {ann_file} (such as {listed}) are in none of:\n  {sought}'
+    message = f'the images of {ann_file} (such as {listed}) are in none of:\n  {places}'
     around = {folder for path in candidates if path.is_dir() for folder in path.iterdir() if folder.is_dir()}
     for other in sorted(around):
         if all(is_inside(other, name) and (other / name).is_file() for name in names):

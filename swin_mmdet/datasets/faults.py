@@ -7,6 +7,7 @@ gives it another meaning than was meant.
 from collections.abc import Collection, Container
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeGuard
 
 IMAGE_KEYS = ('id', 'file_name', 'height', 'width')
 # larger numbers are no sizes, ids or places in an image
@@ -105,7 +106,7 @@ def annotation_faults(ann: dict, known: Known) -> list[str]:
     return kinds
 
 
-def is_box(box: object) -> bool:
+def is_box(box: object) -> TypeGuard[list[float]]:
     """Four numbers."""
     return isinstance(box, list) and len(box) == 4 and all(is_number(value) for value in box)
 

@@ -5,6 +5,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -134,7 +135,7 @@ def _by_pil(path: str | Path) -> Header:
         return _header(file, image)
 
 
-def _header(file: object, image: Image.Image) -> Header:
+def _header(file: BinaryIO, image: Image.Image) -> Header:
     end, within = ENDS.get(image.format, (b'', 0))
     file.seek(max(os.fstat(file.fileno()).st_size - within, 0))
     ends = end in file.read(within)

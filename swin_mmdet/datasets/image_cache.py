@@ -67,6 +67,8 @@ class ImageCache:
             return
 
     def _load(self) -> None:
+        if self.file is None:
+            return
         try:
             kept = json.loads(self.file.read_text())
             if kept['version'] != VERSION:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from mmengine.config import Config
 
@@ -67,7 +68,7 @@ class ImageScale:
             factors = factors[::-1] if high else factors
         else:
             factors = (self.short, self.short)
-        return tuple(self._side(side, factor, first == second) for side, factor in zip(value, factors, strict=True))
+        return self._side(first, factors[0], first == second), self._side(second, factors[1], first == second)
 
     def side(self, value: int) -> int:
         """One number: a short side, or that of a square."""
@@ -92,12 +93,15 @@ def set_image_scale(cfg: Config, wanted: tuple[int, ...]) -> Changes:
     """
     old = scale_of_test(cfg)
     short = min(old)
-    exact = tuple(wanted) if len(wanted) == 2 else tuple(side * wanted[0] / short for side in old)
+    exact: tuple[float, float] = (wanted[0], wanted[1]) if len(wanted) == 2 else (
+        old[0] * wanted[0] / short, old[1] * wanted[0] / short
+    )  # fmt: skip
     text = 'x'.join(str(side) for side in wanted)
     if len(wanted) == 2 and old[0] != old[1]:
         # the order of a pair is free, as that of a recipe
-        exact = tuple(sorted(exact, reverse=old[0] > old[1]))
-    new = tuple(round(side) for side in exact)
+        low, high = sorted(exact)
+        exact = (high, low) if old[0] > old[1] else (low, high)
+    new = round(exact[0]), round(exact[1])
     if not all(LEAST <= side <= MOST for side in new):
         raise UserError(f'--img-scale {text}: the sides of images lie between {LEAST} and {MOST} pixels')
     _refuse(cfg, new, text)
@@ -142,7 +146,7 @@ def largest_sizes(node: object) -> None:
             one['ratio_range'] = (max(one['ratio_range']),) * 2
 
 
-def _largest(value: object) -> tuple[int, int]:
+def _largest(value: Any) -> tuple[int, int]:
     if isinstance(value, int):
         return value, value
     pairs = [value] if isinstance(value[0], int) else value
@@ -209,7 +213,7 @@ def _sizes(node: dict, scale: ImageScale) -> Iterator[tuple[str, object]]:
                 yield name, _scaled(node[name], scale, table is HIGH, table is SHORT or is_range)
 
 
-def _scaled(value: object, scale: ImageScale, high: bool, short: bool) -> object:
+def _scaled(value: Any, scale: ImageScale, high: bool, short: bool) -> Any:
     if isinstance(value, int):
         return scale.side(value)
     if isinstance(value[0], int):
@@ -250,7 +254,7 @@ def _range(first: object, last: object) -> str:
     return _text(low) if low == high else f'{_text(low)}..{_text(high)}'
 
 
-def _single(value: object) -> list:
+def _single(value: Any) -> list:
     nested = isinstance(value, list | tuple) and isinstance(value[0], list | tuple)
     return list(value) if nested else [value]
 

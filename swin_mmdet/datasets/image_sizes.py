@@ -70,44 +70,47 @@ def image_sizes(
     seen = _look_at(paths, pixels, cache)
     kinds: dict[tuple, list[int]] = defaultdict(list)
     decode: list[int] = []
-    sizes: list[ImageSize | None] = [None] * len(paths)
+    stored: dict[int, Header] = {}
+    sizes: dict[int, ImageSize] = {}
     for index, look in enumerate(seen):
         if look.too_large:
             sizes[index] = ImageSize(None, reason=look.too_large, too_large=True)
-        elif not look.is_sure:
+        elif look.header is None or not look.is_sure:
             decode.append(index)
         else:
             kinds[look.header.kind].append(index)
+            stored[index] = look.header
     for indices in kinds.values():
-        turned = _turned([(paths[i], seen[i].header.size) for i in indices], reader)
+        turned = _turned([(paths[i], stored[i].size) for i in indices], reader)
         if turned is None:
             decode += indices
             continue
         for i in indices:
-            header = seen[i].header
-            sizes[i] = ImageSize(header.size[:: -1 if turned else 1], header=header, pixels=seen[i].pixels)
+            header = stored[i]
+            size = header.size[::-1] if turned else header.size
+            sizes[i] = ImageSize(size, header=header, pixels=seen[i].pixels)
     decoded = in_processes(lambda index: _decoded(paths[index], seen[index], reader), decode, 'images decoded')
-    for index, size in zip(decode, decoded, strict=True):
-        sizes[index] = replace(size, header=seen[index].header, pixels=seen[index].pixels)
-    return sizes
+    for index, found in zip(decode, decoded, strict=True):
+        sizes[index] = replace(found, header=seen[index].header, pixels=seen[index].pixels)
+    return [sizes[index] for index in range(len(paths))]
 
 
 def _look_at(paths: Sequence[str | Path], pixels: bool, cache: ImageCache | None) -> list[Seen]:
     states = [_state(path) for path in paths]
-    seen = [_kept(path, state, pixels, cache) for path, state in zip(paths, states, strict=True)]
-    new = [index for index, look in enumerate(seen) if look is None]
+    kept = [_kept(path, state, pixels, cache) for path, state in zip(paths, states, strict=True)]
+    new = [index for index, look in enumerate(kept) if look is None]
     what = 'images looked at' if pixels else 'headers read'
     with warnings.catch_warnings():
         # of PIL's, at images which the pipeline may well take
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)
         looks = in_processes(lambda index: _look(paths[index], pixels), new, what)
         for index, look in zip(new, looks, strict=True):
-            seen[index] = look
-            if cache and look.header:
-                cache.put(paths[index], states[index], look.header, look.pixels)
+            kept[index] = look
+            if cache and look.header and (state := states[index]):
+                cache.put(paths[index], state, look.header, look.pixels)
     if cache:
         cache.save()
-    return seen
+    return [look for look in kept if look is not None]
 
 
 def _state(path: str | Path) -> os.stat_result | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from swin_mmdet.datasets.text_encoding import encoding_of
 from swin_mmdet.errors import UserError
 
 MAGIC = (
@@ -15,8 +16,6 @@ MAGIC = (
     (b'<', 'it begins with <, as XML and HTML do'),
     (b'version https://git-lfs', 'it is a pointer of Git LFS: fetch the file itself with `git lfs pull`'),
 )
-UTF_16 = b'\xff\xfe', b'\xfe\xff'
-UTF_8_MARK = b'\xef\xbb\xbf'
 LISTS = 'images', 'annotations', 'categories'
 
 
@@ -85,29 +84,21 @@ def _text(path: Path, content: bytes, repair: bool) -> str:
     for mark, what in MAGIC:
         if start.startswith(mark):
             raise CocoFileError(f'{path} is not valid JSON: {what}')
-    if content.startswith(UTF_8_MARK):
+    encoding = encoding_of(content)
+    if encoding == 'utf-8-sig':
         if not repair:
             remedy = 'save it as UTF-8 without a byte order mark'
             raise CocoFileError(f'{path} is not valid JSON for the loader: it begins with a UTF-8 BOM; {remedy}')
         return content.decode('utf-8-sig', 'replace')
-    if content.startswith(UTF_16) or b'\0' in start:
-        if not repair:
-            raise CocoFileError(f'{path} is not valid JSON for the loader: its text is UTF-16; save it as UTF-8')
-        return _utf_16(path, content)
+    if encoding != 'utf-8' and not repair:
+        raise CocoFileError(f'{path} is not valid JSON for the loader: its text is UTF-16; save it as UTF-8')
     try:
-        return content.decode()
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
+        if encoding != 'utf-8':
+            raise CocoFileError(f'{path} is not valid JSON: its text is neither UTF-8 nor UTF-16') from error
         what = f'its text is not UTF-8 (byte {error.start} is {content[error.start]:#x}); save it as UTF-8'
         raise CocoFileError(f'{path} is not valid JSON: {what}') from error
-
-
-def _utf_16(path: Path, content: bytes) -> str:
-    try:
-        if content.startswith(UTF_16):
-            return content.decode('utf-16')
-        return content.decode('utf-16-be' if content[:1] == b'\0' else 'utf-16-le')
-    except UnicodeDecodeError as error:
-        raise CocoFileError(f'{path} is not valid JSON: its text is neither UTF-8 nor UTF-16') from error
 
 
 def _object(path: Path, pairs: list[tuple[str, object]]) -> dict:

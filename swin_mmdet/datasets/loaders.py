@@ -67,7 +67,7 @@ def training_data(cfg: Config) -> Dataset:
     dataset = copy.deepcopy(cfg.train_dataloader.dataset)
     for node in nodes(dataset):
         if 'pipeline' in node:
-            node.pipeline = []
+            node['pipeline'] = []
     try:
         # pycocotools prints what it does
         with redirect_stdout(io.StringIO()):

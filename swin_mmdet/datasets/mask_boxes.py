@@ -2,6 +2,7 @@
 
 from operator import mul
 from pathlib import PurePath
+from typing import Any
 
 import pycocotools.mask as rle_codec
 
@@ -67,7 +68,7 @@ def _is_bitmap(mask: object, height: float, width: float) -> bool:
     return all(isinstance(row, list) and len(row) == width for row in mask) and set(mask[0]) <= {0, 1}
 
 
-def _refined(kind: str, mask: object) -> str:
+def _refined(kind: str, mask: Any) -> str:
     if kind == 'mask_type' and isinstance(mask, str) and PurePath(mask).suffix.lower() in IMAGES:
         return 'mask_path'
     if kind == 'mask_counts' and isinstance(mask['counts'], str) and mask['counts'][:2] in ("b'", 'b"'):

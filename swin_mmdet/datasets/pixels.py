@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from PIL import Image
@@ -49,7 +50,7 @@ def look_at_pixels(path: str | Path, kind: str, content: bytes | None = None) ->
     return _by_pil(path)
 
 
-def _jpeg(content: bytes, simplejpeg: object) -> Pixels:
+def _jpeg(content: bytes, simplejpeg: ModuleType) -> Pixels:
     try:
         return Pixels('', False, *_range(simplejpeg.decode_jpeg(content, strict=True, **SMALLEST)))
     except ValueError as error:

@@ -6,6 +6,7 @@ Whatever is not everyday (several pictures, CMYK, 16 bits, strange segments, dam
 import re
 import zlib
 from dataclasses import dataclass
+from typing import Literal
 
 JPEG, PNG = b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n'
 APP1, APP2, DQT, SOS = 0xE1, 0xE2, 0xDB, 0xDA
@@ -84,8 +85,12 @@ def _frame(segment: bytes) -> tuple[tuple[int, int], str]:
 
 def _orientation(exif: bytes) -> int | None:
     """Of a block as TIFF has it, 1 where it says none, None where it is not as it should be."""
-    order = {b'II*\0': 'little', b'MM\0*': 'big'}.get(exif[:4])
-    if order is None:
+    order: Literal['little', 'big']
+    if exif[:4] == b'II*\0':
+        order = 'little'
+    elif exif[:4] == b'MM\0*':
+        order = 'big'
+    else:
         return None
     table = int.from_bytes(exif[4:8], order)
     entries = exif[table + 2 : table + 2 + 12 * int.from_bytes(exif[table : table + 2], order)]

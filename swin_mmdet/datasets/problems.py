@@ -10,9 +10,14 @@ ERROR, WARNING = 'error', 'warning'
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding: where it is (a config key or a file), what is wrong and the remedy; `level` 'error' or 'warning'.
+    """One finding.
 
-    kind: of its cause, where `repair.py` has something to do about it.
+    Attributes:
+        where: a config key or a file.
+        what: what is wrong.
+        remedy: what to do about it.
+        level: 'error' or 'warning'.
+        kind: of its cause, where `repair` has something to do about it.
     """
 
     where: str

@@ -4,6 +4,7 @@ import os.path as osp
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
@@ -83,7 +84,7 @@ def _unwrapped(key: str, dataset) -> Iterator[tuple[str, dict]]:
 def _source(split: str, key: str, dataset: dict) -> CocoSource | str:
     """The source, or the reason why it is none."""
     kind = dataset.get('type')
-    cls = kind if isinstance(kind, type) else DATASETS.get(str(kind))
+    cls: Any = kind if isinstance(kind, type) else DATASETS.get(str(kind))
     if not _reads_as_coco(cls):
         return f'{kind} is not CocoDataset or a child of it that reads files as it does'
     ann_file = _joined(dataset, dataset.get('ann_file', ''))
@@ -121,8 +122,7 @@ def _reads_as_coco(cls: type | None) -> bool:
     return (
         isinstance(cls, type)
         and issubclass(cls, CocoDataset)
-        and cls.load_data_list is CocoDataset.load_data_list
-        and cls.parse_data_info is CocoDataset.parse_data_info
+        and all(getattr(cls, name) is getattr(CocoDataset, name) for name in ('load_data_list', 'parse_data_info'))
     )
 
 

@@ -1,13 +1,20 @@
 """The anchors of a batch, kept for the sizes of maps that come again, and heads that have them."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from mmdet.models.task_modules.prior_generators import AnchorGenerator, anchor_inside_flags
+from mmengine.config import ConfigDict
 from torch import Tensor
 
 from swin_mmdet.detectors.maps import sizes_of
 from swin_mmdet.ops.tracing import remembered
+
+if TYPE_CHECKING:
+    from mmdet.models.dense_heads import AnchorHead as Base
+else:
+    Base = object
 
 Sizes = Sequence[tuple[int, int]]
 # multi-scale training comes with hundreds of sizes: the last that were used are kept, some megabytes each
@@ -60,8 +67,12 @@ class AnchorCache:
         return AnchorCache, (self.generator,)
 
 
-class KeepsAnchors:
+class KeepsAnchors(Base):
     """Goes before a class of mmdet's `AnchorHead` in the bases of a head."""
+
+    # of mmdet's head
+    prior_generator: AnchorGenerator
+    train_cfg: ConfigDict
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)

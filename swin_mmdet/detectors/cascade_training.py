@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
+from mmdet.models.task_modules import BaseAssigner, BaseSampler
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.structures import SampleList
+from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from swin_mmdet.detectors.matching import coding_of, why_not_matched
 from swin_mmdet.detectors.region_losses import (
@@ -26,13 +29,30 @@ from swin_mmdet.ops.roi_align import channels_innermost
 from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.structures import SampledRegions, boxes_of, gather_objects
 
+if TYPE_CHECKING:
+    from mmdet.models.roi_heads import CascadeRoIHead as Base
+else:
+    Base = object
 
-class BatchedCascadeTraining:
+
+class BatchedCascadeTraining(Base):
     """Goes before mmdet's `CascadeRoIHead`, or HTC's, in the bases of a class: the same losses, found in one go.
 
     The host synchronises with a GPU once a stage, to learn how many masks it has; by then that has arrived. A batch
     norm in a box head makes it synchronise as well. What `_why_not_batched` names is left to mmdet, and logged.
     """
+
+    # of mmdet's head, of each stage one
+    bbox_head: nn.ModuleList
+    mask_head: nn.ModuleList
+    bbox_assigner: list[BaseAssigner]
+    bbox_sampler: list[BaseSampler]
+    train_cfg: list[ConfigDict]
+    stage_loss_weights: list[float]
+    num_stages: int
+    with_bbox: bool
+    with_mask: bool
+
 
     # whether a stage's masks are of the boxes that it predicts, not of those that it was given; HTC sets it
     interleaved = False

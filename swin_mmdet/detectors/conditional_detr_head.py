@@ -13,7 +13,9 @@ from swin_mmdet.registry import MODELS
 class ConditionalDETRHead(DETRHead, MMDetConditionalDETRHead):
     """mmdet's `ConditionalDETRHead`: same parameters, arguments, losses and detections."""
 
-    def forward(self, hidden_states: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(  # type: ignore[override]  # mmdet's detector has references
+        self, hidden_states: Tensor, references: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Logits [S, B, P, classes] and boxes [S, B, P, 4] float32 of states [S, B, P, C] and references [B, P, 2]."""
         changes = self._changes(hidden_states)
         center = changes[..., :2] + inverse_sigmoid(references)

@@ -51,7 +51,7 @@ class DetDataPreprocessor(DerivedBuffers, MMDetDataPreprocessor, _BytesToBatch):
         **kwargs,
     ) -> None:
         super().__init__(mean, std, *args, non_blocking=non_blocking, **kwargs)
-        self._statistics = {'mean': tuple(mean), 'std': tuple(std)} if self._enable_normalize else {}
+        self._statistics = {'mean': tuple(mean), 'std': tuple(std)} if mean is not None and std is not None else {}
         self.register_derived_buffers()
 
     def derived_buffers(self) -> dict[str, Tensor]:

@@ -39,13 +39,11 @@ class MultiScaleDeformableAttention(MMCVMultiScaleDeformableAttention):
         identity = query if identity is None else identity
         query = query if query_pos is None else query + query_pos
         value = value.unflatten(-1, (self.num_heads, -1))
-        places = (
-            reference_points,
-            self.sampling_offsets(query).unflatten(-1, (self.num_heads, self.num_levels, self.num_points, 2)),
-            self.attention_weights(query).unflatten(-1, (self.num_heads, -1)),
-        )
+        offsets = self.sampling_offsets(query).unflatten(-1, (self.num_heads, self.num_levels, self.num_points, 2))
+        weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1))
         if is_exported():
-            attended = exported_attention(value, pyramid.sizes, *places)
+            attended = exported_attention(value, pyramid.sizes, reference_points, offsets, weights)
         else:
-            attended = deformable_attention(value, *level_shapes(pyramid.sizes, value.device), *places)
+            shapes, starts = level_shapes(pyramid.sizes, value.device)
+            attended = deformable_attention(value, shapes, starts, reference_points, offsets, weights)
         return self.dropout(self.output_proj(attended)) + identity

@@ -1,12 +1,13 @@
 """mmdet's Deformable DETR (arXiv 2010.04159), which reaches its losses without synchronising with the GPU."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from mmdet.models.detectors import DeformableDETR as MMDetDeformableDETR
 from mmdet.structures import SampleList
-from torch import Tensor
+from torch import Tensor, nn
 
 from swin_mmdet.detectors.box_branches import box_change
 from swin_mmdet.detectors.deformable_transformer import (
@@ -24,9 +25,22 @@ from swin_mmdet.ops.pyramid import (
 )
 from swin_mmdet.registry import MODELS
 
+if TYPE_CHECKING:
+    from mmdet.models.detectors import DeformableDETR as Base
+else:
+    Base = object
 
-class DeformableTransformer:
+
+class DeformableTransformer(Base):
     """Goes before mmdet's `DeformableDETR`, or a class of it, in the bases of a detector."""
+
+    # of mmdet's detector; encoder and decoder are their settings at first
+    encoder: Any
+    decoder: Any
+    positional_encoding: nn.Module
+    level_embed: nn.Parameter
+    memory_trans_fc: nn.Module
+    memory_trans_norm: nn.Module
 
     def _without_checkpoints(self) -> tuple[dict, dict]:
         """The settings of encoder and decoder; mmdet's encoder, which ours takes the place of, asks for fairscale."""
@@ -154,7 +168,7 @@ def pyramid_of(
         tuple(tuple(_filled(*axis) for axis in zip(size, padded, shape, strict=True)) for size in sizes)
         for shape in shapes
     )
-    return Pyramid(tuple(map(tuple, sizes)), filled)
+    return Pyramid(tuple((height, width) for height, width in sizes), filled)
 
 
 def _filled(length: int, padded: int, filled: int) -> int:

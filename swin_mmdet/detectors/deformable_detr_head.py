@@ -18,6 +18,10 @@ from swin_mmdet.registry import MODELS
 class RefiningHead(BatchedQueryHead):
     """Goes before mmdet's `DeformableDETRHead`, or a class of it, in the bases of a head."""
 
+    # of mmdet's head: a branch for each layer
+    cls_branches: nn.ModuleList
+    reg_branches: nn.ModuleList
+
     def forward(self, hidden_states: Tensor, references: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits [S, B, P, classes] and boxes [S, B, P, 4] float32 of states [S, B, P, C] and S references or more.
 
@@ -36,7 +40,7 @@ class RefiningHead(BatchedQueryHead):
         scores = self._classify([self.cls_branches[layer] for layer in layers], hidden_states, *text)
         return scores, (changes + own).sigmoid()
 
-    def _classify(self, branches: Sequence[nn.Module], states: Tensor) -> Tensor:
+    def _classify(self, branches: Sequence[nn.Module], states: Tensor, *_text: Tensor) -> Tensor:
         """Logits of states [S, B, P, C], each layer's by its own branch."""
         return classify(branches, states)
 
@@ -86,7 +90,7 @@ class DeformableDETRHead(RefiningHead, MMDetDeformableDETRHead):
         predicted = [
             PredictedSets(all_layers_cls_scores, all_layers_bbox_preds, layer_names(len(all_layers_cls_scores)))
         ]
-        if enc_cls_scores is not None:
+        if enc_cls_scores is not None and enc_bbox_preds is not None:
             # of every pixel, which knows nothing of classes
             predicted.append(PredictedSets(enc_cls_scores[None], enc_bbox_preds[None], ('enc_',), agnostic=True))
         return self._losses(predicted, batch_gt_instances, batch_img_metas)

@@ -3,6 +3,8 @@
 Reference points are float32 also under autocast. The layers are told by `pyramid` which maps there are.
 """
 
+from typing import Any
+
 import torch
 from mmdet.models.layers import DeformableDetrTransformerDecoder as MMDetDeformableDetrTransformerDecoder
 from mmdet.models.layers import DeformableDetrTransformerDecoderLayer as MMDetDeformableDetrTransformerDecoderLayer
@@ -31,6 +33,13 @@ class DeformableDetrTransformerEncoderLayer(MMDetDeformableDetrTransformerEncode
         self.self_attn = MultiScaleDeformableAttention(**self.self_attn_cfg)
 
 
+def run_layer(recomputes: bool, layer: nn.Module, *arguments: Any, **options: Any) -> Any:
+    """What a layer returns; if it `recomputes`, without keeping its activations for the gradient."""
+    if recomputes and torch.is_grad_enabled():
+        return checkpoint(layer, *arguments, use_reentrant=False, **options)
+    return layer(*arguments, **options)
+
+
 class DeformableDetrTransformerEncoder(MMDetDeformableDetrTransformerEncoder):
     """mmdet's, of the same parameters and arguments; the activations of `num_cp` layers are recomputed by PyTorch."""
 
@@ -45,11 +54,7 @@ class DeformableDetrTransformerEncoder(MMDetDeformableDetrTransformerEncoder):
         """Places of the pyramid [B, N, C], of which the mask [B, N] names those that nobody looks at -> [B, N, C]."""
         options = kwargs | {'pyramid': pyramid, 'reference_points': reference_points(pyramid, query.device)}
         for number, layer in enumerate(self.layers):
-            arguments = query, query_pos, key_padding_mask
-            if number < self.num_cp and torch.is_grad_enabled():
-                query = checkpoint(layer, *arguments, use_reentrant=False, **options)
-            else:
-                query = layer(*arguments, **options)
+            query = run_layer(number < self.num_cp, layer, query, query_pos, key_padding_mask, **options)
         return query
 
 
@@ -104,7 +109,7 @@ class DeformableDetrTransformerDecoder(MMDetDeformableDetrTransformerDecoder):
 class DinoTransformerDecoder(DeformableDetrTransformerDecoder, MMDetDinoTransformerDecoder):
     """mmdet's, of the same parameters and arguments."""
 
-    def forward(
+    def forward(  # type: ignore[override]  # as mmdet's decoders differ
         self,
         query: Tensor,
         value: Tensor,

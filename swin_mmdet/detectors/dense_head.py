@@ -5,10 +5,10 @@ from itertools import accumulate
 
 import torch
 from mmdet.models.losses import FocalLoss
-from mmdet.models.task_modules import PseudoSampler
+from mmdet.models.task_modules import BaseBBoxCoder, BaseSampler, PseudoSampler
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from swin_mmdet.detectors.anchors import KeepsAnchors
 from swin_mmdet.detectors.detections import to_instances
@@ -29,13 +29,23 @@ class BatchedDenseHead(KeepsAnchors):
     than in RetinaNet or ATSS runs as in mmdet; the log says so.
     """
 
+    # of mmdet's head
+    test_cfg: ConfigDict
+    num_classes: int
+    cls_out_channels: int
+    use_sigmoid_cls: bool
+    bbox_coder: BaseBBoxCoder
+    sampler: BaseSampler
+    loss_cls: nn.Module
+    loss_bbox: nn.Module
+
     @torch.no_grad()
     def predict_by_feat(
         self,
         cls_scores: list[Tensor],
         bbox_preds: list[Tensor],
         score_factors: list[Tensor] | None = None,
-        batch_img_metas: Sequence[dict] | None = None,
+        batch_img_metas: Sequence[dict] = (),
         cfg: ConfigDict | None = None,
         rescale: bool = False,
         with_nms: bool = True,

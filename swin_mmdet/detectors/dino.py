@@ -22,7 +22,7 @@ class DINO(DeformableTransformer, MMDetDINO):
 
     def __init__(self, *args, dn_cfg: dict | None = None, **kwargs) -> None:
         super().__init__(*args, dn_cfg=dn_cfg, **kwargs)
-        self.dn_query_generator = CdnQueryGenerator(**dn_cfg)
+        self.dn_query_generator = CdnQueryGenerator(**(dn_cfg or {}))
 
     def _init_layers(self) -> None:
         encoder, decoder = self._without_checkpoints()

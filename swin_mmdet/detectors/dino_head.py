@@ -48,7 +48,7 @@ class DINOHead(RefiningHead, MMDetDINOHead):
             every.split([noisy, queries - noisy], 2) for every in (all_layers_cls_scores, all_layers_bbox_preds)
         )
         predicted = [PredictedSets(scores[1], boxes[1], layer_names(layers))]
-        if enc_cls_scores is not None:
+        if enc_cls_scores is not None and enc_bbox_preds is not None:
             predicted.append(PredictedSets(enc_cls_scores[None], enc_bbox_preds[None], ('enc_',)))
         denoised = PredictedSets(scores[0], boxes[0], layer_names(layers, 'dn_'))
         matches = denoising_matches(batch_gt_instances, dn_meta, layers)

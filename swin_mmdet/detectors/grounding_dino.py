@@ -15,10 +15,13 @@ from mmdet.models.layers.transformer.utils import get_text_sine_pos_embed
 from mmdet.structures import OptSampleList, SampleList
 from mmengine.model import ModuleList
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from swin_mmdet.detectors.deformable_attention import MultiScaleDeformableAttention
-from swin_mmdet.detectors.deformable_transformer import DeformableDetrTransformerEncoderLayer, DinoTransformerDecoder
+from swin_mmdet.detectors.deformable_transformer import (
+    DeformableDetrTransformerEncoderLayer,
+    DinoTransformerDecoder,
+    run_layer,
+)
 from swin_mmdet.detectors.dino import DINO
 from swin_mmdet.detectors.multihead_attention import MultiheadAttention
 from swin_mmdet.ops.pyramid import Pyramid, reference_points
@@ -30,6 +33,8 @@ POSITION_FEATURES = 256
 
 class GroundingDinoTransformerEncoder(MMDetGroundingDinoTransformerEncoder):
     """mmdet's, of the same parameters and arguments; the activations of `num_cp` layers are recomputed by PyTorch."""
+
+    num_cp: int
 
     def _init_layers(self) -> None:
         checkpointed, self.num_cp = self.num_cp, 0
@@ -62,19 +67,17 @@ class GroundingDinoTransformerEncoder(MMDetGroundingDinoTransformerEncoder):
         for number, (layer, text_layer, fusion) in enumerate(
             zip(self.layers, self.text_layers, self.fusion_layers, strict=True)
         ):
-            recomputes = number < self.num_cp and torch.is_grad_enabled()
-            query, memory_text = _run(recomputes, fusion, query, memory_text, key_padding_mask, text_attention_mask)
+            recomputes = number < self.num_cp
+            query, memory_text = run_layer(
+                recomputes, fusion, query, memory_text, key_padding_mask, text_attention_mask
+            )
             memory_text = text_layer(
                 query=memory_text, query_pos=positions, attn_mask=hidden, key_padding_mask=None
             )
-            query = _run(
+            query = run_layer(
                 recomputes, layer, query, query_pos, key_padding_mask, pyramid=pyramid, reference_points=references
             )
         return query, memory_text
-
-
-def _run(recomputes: bool, layer: torch.nn.Module, *arguments: object, **options: object) -> object:
-    return checkpoint(layer, *arguments, use_reentrant=False, **options) if recomputes else layer(*arguments, **options)
 
 
 class GroundingDinoTransformerDecoderLayer(MMDetGroundingDinoTransformerDecoderLayer):
@@ -136,7 +139,7 @@ class GroundingDINO(DINO, MMDetGroundingDINO):
             self._read = (text, device), (caption, tokens.to(device).bool().float())
         return self._read[1]
 
-    def forward_encoder(
+    def forward_encoder(  # type: ignore[override]  # mmdet's detector calls it with the text
         self, feat: Tensor, feat_mask: Tensor | None, feat_pos: Tensor, pyramid: Pyramid, text_dict: dict
     ) -> dict:
         """What `pre_decoder` takes."""
@@ -153,7 +156,7 @@ class GroundingDINO(DINO, MMDetGroundingDINO):
         )
         return {'memory': memory, 'pyramid': pyramid, 'memory_text': memory_text, 'text_token_mask': mask}
 
-    def pre_decoder(
+    def pre_decoder(  # type: ignore[override]
         self,
         memory: Tensor,
         pyramid: Pyramid,

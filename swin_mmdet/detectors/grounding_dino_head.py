@@ -23,7 +23,7 @@ class GroundingDINOHead(DINOHead, MMDetGroundingDINOHead):
     Its classes are tokens of a text; the objects of an image (`positive_maps` of its instances) name theirs.
     """
 
-    def forward(
+    def forward(  # type: ignore[override]  # mmdet's detector calls these with the text
         self, hidden_states: Tensor, references: Sequence[Tensor], memory_text: Tensor, text_token_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Logits of tokens [S, B, P, T] and boxes [S, B, P, 4] float32 of states [S, B, P, C] and S references or more.
@@ -34,7 +34,7 @@ class GroundingDINOHead(DINOHead, MMDetGroundingDINOHead):
             hidden_states, references, range(len(hidden_states)), memory_text, text_token_mask
         )
 
-    def _classify(
+    def _classify(  # type: ignore[override]
         self, branches: Sequence[nn.Module], states: Tensor, memory_text: Tensor, text_token_mask: Tensor
     ) -> Tensor:
         if any(True for branch in branches for _ in branch.parameters()):
@@ -48,7 +48,7 @@ class GroundingDINOHead(DINOHead, MMDetGroundingDINOHead):
             return f'loss_cls is {type(self.loss_cls).__name__}'
         return super()._why_not_batched()
 
-    def predict(
+    def predict(  # type: ignore[override]
         self,
         hidden_states: Tensor,
         references: Sequence[Tensor],
@@ -65,7 +65,7 @@ class GroundingDINOHead(DINOHead, MMDetGroundingDINOHead):
         maps = [sample.token_positive_map for sample in batch_data_samples]
         return self.predict_by_feat(*predictions, metas, maps, rescale)
 
-    def predict_by_feat(
+    def predict_by_feat(  # type: ignore[override]
         self,
         all_layers_cls_scores: Tensor,
         all_layers_bbox_preds: Tensor,
@@ -78,17 +78,18 @@ class GroundingDINOHead(DINOHead, MMDetGroundingDINOHead):
         A map has the tokens of each class, which count from 1; without one a box is as probable as its best token, and
         of class 0.
         """
-        maps = batch_token_positive_maps
+        maps = batch_token_positive_maps or [None]
         reason = None
         if not type(self)._predict_by_feat_single.__module__.startswith('mmdet.'):
             reason = f'{type(self).__name__} has a _predict_by_feat_single of its own'
-        elif maps is None or any(one != maps[0] for one in maps):
+        elif not batch_token_positive_maps or any(one != maps[0] for one in maps):
             reason = 'images have texts of their own'
         if reason is not None:
             log_once(f'GroundingDINOHead: boxes are predicted image by image: {reason}')
             return MMDetGroundingDINOHead.predict_by_feat(
-                self, all_layers_cls_scores, all_layers_bbox_preds, batch_img_metas, maps, rescale
-            )
+                self, all_layers_cls_scores, all_layers_bbox_preds, batch_img_metas, batch_token_positive_maps,
+                rescale,
+            )  # fmt: skip
         tokens = all_layers_cls_scores[-1].float().sigmoid()
         scores = tokens.amax(-1, keepdim=True) if maps[0] is None else _of_classes(tokens, maps[0])
         max_per_img = self.test_cfg.get('max_per_img', scores.shape[1])

@@ -23,7 +23,7 @@ class HybridTaskCascadeRoIHead(BatchedCascadeTraining, BatchedCascadePrediction,
     """
 
     def loss(
-        self, x: tuple[Tensor, ...], rpn_results_list: Sequence[InstanceData], batch_data_samples: SampleList
+        self, x: Sequence[Tensor], rpn_results_list: Sequence[InstanceData], batch_data_samples: SampleList
     ) -> dict[str, Tensor]:
         """The losses of each stage, such as `s0.loss_cls`, and `loss_semantic_seg`; arguments as in mmdet.
 
@@ -48,7 +48,7 @@ class HybridTaskCascadeRoIHead(BatchedCascadeTraining, BatchedCascadePrediction,
         losses = {'loss_semantic_seg': self.semantic_head.loss(predicted, maps)}
         return losses, {'semantic_feat': channels_innermost([features])[0]}
 
-    def predict_mask(
+    def predict_mask(  # type: ignore[override]  # mmdet's HTC calls it so
         self,
         x: tuple[Tensor, ...],
         semantic_heat: Tensor | None,

@@ -43,6 +43,7 @@ class BertModel(MMDetBertModel):
             for name, x in self._read(tuple(captions)).items()
         }
         padding = read.pop('padding')
+        assert padding is not None
         found = self.language_backbone(read)
         if self.use_sub_sentence_represent:
             found |= {'position_ids': read['position_ids'], 'text_token_mask': padding.bool()}

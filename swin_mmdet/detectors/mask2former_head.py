@@ -154,8 +154,8 @@ class Mask2FormerHead(MMDetMask2FormerHead):
         settings = PointSettings(*(getattr(self, name) for name in PointSettings._fields))
         points = uncertain_points(masks, settings)
         target = truth.sample(numbers.flatten(), points)
-        pair = (one.unflatten(0, numbers.shape) for one in (at_points(masks, points), target))
-        return mask_losses(self, *pair, factor)
+        logits, target = (one.unflatten(0, numbers.shape) for one in (at_points(masks, points), target))
+        return mask_losses(self, logits, target, factor)
 
     def predict_small(self, x: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits of classes [B, Q, classes + 1] and masks [B, Q, H, W], of the size of the largest map."""

@@ -1,6 +1,7 @@
 """mmdet's results of MaskFormer and Mask2Former: instances as run lengths, segments of a panoptic map."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -98,28 +99,26 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
         best, labels = scores.max(-1)
         is_kept = (labels != self.num_classes) & (best > self.test_cfg.get('object_mask_thr', 0.8))
         known = AsyncHostCopy(torch.where(is_kept, labels, -1)).wait().numpy()
-        drawn = []
+        drawn: list[tuple[Tensor, _Drawn | None]] = []
         for image, (own, meta) in enumerate(zip(known, metas, strict=True)):
             query = to_device(np.flatnonzero(own >= 0), masks, torch.int64)
             p = _as_seen(masks[image, query], meta, rescale).sigmoid()
             if not len(query):
-                drawn.append((None, None, p, None))
+                drawn.append((p, None))
                 continue
             ids = (best[image, query][:, None, None] * p).argmax(0)
             likely = p >= 0.5
             own = ids == torch.arange(len(query), device=ids.device)[:, None, None]
             areas = AsyncHostCopy(torch.stack([own.flatten(1).sum(1), likely.flatten(1).sum(1)]))
-            drawn.append((ids, likely, p, areas))
+            drawn.append((p, _Drawn(ids, likely, areas)))
         return [self._map(own[own >= 0], *parts) for own, parts in zip(known, drawn, strict=True)]
 
-    def _map(
-        self, labels: np.ndarray, ids: Tensor | None, likely: Tensor | None, p: Tensor, areas: AsyncHostCopy | None
-    ) -> PixelData:
-        """Of masks with `labels` [n]: which is each pixel's [H, W], where they are likely [n, H, W], their areas."""
-        if ids is None:
+    def _map(self, labels: np.ndarray, p: Tensor, drawn: '_Drawn | None') -> PixelData:
+        """Of masks with `labels` [n] and probabilities p [n, H, W]."""
+        if drawn is None:
             return PixelData(sem_seg=p.new_full((1, *p.shape[1:]), self.num_classes, dtype=torch.int32))
         values, instances = [], 0
-        for label, own, whole in zip(labels.tolist(), *areas.wait().tolist(), strict=True):
+        for label, own, whole in zip(labels.tolist(), *drawn.areas.wait().tolist(), strict=True):
             if not own or not whole or own / whole < self.test_cfg.get('iou_thr', 0.8):
                 values.append(self.num_classes)
             elif label < self.num_things_classes:
@@ -128,10 +127,18 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
             else:
                 # all stuff of a class is one segment
                 values.append(label)
-        segments = to_device(values, p, torch.int32)[ids]
+        segments = to_device(values, p, torch.int32)[drawn.ids]
         if self.test_cfg.get('filter_low_score', False):
-            segments = segments.where(likely.gather(0, ids[None])[0], self.num_classes)
+            segments = segments.where(drawn.likely.gather(0, drawn.ids[None])[0], self.num_classes)
         return PixelData(sem_seg=segments[None])
+
+
+class _Drawn(NamedTuple):
+    """The n masks of an image in one picture."""
+
+    ids: Tensor  # [H, W]: whose each pixel is
+    likely: Tensor  # [n, H, W] bool
+    areas: AsyncHostCopy  # [2, n]: pixels that are its, and that are likely
 
 
 class _DrawnMasks:
@@ -162,7 +169,8 @@ class _DrawnMasks:
     def encoded(self) -> list[EncodedMasks]:
         """Of each image."""
         start = to_device(self._starts, torch.empty(0, device=self._device), torch.int64)
-        runs = runs_between(*(torch.cat(parts) for parts in zip(*self._changes, strict=True)), start)
+        instance, index = (torch.cat(parts) for parts in zip(*self._changes, strict=True))
+        runs = runs_between(instance, index, start)
         encoded = []
         for count, height, width in self._sizes:
             mine, runs = runs[:count], runs[count:]

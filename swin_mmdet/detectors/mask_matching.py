@@ -1,7 +1,7 @@
 """What it costs to match predicted masks with true ones (arXiv 2112.01527), of all layers and images at once."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -62,7 +62,7 @@ COSTS: dict[type, Callable[..., Tensor]] = {
 }
 
 
-def why_not_matched(assigner: object) -> str | None:
+def why_not_matched(assigner: Any) -> str | None:
     """None when `mask_costs` are those of this assigner, else why in words."""
     if type(assigner) is not HungarianAssigner:
         return f'the assigner is {type(assigner).__name__}, not HungarianAssigner'

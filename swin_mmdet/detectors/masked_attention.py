@@ -13,7 +13,9 @@ from swin_mmdet.detectors.multihead_attention import MultiheadAttention, additiv
 class MaskedAttention(MultiheadAttention):
     """mmcv's `MultiheadAttention` of queries to keys that have their positions already; same parameters."""
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, query_pos: Tensor, attn_mask: Tensor) -> Tensor:
+    def forward(  # type: ignore[override]  # nobody but the layer below calls it
+        self, query: Tensor, key: Tensor, value: Tensor, query_pos: Tensor, attn_mask: Tensor
+    ) -> Tensor:
         """Queries [B, Q, C], keys and values [B, K, C], a mask [B, 1, Q, K] to be added: [B, Q, C]."""
         if not self.batch_first or not is_plain(self.attn):
             heads = attn_mask.expand(-1, self.num_heads, -1, -1).flatten(0, 1)
@@ -53,11 +55,11 @@ def cross_attention(attn: nn.MultiheadAttention, query: Tensor, key: Tensor, val
     dtype = compute_dtype(query)
     # in one piece: of parts of a parameter autocast keeps no copy
     weights, biases = (parameter.to(dtype).chunk(3) for parameter in (attn.in_proj_weight, attn.in_proj_bias))
-    heads = [
+    q, k, v = (
         F.linear(x, weight, bias).unflatten(-1, (attn.num_heads, -1)).transpose(1, 2)
         for x, weight, bias in zip((query, key, value), weights, biases, strict=True)
-    ]
-    attended = F.scaled_dot_product_attention(*heads, mask, attn.dropout if attn.training else 0.0)
+    )
+    attended = F.scaled_dot_product_attention(q, k, v, mask, attn.dropout if attn.training else 0.0)
     return attn.out_proj(attended.transpose(1, 2).flatten(2))
 
 

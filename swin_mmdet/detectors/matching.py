@@ -1,7 +1,7 @@
 """What a detector's assigner, sampler and box coder are set to, for functions that take a whole batch."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmdet.models.task_modules import (
@@ -34,7 +34,7 @@ def why_not_matched(assigner: object, sampler: object, ignored: Ignored) -> str 
     return why_not_assigned(assigner, ignored)
 
 
-def why_not_assigned(assigner: object, ignored: Ignored) -> str | None:
+def why_not_assigned(assigner: Any, ignored: Ignored) -> str | None:
     """The same without a sampler."""
     if type(assigner) is not MaxIoUAssigner:
         return f'the assigner is {type(assigner).__name__}, not MaxIoUAssigner'
@@ -45,7 +45,7 @@ def why_not_assigned(assigner: object, ignored: Ignored) -> str | None:
     return _why_not_overlaps(assigner, ignored)
 
 
-def why_not_adaptive(assigner: object, ignored: Ignored) -> str | None:
+def why_not_adaptive(assigner: Any, ignored: Ignored) -> str | None:
     """None when `assign_adaptively` is what this assigner does, else why in words."""
     if type(assigner) is not ATSSAssigner:
         return f'the assigner is {type(assigner).__name__}, not ATSSAssigner'

@@ -60,12 +60,13 @@ def self_attention(attn: nn.MultiheadAttention, x: Tensor, position: Tensor | No
     weights, biases = (one.split((2 * channels, channels)) for one in (attn.in_proj_weight, attn.in_proj_bias))
     both = F.linear(x if position is None else x + position, weights[0], biases[0])
     value = F.linear(x, weights[1], biases[1])
-    heads = [part.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2) for part in (*both.chunk(2, -1), value)]
+    parts = (*both.chunk(2, -1), value)
+    q, k, v = (part.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2) for part in parts)
     if mask is not None and mask.dim() == 3:
         mask = mask.unflatten(0, (batch, attn.num_heads))
     if mask is not None and mask.dtype == torch.bool:
         mask = additive_mask(mask, value.dtype)
-    attended = F.scaled_dot_product_attention(*heads, mask, attn.dropout if attn.training else 0.0)
+    attended = F.scaled_dot_product_attention(q, k, v, mask, attn.dropout if attn.training else 0.0)
     return attn.out_proj(attended.transpose(1, 2).reshape(batch, length, channels))
 
 

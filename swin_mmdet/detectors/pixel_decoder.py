@@ -34,10 +34,11 @@ class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
         sizes, channels = sizes_of(maps), maps[0].shape[1]
         pyramid = Pyramid(sizes, (sizes,) * batch)
         positions = level_positions(pyramid, self.postional_encoding, maps[0].device)
-        positions = [one + level for one, level in zip(positions, self.level_encoding.weight, strict=True)]
+        weights = self.level_encoding.weight
+        of_levels = [one + level for one, level in zip(positions, weights, strict=True)]
         memory = self.encoder(
             query=flatten_maps(maps, channels),
-            query_pos=torch.cat(positions, 1),
+            query_pos=torch.cat(of_levels, 1),
             key_padding_mask=None,
             pyramid=pyramid,
         )

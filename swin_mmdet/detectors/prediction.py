@@ -1,6 +1,7 @@
 """Test time of two-stage detectors for all images of a batch at once."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
@@ -29,13 +30,18 @@ from swin_mmdet.ops.soft_nms import METHODS, SoftNms
 from swin_mmdet.ops.tracing import is_traced
 from swin_mmdet.structures import BatchedProposals, EncodedMasks, boxes_of, rois_of
 
+if TYPE_CHECKING:
+    from mmdet.models.roi_heads import StandardRoIHead as Base
+else:
+    Base = object
+
 # of mmcv's NMS, besides `type` and what changes nothing here: options that there must be, and those there may be
 NMS_OPTIONS = {'nms': ({'iou_threshold'}, set()), 'soft_nms': (set(), set(SoftNms._fields))}
 NO_OPTIONS = {'type', 'split_thr'}
 Metas = Sequence[dict]
 
 
-class BatchedPrediction:
+class BatchedPrediction(Base):
     """Goes before mmdet's `StandardRoIHead` in the bases of a class: the same detections and masks, found in one go.
 
     The host synchronises with a GPU twice for the boxes of a batch, to learn how many candidates there are and how many
@@ -43,6 +49,11 @@ class BatchedPrediction:
     Masks are `EncodedMasks`: bool tensors to whoever looks at them, run lengths to who writes results. What
     `why_not_boxes` and `why_not_masks` name is left to mmdet, and logged. Soft-NMS takes equal scores in another order.
     """
+
+    # of mmdet's head, whose cascades have a list of each
+    bbox_head: nn.Module
+    mask_head: nn.Module
+    test_cfg: ConfigDict
 
     def predict_bbox(
         self, x: tuple[Tensor, ...], batch_img_metas: Metas, rpn_results_list: list[InstanceData],
@@ -90,7 +101,8 @@ class BatchedPrediction:
             )
         for results, meta in zip(results_list, batch_img_metas):
             if not len(results):
-                results.masks = EncodedMasks([], *meta['ori_shape'][:2], results.bboxes.device)
+                height, width = meta['ori_shape'][:2]
+                results.masks = EncodedMasks([], height, width, results.bboxes.device)
         detected = [(image, results) for image, results in enumerate(results_list) if len(results)]
         if not detected:
             return results_list
@@ -120,14 +132,18 @@ class BatchedPrediction:
     def _mask_heads(self) -> Sequence[nn.Module]:
         return [self.mask_head]
 
-    def _classify(self, x: tuple[Tensor, ...], boxes: Tensor, _bounds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _classify(
+        self, x: tuple[Tensor, ...], boxes: Tensor, bounds: Tensor, **kwargs  # noqa: ARG002  cascades clip boxes
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes [B, P, 4] on images of bounds [B, 1, 4]: boxes, class probabilities [B * P, K + 1], deltas of these."""
-        results = self._bbox_forward(x, rois_of(boxes))
+        results = self._bbox_forward(x, rois_of(boxes), **kwargs)
         return boxes, results['cls_score'].softmax(-1), results['bbox_pred']
 
 
 class BatchedCascadePrediction(BatchedPrediction):
     """The same before mmdet's `CascadeRoIHead`."""
+
+    num_stages: int
 
     def _bbox_heads(self) -> Sequence[nn.Module]:
         return self.bbox_head

@@ -1,11 +1,14 @@
 """What mmdet's heads of DETR and its kin share when they take all layers of a decoder and all images at once."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
+from mmdet.models.task_modules import HungarianAssigner
 from mmdet.utils import reduce_mean
+from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from swin_mmdet.detectors.image_sizes import image_sizes
 from swin_mmdet.detectors.set_losses import PredictedSets, by_name, set_losses, why_not_losses
@@ -21,8 +24,13 @@ from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.structures import Objects, gather_objects
 
+if TYPE_CHECKING:
+    from mmdet.models.dense_heads import DETRHead as Base
+else:
+    Base = object
 
-class BatchedQueryHead:
+
+class BatchedQueryHead(Base):
     """Goes before a class of mmdet's `DETRHead` in the bases of a head: the same losses and detections, in one go.
 
     In training the host synchronises with a GPU once a step, for what it costs to match predictions with objects;
@@ -30,8 +38,15 @@ class BatchedQueryHead:
     assigner or loss, a method of a subclass) trains as in mmdet; the log says so.
     """
 
+    # of mmdet's head
+    assigner: HungarianAssigner
+    bg_cls_weight: float
+    sync_cls_avg_factor: bool
+    loss_cls: nn.Module
+    test_cfg: ConfigDict
+
     # what `_losses` does in their stead
-    REPLACED = ('loss_by_feat_single', 'get_targets', '_get_targets_single')
+    REPLACED: tuple[str, ...] = ('loss_by_feat_single', 'get_targets', '_get_targets_single')
 
     def _why_not_batched(self) -> str | None:
         """None when `_losses` are this head's, else why in words."""

@@ -92,7 +92,7 @@ class RPNHead(KeepsAnchors, MMDetRPNHead):
         cls_scores: list[Tensor],
         bbox_preds: list[Tensor],
         score_factors: list[Tensor] | None = None,
-        batch_img_metas: Sequence[dict] | None = None,
+        batch_img_metas: Sequence[dict] = (),
         cfg: ConfigDict | None = None,
         rescale: bool = False,
         with_nms: bool = True,

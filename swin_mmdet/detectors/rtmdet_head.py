@@ -7,6 +7,7 @@ from mmdet.models.dense_heads import RTMDetHead as MMDetRTMDetHead
 from mmdet.models.dense_heads import RTMDetSepBNHead as MMDetRTMDetSepBNHead
 from mmdet.models.losses import CIoULoss, DIoULoss, GIoULoss, IoULoss, QualityFocalLoss
 from mmdet.models.task_modules import (
+    BaseAssigner,
     BboxOverlaps2D,
     DistancePointBBoxCoder,
     DynamicSoftLabelAssigner,
@@ -60,6 +61,11 @@ class BatchedRTMDetHead(BatchedDenseHead):
     assigner, sampler, coder, loss or NMS) runs as in mmdet; the log says so.
     """
 
+    # of mmdet's head
+    assigner: BaseAssigner
+    num_base_priors: int
+    rtm_reg: nn.Module
+
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self._anchors = _Points(self.prior_generator)
@@ -101,16 +107,15 @@ class BatchedRTMDetHead(BatchedDenseHead):
             (assigned > 0)[..., None], objects.boxes.gather(1, own[..., None].expand(-1, -1, 4)), boxes.detach()
         )
         total = reduce_mean(quality.sum()).clamp(min=1)
-        loss = quality_focal_loss(
-            *(one.flatten(0, 1) for one in (scores, labels, quality)), self.loss_cls.beta, weight.flatten()
-        )
+        scores, labels, flat = (one.flatten(0, 1) for one in (scores, labels, quality))
+        loss = quality_focal_loss(scores, labels, flat, self.loss_cls.beta, weight.flatten())
         # mmdet's losses divide by 1 and a little
         one = torch.ones_like(total)
         eps = torch.finfo(torch.float32).eps
         boxes, target = boxes.flatten(0, 1), target.flatten(0, 1)
         return {
             'loss_cls': self.loss_cls.loss_weight * loss / (1 + eps) / total,
-            'loss_bbox': weighted_loss(self.loss_bbox, boxes, target, quality.flatten(), one) / total,
+            'loss_bbox': weighted_loss(self.loss_bbox, boxes, target, flat, one) / total,
         }
 
     def _why_not_trained(self) -> str | None:

@@ -68,6 +68,7 @@ def _focal_of_tokens(loss: FocalLoss, scores: Tensor, matches: Matches) -> Tenso
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     # so improbable that neither the loss nor its gradient is other than 0
     scores = scores.masked_fill(scores.isneginf(), NO_TOKEN)
+    assert matches.tokens is not None
     tokens = matches.tokens.to(scores.dtype)
     target = torch.zeros_like(scores).scatter(1, matches.indices[..., None].expand_as(tokens), tokens)
     p = scores.sigmoid()

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -47,7 +47,8 @@ class Matches(NamedTuple):
 
     def each(self, change: Callable[[Tensor], Tensor]) -> 'Matches':
         """With all tensors changed."""
-        return Matches(*(change(x) if isinstance(x, Tensor) else x for x in self))
+        changed = {name: change(x) for name, x in self._asdict().items() if isinstance(x, Tensor)}
+        return self._replace(**changed)
 
 
 def _class_cost(_cost: ClassificationCost, scores: Tensor, _boxes: Tensor, objects: Objects, _sizes: Tensor) -> Tensor:
@@ -81,7 +82,7 @@ COSTS: dict[type, Callable[..., Tensor]] = {
 }
 
 
-def why_not_matched_together(assigners: Sequence[object]) -> str | None:
+def why_not_matched_together(assigners: Sequence[Any]) -> str | None:
     """None when one assigner's `pair_costs` are those of every layer, else why in words."""
     for assigner in assigners:
         if type(assigner) is not HungarianAssigner:

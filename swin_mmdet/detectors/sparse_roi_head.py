@@ -39,7 +39,7 @@ class SparseRoIHead(MMDetSparseRoIHead):
     """
 
     def loss(
-        self, x: tuple[Tensor, ...], rpn_results_list: Sequence[InstanceData], batch_data_samples: SampleList
+        self, x: Sequence[Tensor], rpn_results_list: Sequence[InstanceData], batch_data_samples: SampleList
     ) -> dict[str, Tensor]:
         """The losses of each stage, such as `s0.loss_cls`; arguments as in mmdet.
 
@@ -65,7 +65,7 @@ class SparseRoIHead(MMDetSparseRoIHead):
             scores, boxes = (torch.stack([outputs[name] for outputs in stages]) for name in ('cls_score', 'boxes'))
             objects, whole = gather_objects(instances), image_sizes(metas, boxes)
             costs = AsyncCosts([pair_costs(self.bbox_assigner[0], scores, boxes, objects, whole)])
-            matches = match_cheapest(*costs.wait(), instances)
+            matches = match_cheapest(costs.wait()[0], instances)
             # the same in every stage
             count = reduce_mean(sizes.new_full((), sum(matches.counts)))
             losses = {}

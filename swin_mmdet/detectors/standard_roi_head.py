@@ -46,12 +46,12 @@ class StandardRoIHead(BatchedPrediction, MMDetStandardRoIHead):
         regions = sample_regions(
             *boxes_of(rpn_results_list), objects, self.bbox_assigner, self.bbox_sampler, self.bbox_head.num_classes
         )
-        counts = AsyncCounts(regions)
+        waiting = AsyncCounts(regions)
         rois = regions.rois()
         scores, deltas = classify_used(self.bbox_head, partial(self._bbox_forward, x), rois, regions)
         losses = box_loss(self.bbox_head, scores, deltas, regions, objects, self.train_cfg.pos_weight)
         if self.with_mask:
-            counts = counts.wait()
+            counts = waiting.wait()
             positive = positive_regions(regions, counts)
             predicted = self._mask_forward(x, rois[positive])['mask_preds']
             losses |= mask_loss(self.mask_head, predicted, regions, positive, counts, instances, self.train_cfg)

@@ -13,13 +13,13 @@ def use_tta(cfg: Config) -> None:
     """Test the detector in views: `tta_model` and `tta_pipeline` of the config, else `DetTTAModel` and `views_of`."""
     for dataset in nodes(cfg.test_dataloader):
         if 'pipeline' in dataset:
-            dataset.pipeline = cfg.get('tta_pipeline') or views_of(dataset.pipeline)
+            dataset['pipeline'] = cfg.get('tta_pipeline') or views_of(dataset['pipeline'])
     cfg.model = ConfigDict(tta_model(cfg), module=cfg.model)
 
 
-def tta_model(cfg: Config) -> dict:
+def tta_model(cfg: Config) -> ConfigDict:
     """The config of the model around a detector, which is its `module`."""
-    return cfg.get('tta_model') or dict(type='swin_mmdet.DetTTAModel')
+    return cfg.get('tta_model') or ConfigDict(type='swin_mmdet.DetTTAModel')
 
 
 def views_of(pipeline: list[ConfigDict]) -> list[ConfigDict]:

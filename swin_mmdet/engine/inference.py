@@ -1,12 +1,12 @@
-"""A trained detector and what it finds in an image that has been read, plainly or in views."""
+"""A trained detector and what it finds in images that have been read, plainly or in views."""
 
 import warnings
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from mmcv.transforms import Compose
-from mmdet.apis import inference_detector, init_detector
+from mmdet.apis import init_detector
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.utils import get_test_pipeline_cfg
@@ -18,7 +18,8 @@ from swin_mmdet.checkpoint import CheckpointFile
 from swin_mmdet.detectors.views import tta_model, views_of
 from swin_mmdet.engine.load_weights import load_weights
 
-Detect = Callable[[np.ndarray], DetDataSample]
+# of a batch of images as the pipeline reads them
+Detect = Callable[[Sequence[np.ndarray]], list[DetDataSample]]
 
 
 def load_detector(cfg: Config, weights: CheckpointFile, device: str | None = None) -> nn.Module:
@@ -46,19 +47,43 @@ def load_detector(cfg: Config, weights: CheckpointFile, device: str | None = Non
 
 
 def detect_plainly(model: nn.Module) -> Detect:
-    """A function from an image to what a detector, with its `cfg`, finds with its test pipeline."""
-    pipeline = Compose([dict(type='mmdet.LoadImageFromNDArray'), *get_test_pipeline_cfg(model.cfg)[1:]])
-    return partial(inference_detector, model, test_pipeline=pipeline)
+    """A function from images to what a detector, with its `cfg`, finds with its test pipeline.
+
+    Images of several sizes are padded to one, as a dataloader of that batch would.
+    """
+    steps = _steps(get_test_pipeline_cfg(model.cfg))
+    prompt = _prompt(model)
+
+    def detect(images: Sequence[np.ndarray]) -> list[DetDataSample]:
+        batch = [steps(dict(img=image, img_id=0, **prompt)) for image in images]
+        with torch.no_grad():
+            return model.test_step({key: [one[key] for one in batch] for key in batch[0]})
+
+    return detect
 
 
 def detect_in_views(model: nn.Module) -> Detect:
     """The same under test-time augmentation."""
-    steps = model.cfg.get('tta_pipeline') or views_of(model.cfg.test_dataloader.dataset.pipeline)
-    steps = Compose([dict(type='mmdet.LoadImageFromNDArray'), *steps[1:]])
+    steps = _steps(model.cfg.get('tta_pipeline') or views_of(model.cfg.test_dataloader.dataset.pipeline))
+    prompt = _prompt(model)
     model = MODELS.build(dict(tta_model(model.cfg), module=model))
 
-    def detect(image: np.ndarray) -> DetDataSample:
-        views = steps(dict(img=image, img_id=0))
-        return model.test_step({key: [[view] for view in every] for key, every in views.items()})[0]
+    def detect(images: Sequence[np.ndarray]) -> list[DetDataSample]:
+        batch = [steps(dict(img=image, img_id=0, **prompt)) for image in images]
+        return model.test_step({key: [list(view) for view in zip(*(one[key] for one in batch))] for key in batch[0]})
 
     return detect
+
+
+def _steps(pipeline: Sequence[dict]) -> Compose:
+    return Compose([dict(type='mmdet.LoadImageFromNDArray'), *pipeline[1:]])
+
+
+def _prompt(model: nn.Module) -> dict:
+    """What the test's data set tells the detector with each image: the classes, if it reads them."""
+    dataset = model.cfg.test_dataloader.dataset
+    if not dataset.get('return_classes'):
+        return {}
+    return dict(
+        text=model.dataset_meta['classes'], caption_prompt=dataset.get('caption_prompt'), custom_entities=True
+    )

@@ -13,6 +13,7 @@ from swin_mmdet.config.files import existing_weights
 from swin_mmdet.errors import UserError
 
 NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
+BEST = re.compile(r'best_.*_(epoch|iter)_(\d+)\.pth')
 
 
 def resume(cfg: Config, source: str) -> list[str]:
@@ -34,7 +35,11 @@ def resume(cfg: Config, source: str) -> list[str]:
         if zipfile.is_zipfile(source) and (problem := unfit(Path(source))):
             raise UserError(f'--resume {source}: {problem}; give the path of another, or none for the last good one')
         return []
-    latest, lines = last_checkpoint(cfg.work_dir)
+    try:
+        latest, lines = last_checkpoint(cfg.work_dir)
+    except UserError as error:
+        raise UserError(f'--resume: {error}, or another --work-dir to start anew') from error
+    lines = [f'--resume: {line}' for line in lines]
     if latest is None:
         cfg.resume = False
         return [f'--resume: no checkpoint in {cfg.work_dir}, training starts at the beginning']
@@ -60,15 +65,26 @@ def last_checkpoint(work_dir: str | Path) -> tuple[Path | None, list[str]]:
         problem = unfit(path)
         if problem is None:
             return path, lines
-        lines.append(f'--resume: {path} is passed over, {problem}')
+        lines.append(f'{path} is passed over, {problem}')
     if found or (work_dir / 'last_checkpoint').exists():
         raise UserError(
-            f'--resume: no good checkpoint in {work_dir}'
+            f'no good checkpoint in {work_dir}'
             + (f', where last_checkpoint names {noted}' if noted and noted not in found else '')
             + ''.join(f'; {path.name}: {line.partition(" is passed over, ")[2]}' for path, line in zip(found, lines))
-            + '; give the path of another, or another --work-dir to start anew'
+            + '; give the path of another'
         )
     return None, []
+
+
+def best_checkpoint(work_dir: str | Path) -> tuple[Path | None, list[str]]:
+    """The newest good one of those that scored best in a folder (`best_*.pth`), and what to tell the user of it."""
+    lines = []
+    for path in _newest_first({path for path in Path(work_dir).glob('best_*.pth') if BEST.fullmatch(path.name)}):
+        problem = unfit(path)
+        if problem is None:
+            return path, lines
+        lines.append(f'{path} is passed over, {problem}')
+    return None, lines
 
 
 def unfit(path: Path) -> str | None:
@@ -99,14 +115,14 @@ def _saved(folder: Path) -> Iterator[Path]:
 
 
 def _newest_first(paths: set[Path]) -> list[Path]:
-    kinds = {path.name.partition('_')[0] for path in paths}
+    kinds = {path.stem.split('_')[-2] for path in paths}
     # epochs and iterations compare by what is in the files
     progress = _number if len(kinds) < 2 else _iterations
-    return sorted(paths, key=lambda path: (progress(path), _number(path)), reverse=True)
+    return sorted(paths, key=lambda path: (progress(path), _number(path), path.name), reverse=True)
 
 
 def _number(path: Path) -> int:
-    return int(path.stem.partition('_')[2])
+    return int(path.stem.rpartition('_')[2])
 
 
 def _iterations(path: Path) -> float:

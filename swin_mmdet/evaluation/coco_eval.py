@@ -26,13 +26,16 @@ def evaluate_coco(
 ) -> CocoScores:
     """Evaluate detections in COCO's result format against a COCO annotation dict.
 
-    ground_truth: what an annotation file holds. Annotations are counted one by one whatever their ids; where 'area' is
-        missing it is the mask's, or the box's without a mask. Ids may be numbers or text, sizes and areas 64.0 or '64'.
-    detections: dicts with 'image_id', 'category_id', 'score' and 'bbox' ([x, y, w, h]) or, for 'segm',
-        'segmentation' (RLE). None at all give an AP of 0.
-    cat_ids, img_ids: evaluate only these; None is all of the ground truth.
-    use_cats: False ignores the categories (class-agnostic proposals).
-    backend: 'auto', 'faster_coco_eval' or 'pycocotools'; all give the same numbers.
+    Args:
+        ground_truth: what an annotation file holds. Annotations are counted one by one whatever their ids; where 'area'
+            is missing it is the mask's, or the box's without a mask. Ids may be numbers or text, sizes and areas 64.0
+            or '64'.
+        detections: dicts with 'image_id', 'category_id', 'score' and 'bbox' ([x, y, w, h]) or, for 'segm',
+            'segmentation' (RLE). None at all give an AP of 0.
+        iou_type: 'bbox' or 'segm'.
+        cat_ids, img_ids: evaluate only these; None is all of the ground truth.
+        use_cats: False ignores the categories (class-agnostic proposals).
+        backend: 'auto', 'faster_coco_eval' or 'pycocotools'; all give the same numbers.
 
     Raises:
         ValueError: no images or categories to evaluate, detections on unknown images, annotations without the box or

@@ -76,12 +76,17 @@ def keep_detections(work_dir: str | Path, files: Mapping[str, str], about: dict)
         raise
 
 
+def forget_detections(work_dir: str | Path) -> None:
+    """Remove those of a run before, which a report would take for those of a new one."""
+    shutil.rmtree(Path(work_dir, FOLDER), ignore_errors=True)
+
+
 def move_detections(source: str | Path, target: str | Path) -> bool:
     """Those of one work-dir into another, in the place of what is there; False where there are none."""
     found, folder = Path(source, FOLDER), Path(target, FOLDER)
     if not (found / ABOUT).is_file():
         return False
-    shutil.rmtree(folder, ignore_errors=True)
+    forget_detections(target)
     found.rename(folder)
     return True
 

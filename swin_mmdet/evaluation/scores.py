@@ -19,8 +19,14 @@ def metric_names(max_dets: list[int]) -> list[str]:
 class CocoScores:
     """Outcome of one evaluation.
 
-    precision: [T, R, K, A, M] and recall: [T, K, A, M] as in `backends.Backend`; `cat_ids` has the K category ids in
-    the order of the arrays (empty without categories), `num_instances` the non-crowd ground truth of each of them.
+    Attributes:
+        iou_type: 'bbox' or 'segm'.
+        precision: [T, R, K, A, M]: thresholds, recalls, categories, areas, numbers of detections.
+        recall: [T, K, A, M].
+        iou_thrs: [T].
+        max_dets: M, ascending.
+        cat_ids: K, in the order of the arrays; empty without categories.
+        num_instances: of the ground truth that is no crowd, by category id.
     """
 
     iou_type: str

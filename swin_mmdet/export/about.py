@@ -3,6 +3,7 @@
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -23,7 +24,7 @@ def preprocessing_of(pipeline: list[dict]) -> dict:
     Raises:
         UserError: it does something else.
     """
-    found = {'scale': None, 'keep_ratio': True, 'pad': None}
+    found: dict[str, Any] = {'scale': None, 'keep_ratio': True, 'pad': None}
     for step in pipeline:
         name = type_name(step)
         if name not in PLAIN:

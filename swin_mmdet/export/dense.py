@@ -46,7 +46,8 @@ class Dense(Program):
         maps = head(self.maps(images, sizes))
         # `centerness` of ATSS is a factor of the scores
         factors = maps[2] if len(maps) > 2 else [None] * len(maps[0])
-        found = [self._of_level(*level, sizes) for level in zip(range(len(maps[0])), *maps[:2], factors)]
+        levels = zip(range(len(maps[0])), maps[0], maps[1], factors)
+        found = [self._of_level(*level, sizes) for level in levels]
         boxes, scores, labels = (torch.cat(part, 1) for part in zip(*found, strict=True))
         if scores.shape[1] > MOST_CANDIDATES:
             scores, place = scores.topk(MOST_CANDIDATES)

@@ -42,7 +42,7 @@ def export_checkpoint(
         part = MODELS.build(cfg.model.backbone | dict(init_cfg=None))
         yield load_backbone_weights(part, checkpoint).summary()
         yield f'{type(part).__name__} of {Path(checkpoint).name}: tracing, which takes some minutes'
-        differences = export_backbone(part, cfg, out, options, checkpoint=checkpoint)
+        differences: Sequence[object] = export_backbone(part, cfg, out, options, checkpoint=checkpoint)
         yield f"{out} has the backbone's maps:"
     else:
         model = load_detector(cfg, read_weights(checkpoint, 'checkpoint'), 'cpu')
@@ -141,14 +141,14 @@ def export_detector(
             return check(differences, limits, out.name)
 
         def quantised(bare: Path, result: Path) -> None:
-            quantise(bare, result, Detector(bare.with_stem('bare-copy')), images_in(options.int8))
+            quantise(bare, result, Detector(bare.with_stem('bare-copy')), images_in(str(options.int8)))
 
         def loss(path: Path) -> list[str]:
             return [str(one) for one in prove(model, Detector(path), images, LOOSE_LIMITS, score_thr)]
 
-        changed = {} if options.int8 is None else {'quantise': quantised, 'loss': loss}
+        in_8_bits = (quantised, loss) if options.int8 is not None else (None, None)
         traced = traced or trace(program, options, least)
-        write_proven(traced, out, target, known, proof, **changed)
+        write_proven(traced, out, target, known, proof, *in_8_bits)
     return differences
 
 

@@ -33,7 +33,7 @@ def write_proven(
         bare = Path(folder, 'bare').with_suffix(target.suffix)
         target.write(traced, known['outputs'], bare)
         known = known | {'proof': proof(_annotated(bare, target, known))}
-        if quantise is not None:
+        if quantise is not None and loss is not None:
             quantised = bare.with_stem('quantised')
             quantise(bare, quantised)
             bare, known['int8'] = quantised, loss(_annotated(quantised, target, known))

@@ -120,7 +120,7 @@ def compare(found: Found, expected: Found, size: tuple[int, int], limits: Limits
         pairs += 1
         boxes, scores = max(boxes, float(apart[twin])), max(scores, float(change[twin]))
         if expected.masks is not None:
-            masks = min(masks, _overlap(found.masks[twin], expected.masks[at]))
+            masks = 0.0 if found.masks is None else min(masks, _overlap(found.masks[twin], expected.masks[at]))
     alone += int((found.scores[free] > cut + limits.scores).sum())
     return Difference(size, pairs, boxes, scores, None if expected.masks is None else masks, alone)
 

@@ -141,7 +141,7 @@ class Detector(Exported):
         keep = (found['labels'][0] >= 0) & (found['scores'][0] >= score_thr)
         high, wide = batch.resized
         boxes = found['boxes'][0][keep] / np.array([wide / size[1], high / size[0]] * 2, np.float32)
-        masks = None
+        masks: list[np.ndarray] | None = None
         if 'masks' in found:
             masks = [paste(mask, box, *size) for mask, box in zip(found['masks'][0][keep], boxes)]
         elif 'mask_logits' in found:
@@ -150,9 +150,8 @@ class Detector(Exported):
         elif 'full_masks' in found:
             parts = found['full_masks'][0][keep][:, :high, :wide].astype(np.float32)
             masks = [resize(mask, *size) >= 0.5 for mask in parts]
-        if masks is not None:
-            masks = np.stack(masks) if masks else np.zeros((0, *size), bool)
-        return Found(boxes.astype(np.float32), found['scores'][0][keep], found['labels'][0][keep], masks)
+        stack = None if masks is None else np.stack(masks) if masks else np.zeros((0, *size), bool)
+        return Found(boxes.astype(np.float32), found['scores'][0][keep], found['labels'][0][keep], stack)
 
 
 def new_size(height: int, width: int, scale: Sequence[int], keep_ratio: bool) -> tuple[int, int]:
@@ -296,12 +295,12 @@ def read_openvino(path: Path, threads: int) -> tuple[dict, Run]:
         root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
         raise ValueError(f'{path} is no model of OpenVINO: {error}') from error
-    known = {key: root.find('rt_info/' + key.replace('.', '_')) for key in (ABOUT, DIGEST)}
-    known = {key: one.get('value') for key, one in known.items() if one is not None}
+    found = {key: root.find('rt_info/' + key.replace('.', '_')) for key in (ABOUT, DIGEST)}
+    known = {key: one.get('value') for key, one in found.items() if one is not None}
     check(path, known)
     import openvino
 
-    settings = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
+    settings: dict[str, str | int] = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
     settings |= {'INFERENCE_NUM_THREADS': threads} if threads else {}
     try:
         program = openvino.Core().compile_model(str(path), 'CPU', settings)

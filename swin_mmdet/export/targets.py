@@ -107,6 +107,7 @@ def annotate_openvino(path: Path, about: str) -> None:
     """Among the `rt_info` of the model."""
     tree = ElementTree.parse(path)
     info = tree.getroot().find('rt_info')
+    assert info is not None  # which OpenVINO writes into every model
     for key, value in ((ABOUT, about), (DIGEST, NO_DIGEST)):
         ElementTree.SubElement(info, key.replace('.', '_'), value=value)
     tree.write(path)

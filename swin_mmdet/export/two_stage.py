@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from mmdet.models.roi_heads import CascadeRoIHead
 from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from swin_mmdet.detectors.mask_logits import mask_logits, semantic_features
@@ -24,6 +25,9 @@ from swin_mmdet.export.fixed_number import (
 )
 from swin_mmdet.export.program import Program
 from swin_mmdet.structures.sampled_regions import rois_of
+
+# of an image, in place of those of whatever type they will be: they are float32
+_NO_PROPOSALS = [InstanceData(bboxes=torch.empty(0, 4))]
 
 # pairs of a proposal and a class that NMS looks at: the best of those above the threshold
 MOST_CANDIDATES = 2000
@@ -48,7 +52,7 @@ class TwoStage(Program):
             return 'the RPN classifies without sigmoid'
         heads = [head for head, _ in _stages(roi_head)]
         reason = why_not_suppressed(rpn.test_cfg) or why_not_suppressed(roi_head.test_cfg)
-        return reason or why_not_boxes(heads, _NoProposals(), roi_head.test_cfg)
+        return reason or why_not_boxes(heads, _NO_PROPOSALS, roi_head.test_cfg)
 
     def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, ...]:
         maps = self.maps(images, sizes)
@@ -103,16 +107,6 @@ class TwoStage(Program):
         scores, place = suppress(boxes, scores, labels, cfg.nms.iou_threshold, cfg.max_per_img)
         return results(take(boxes, place), scores, labels.gather(1, place))
 
-
-class _NoProposals:
-    """In place of proposals, of whatever type they will be: they are float32."""
-
-    def __getitem__(self, _: int) -> '_NoProposals':
-        return self
-
-    @property
-    def bboxes(self) -> Tensor:
-        return torch.empty(0, 4)
 
 
 def _stages(roi_head: nn.Module) -> list[tuple[nn.Module, Callable[..., dict]]]:

@@ -1,12 +1,18 @@
 """Buffers that a module's arguments decide: outside the state dict, and never without their values."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+if TYPE_CHECKING:
+    from torch.nn import Module as Base
+else:
+    Base = object
 
-class DerivedBuffers:
+
+class DerivedBuffers(Base):
     """Goes before `nn.Module` in the bases of a class that registers such buffers.
 
     Memory without values (the meta device, `to_empty`) is filled again as soon as it is memory: no file would do it.

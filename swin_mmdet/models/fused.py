@@ -4,6 +4,7 @@ one kernel. Only speed and memory differ from the modules' own forward, which ru
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ _PATCHES = Part(
     ),
 )
 # the classes of all that is passed by
-FUSED = frozenset(
+FUSED: frozenset[type[nn.Module]] = frozenset(
     {nn.Linear, nn.LayerNorm, nn.GELU, nn.Dropout, nn.Conv2d}
     | {SwinBlock, SwinBlockV2, WindowAttention, WindowAttentionV2, Mlp, PatchMerging, PatchEmbed}
 )
@@ -46,15 +47,16 @@ _FORWARDS = tuple((cls, cls.forward) for cls in FUSED)
 
 def why_not_fused_stage(stage: nn.Module, x: Tensor, norm: nn.LayerNorm | None) -> str | None:
     """None when `run_stage` gives what the stage's modules would, else the reason in words."""
-    first = stage.blocks[0]
-    kind = FUSED_BLOCKS.get(type(first))
+    first: SwinBlock = stage.blocks[0]
+    cls: Any = type(first)
+    kind = FUSED_BLOCKS.get(cls)
     if kind is None:
         return _in_stage(x, f'blocks.0 is a {type(first).__name__} in the place of a SwinBlock')
     reason = _why_not_now(getattr(first.attn, 'attn_backend', 'auto'), x)
     if reason is not None:
         return reason
     for index, block in enumerate(stage.blocks):
-        reason = why_not_plain(block, _block(type(first), index)) or _why_not_block(block, x)
+        reason = why_not_plain(block, _block(index, cls)) or _why_not_block(block, x)
         if reason is not None:
             return _in_stage(x, reason)
     reason = None if norm is None else why_not_plain(norm, _OUTPUT_NORM)
@@ -64,7 +66,7 @@ def why_not_fused_stage(stage: nn.Module, x: Tensor, norm: nn.LayerNorm | None) 
 
 
 @cache
-def _block(cls: type[nn.Module], index: int) -> Part:
+def _block(index: int, cls: type[SwinBlock]) -> Part:
     return Part(f'blocks.{index}', cls, children=FUSED_BLOCKS[cls].parts)
 
 

@@ -119,13 +119,13 @@ class StepGraphs:
             if self._kinds.count(kind) < TIMES:
                 return forward(image, scales)
             # only now, for these walks over the model would cost every step of a multi-scale training
-            reason = self._why_not_recorded(model, image)
+            reason = self._why_not_recorded(model, self._watched, image)
             if reason is not None:
                 log_once(f'CUDA graphs are not used: {reason}')
                 return forward(image, scales)
             if not self._make_room(bool(trained)):
                 return forward(image, scales)
-            recording = self._record(forward, image, scales, autocast, training=bool(trained))
+            recording = self._record(self._watched, forward, image, scales, autocast, training=bool(trained))
             if recording is None:
                 return forward(image, scales)
             self._recordings[kind] = recording
@@ -134,8 +134,8 @@ class StepGraphs:
             return _Replay.apply(self, recording, image, scales, *trained)
         return recording.replay_forward(image, scales)
 
-    def _why_not_recorded(self, model: nn.Module, image: Tensor) -> str | None:
-        if self._watched.is_touched():
+    def _why_not_recorded(self, model: nn.Module, watched: WatchedModel, image: Tensor) -> str | None:
+        if watched.is_touched():
             return 'a module has hooks or a forward of its own'
         return None if model.is_fused(image) else model.why_not_fused(image)
 
@@ -166,6 +166,7 @@ class StepGraphs:
 
     def _record(
         self,
+        watched: WatchedModel,
         forward: Forward,
         image: Tensor,
         scales: Tensor | None,
@@ -174,7 +175,7 @@ class StepGraphs:
         training: bool,
     ) -> Recording | None:
         try:
-            return self._recorder.record(self._watched, forward, image, scales, autocast, training=training)
+            return self._recorder.record(watched, forward, image, scales, autocast, training=training)
         except RuntimeError as error:
             self._forget()
             self._failed = True

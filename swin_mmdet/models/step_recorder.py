@@ -19,7 +19,7 @@ class Recording:
     """The graphs of a kind of step, and the tensors in their memory through which they are fed and read."""
 
     forward: torch.cuda.CUDAGraph
-    image: Tensor | None = None
+    image: Tensor
     scales: Tensor | None = None
     maps: tuple[Tensor, ...] = ()
     # of training
@@ -31,7 +31,7 @@ class Recording:
     def replay_forward(self, image: Tensor, scales: Tensor | None) -> tuple[Tensor, ...]:
         """The maps, which are the caller's own."""
         self.image.copy_(image)
-        if scales is not None:
+        if scales is not None and self.scales is not None:
             self.scales.copy_(scales)
         self.forward.replay()
         return tuple(x.clone() for x in self.maps)
@@ -43,6 +43,8 @@ class Recording:
                 static.zero_()
             else:
                 static.copy_(map_grads[index])
+        assert self.backward is not None
+        assert self.gradients is not None
         self.backward.replay()
         return self.gradients.clone()
 
@@ -109,10 +111,10 @@ class StepRecorder:
         torch.cuda.current_stream().wait_stream(stream)
         # other threads, such as those that pin the memory of batches, go on meanwhile
         options = {'pool': self._pool, 'stream': stream, 'capture_error_mode': 'thread_local'}
-        recording = Recording(torch.cuda.CUDAGraph())
+        graph = torch.cuda.CUDAGraph()
         # inputs and results stay in the memory of the recordings, so that its size is all that they cost
-        with torch.cuda.graph(recording.forward, **options):
-            recording.image = torch.empty_like(image, memory_format=layout)
+        with torch.cuda.graph(graph, **options):
+            recording = Recording(graph, torch.empty_like(image, memory_format=layout))
             recording.scales = None if scales is None else torch.empty_like(scales)
             maps = forward(recording.image, recording.scales)
         if trained:
@@ -120,8 +122,9 @@ class StepRecorder:
             numel = flat_numel(shapes)
             recording.backward = torch.cuda.CUDAGraph()
             with torch.cuda.graph(recording.backward, **options):
-                map_grads = recording.map_grads = {index: torch.empty_like(maps[index]) for index in wanted}
-                grads = torch.autograd.grad([maps[index] for index in wanted], trained, list(map_grads.values()))
+                recording.map_grads = {index: torch.empty_like(maps[index]) for index in wanted}
+                static = list(recording.map_grads.values())
+                grads = torch.autograd.grad([maps[index] for index in wanted], trained, static)
                 if numel not in self._gradients:
                     self._gradients[numel] = torch.empty(numel, dtype=trained[0].dtype, device=image.device)
                 recording.gradients = self._gradients[numel]

@@ -22,7 +22,7 @@ class WatchedModel:
         # dictionaries, because attributes of a module are slow
         own = [module.__dict__ for module in self._modules]
         self._own = own
-        self._classes = list(dict.fromkeys(map(type, self._modules)))
+        self._classes: list[type[nn.Module]] = list(dict.fromkeys(map(type, self._modules)))
         self._tensors = [one[name] for one in own for name in ('_parameters', '_buffers')]
         self._children = [one['_modules'] for one in own]
         # what is at the model itself runs outside of what is recorded

@@ -11,6 +11,8 @@ from swin_mmdet.models.block import Mlp
 from swin_mmdet.ops.stochastic_depth import draw_branch_scales, scale_branch
 from swin_mmdet.registry import MODELS
 
+HEAD_DIM = 32
+
 
 @MODELS.register_module()
 class GlobalAttention(BaseModule):
@@ -24,20 +26,23 @@ class GlobalAttention(BaseModule):
     In a config a list puts it before the pyramid: `neck=[dict(type='swin_mmdet.GlobalAttention', ...), dict(...)]`.
 
     Args:
-        in_channels: of the last map
-        num_heads: a divisor of `in_channels`
+        in_channels: of the last map, or a list of those of all maps
+        num_heads: a divisor of them; without it heads of 32 channels, as the backbone has
         mlp_ratio: width of the MLP over `in_channels`
         drop_path_rate: how often a branch is left out in training
     """
 
     def __init__(
         self,
-        in_channels: int,
-        num_heads: int,
+        in_channels: int | Sequence[int],
+        num_heads: int | None = None,
         mlp_ratio: float = 4.0,
         drop_path_rate: float = 0.0,
         init_cfg: dict | None = None,
     ) -> None:
+        if not isinstance(in_channels, int):
+            in_channels = in_channels[-1]
+        num_heads = max(in_channels // HEAD_DIM, 1) if num_heads is None else num_heads
         if in_channels % num_heads:
             raise ValueError(f'GlobalAttention: in_channels={in_channels} is not divisible by num_heads={num_heads}')
         if not 0 <= drop_path_rate < 1:

@@ -13,6 +13,9 @@ def batched_nms(boxes: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:
     boxes [S, N, 4] float32 as (x1, y1, x2, y2), best first in each segment; valid [S, N] bool, other boxes are neither
     kept nor do they suppress -> keep [S, N] bool. A box falls to a better one that is kept when their IoU is above
     `iou_threshold`, rounded to float32 as compiled mmcv does it: `torchvision.ops.nms` with that threshold.
+
+    Raises:
+        ValueError: boxes are not float32.
     """
     if boxes.dtype != torch.float32:
         raise ValueError(f'batched_nms: boxes must be float32, got {boxes.dtype}')

@@ -72,7 +72,7 @@ def multiclass_nms(boxes: Tensor, candidates: Candidates, iou_threshold: float, 
 
 
 def soft_multiclass_nms(boxes: Tensor, candidates: Candidates, rule: SoftNms, max_per_image: int) -> Detections:
-    """The same with soft-NMS: mmdet's detections too, but for the order of equal scores."""
+    """The same of boxes [B, K, N, 4] with soft-NMS: mmdet's detections too, but for the order of equal scores."""
     exists = candidates.keys >= 0
     scores = _score_of(candidates.keys).masked_fill(~exists, NOT_THERE)
     index, scores = soft_nms(_classes_apart(boxes, exists), scores, rule, max_per_image)

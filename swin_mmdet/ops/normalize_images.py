@@ -1,6 +1,7 @@
 """Images as they were decoded, of several sizes, to one normalised batch."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from swin_mmdet.ops.memory_format import memory_format
 from swin_mmdet.ops.triton_available import why_not_kernels
 
-Values = Tensor | None
+Values: TypeAlias = Tensor | None
 
 
 def normalize_images(
@@ -51,7 +52,7 @@ def plain_normalize_images(
     batch = batch.to(memory_format=memory_format(channels_last)).fill_(pad_value)
     for image, padded in zip(images, batch, strict=True):
         values = (image.flip(0) if reverse_channels else image).float()
-        if mean is not None:
+        if mean is not None and std is not None:
             values = (values - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
         padded[:, : image.shape[1], : image.shape[2]] = values
     return batch

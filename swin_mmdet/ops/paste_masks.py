@@ -57,7 +57,8 @@ def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -
     groups, longest = _groups(length, masks.is_cuda), int(length.max())
     numbers = torch.cat((first, length, sizes[:, :1], origin[:, None], order[:, None]), dim=1)
     boxes, start, numbers = (x.to(masks.device, non_blocking=True) for x in (boxes, start, numbers))
-    first, length, height, origin, index = numbers[:, :2], numbers[:, 2:4], *numbers[:, 4:].unbind(1)
+    first, length = numbers[:, :2], numbers[:, 2:4]
+    height, origin, index = numbers[:, 4:].unbind(1)
     masks, where, changes = masks[index].float(), _samples(boxes, first, length, longest + 1), []
     for group, columns, rows in groups:
         # a row more, so that the last pixel of a column is followed by a zero
@@ -65,7 +66,8 @@ def paste_masks(masks: Tensor, boxes: Tensor, sizes: Tensor, threshold: float) -
         instance, column, row = _changes(masks[group], x, y, threshold)
         instance = instance + group.start
         changes.append((instance, origin[instance] + column * height[instance] + row))
-    runs = runs_between(*(torch.cat(parts) for parts in zip(*changes)), start)
+    instance, changed = (torch.cat(parts) for parts in zip(*changes))
+    runs = runs_between(instance, changed, start)
     return [runs[rank] for rank in order.argsort().tolist()]
 
 

@@ -1,6 +1,7 @@
 """Numbers of the host on a GPU without synchronising with it, and its numbers on the host, synchronised late."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,8 +10,8 @@ from torch.overrides import TorchFunctionMode
 from swin_mmdet.ops.tracing import remembered
 
 
-def to_device(values: Sequence, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """A tensor of `values`, which may be nested, on the device of `like` and of its type, or of `dtype`."""
+def to_device(values: Any, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """A tensor of `values`, which may be nested or an array, on the device of `like` and of its type, or of `dtype`."""
     made = torch.tensor(values, dtype=dtype or like.dtype)
     # a copy from memory that is not pinned, as that of `like.new_tensor`, may synchronise with the GPU
     return made.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else made.to(like.device)

@@ -51,7 +51,7 @@ def remembered(max_results: int) -> Callable[[Callable], Callable]:
         def recall(*arguments: Hashable) -> object:
             return make(*arguments) if is_traced() else keep(*arguments)
 
-        recall.cache_clear, recall.cache_info = keep.cache_clear, keep.cache_info
+        vars(recall).update(cache_clear=keep.cache_clear, cache_info=keep.cache_info)
         return recall
 
     return decorate

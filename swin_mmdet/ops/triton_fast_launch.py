@@ -7,6 +7,7 @@ the CPU is the limit of a step that is not replayed as a CUDA graph.
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial
+from typing import Any
 
 import torch
 import triton
@@ -25,7 +26,7 @@ class FastLaunch:
     not aligned to 16 bytes and integers beyond 32 bits take Triton's own way, as everything does when interpreted.
     """
 
-    def __init__(self, function: Callable) -> None:
+    def __init__(self, function: Any) -> None:
         self.function = function
         self.compiled: dict[tuple, tuple] = {}
         self.fast = _ANY_ARGUMENT and isinstance(function, triton.runtime.jit.JITFunction)
@@ -36,7 +37,7 @@ class FastLaunch:
     def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
         return partial(self._launch, grid) if self.fast else self.function[grid]
 
-    def _launch(self, grid: tuple[int, ...], *arguments: Tensor | float, **options: object) -> None:
+    def _launch(self, grid: tuple[int, ...], *arguments: Any, **options: object) -> None:
         values, kinds, unusual = [], [], 0
         for argument, specialised in zip(arguments, self.specialised, strict=False):
             if isinstance(argument, Tensor):
@@ -63,7 +64,7 @@ class FastLaunch:
         compiled[grid if len(grid) == 3 else (*grid, 1, 1)](*values, *constants)
 
 
-def fast_launch(function: Callable) -> FastLaunch:
+def fast_launch(function: Any) -> FastLaunch:
     """Decorates a `triton.jit` function."""
     return FastLaunch(function)
 

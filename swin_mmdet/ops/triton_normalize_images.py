@@ -73,8 +73,8 @@ def triton_normalize_images(
     batch = torch.empty(shape, dtype=torch.float32, device=images[0].device, **options)
     if not batch.numel():
         return batch
-    has_mean = mean is not None
-    mean, std = (values.flatten().expand(3).contiguous() for values in (mean, std)) if has_mean else (batch, batch)
+    has_mean = mean is not None and std is not None
+    mean, std = (batch if one is None else one.flatten().expand(3).contiguous() for one in (mean, std))
     with on_device_of(batch):
         for image, padded in zip(images, batch, strict=True):
             normalize_kernel[(size[0], triton.cdiv(size[1], COLUMNS))](

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from swin_mmdet.config import nodes
 from swin_mmdet.errors import UserError
 from swin_mmdet.report.pictures import Drawn, class_colour, data_uri, draw, hatched, short
-from swin_mmdet.visualization.visualizer import as_array
+from swin_mmdet.visualization.instances import as_array
 
 # of a batch that are drawn
 MOST_IMAGES = 16

@@ -10,8 +10,8 @@ import numpy as np
 from pycocotools import mask as mask_utils
 
 from swin_mmdet.structures.segmentation import MaskError, readable_mask
+from swin_mmdet.visualization.instances import draw_mask
 from swin_mmdet.visualization.labels import Labels
-from swin_mmdet.visualization.visualizer import draw_mask
 
 # pixels of the longer side: those of large images, and what small ones are enlarged to
 LARGEST, SMALLEST = 560, 384

@@ -56,7 +56,7 @@ class RepPointsV2Head(RepPointsV2Layers):
         self.point_strides, self.point_base_scale = tuple(point_strides), point_base_scale
         # the official code has a location at the upper left corner of its cell
         self.prior_generator = MlvlPointGenerator(self.point_strides, offset=0)
-        self.train_cfg, self.test_cfg = train_cfg, test_cfg
+        self.train_cfg, self.test_cfg = train_cfg or {}, test_cfg or {}
         self.loss_cls = MMDET_MODELS.build(loss_cls)
         self.loss_bbox_init = MMDET_MODELS.build(loss_bbox_init)
         self.loss_bbox_refine = MMDET_MODELS.build(loss_bbox_refine)
@@ -70,7 +70,10 @@ class RepPointsV2Head(RepPointsV2Layers):
         """
         instances = [sample.gt_instances for sample in batch_data_samples]
         metas = [sample.metainfo for sample in batch_data_samples]
-        return self.loss_by_feat(*self(x), instances, metas)
+        cls_scores, init_points, points, heat, offsets, foreground = self(x)
+        return self.loss_by_feat(
+            cls_scores, init_points, points, heat, offsets, foreground, instances, metas
+        )
 
     def loss_by_feat(
         self, cls_scores: Maps, init_points: Maps, points: Maps, heat: Maps, offsets: Maps, foreground: Maps,

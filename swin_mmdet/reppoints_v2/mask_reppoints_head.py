@@ -99,15 +99,15 @@ class MaskRepPointsV2Head(RepPointsV2Head):
         With `rescale` all in the original image, else in the one that the model saw.
         """
         metas = [sample.metainfo for sample in batch_data_samples]
-        *maps, _, controls = self(x)
-        results = self.detect(*maps, metas, rescale)
+        cls_scores, init_points, points, heat, offsets, _, controls = self(x)
+        results = self.detect(cls_scores, init_points, points, heat, offsets, metas, rescale)
         for index, (detections, meta) in enumerate(zip(results, metas, strict=True)):
             points = detections.pop('points')
             size = meta['ori_shape'][:2] if rescale else meta['img_shape'][:2]
             if not len(points):
                 detections.masks = points.new_zeros(0, *size, dtype=torch.bool)
                 continue
-            (logits,) = self._masks(x, maps[1], controls, torch.full_like(points, index), points)
+            (logits,) = self._masks(x, init_points, controls, torch.full_like(points, index), points)
             height, width = meta['img_shape'][:2]
             pixels = aligned_bilinear(logits.float().sigmoid()[:, None], STRIDE)[..., :height, :width]
             pixels = F.interpolate(pixels, size=size, mode='bilinear')

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ def _by_bitmap(name: str) -> Callable:
 class CompactMasks(BitmapMasks):
     """Masks of G objects in an image of `height` x `width` that pass for mmdet's bitmaps, and are not kept as such."""
 
-    height: int
-    width: int
+    height: Any  # int; an attribute here, what follows from others there
+    width: Any
 
     @abstractmethod
     def to_bitmap(self) -> BitmapMasks:
@@ -56,7 +57,7 @@ class CompactMasks(BitmapMasks):
     def masks(self, masks: np.ndarray) -> None:
         if masks.shape[1:] != (self.height, self.width):  # mmdet's bitmaps would reshape them
             raise ValueError(f'bitmaps of shape {masks.shape} for masks of {(self.height, self.width)}')
-        vars(self).update(vars(self.from_bitmap(BitmapMasks(masks, self.height, self.width))))
+        self.__dict__.update(vars(self.from_bitmap(BitmapMasks(masks, self.height, self.width))))
 
     @property
     def areas(self) -> np.ndarray:

@@ -51,7 +51,8 @@ class EncodedMasks(Tensor):
         return pixels.to(self.device)
 
     def _like(self, rles: list[dict], device: torch.device | None = None) -> 'EncodedMasks':
-        return EncodedMasks(rles, *self.shape[1:], device or self.device)
+        _, height, width = self.shape
+        return EncodedMasks(rles, height, width, device or self.device)
 
     def cpu(self) -> 'EncodedMasks':
         """The same masks, still encoded; their pixels will be on the CPU."""
@@ -65,10 +66,11 @@ class EncodedMasks(Tensor):
         if isinstance(index, slice):
             return self._like(self.rles[index])
         if isinstance(index, (list, np.ndarray, Tensor)):
-            index = torch.as_tensor(index)
-            if index.ndim == 1 and (index.dtype != torch.bool or len(index) == len(self)):
-                chosen = index.nonzero()[:, 0] if index.dtype == torch.bool else index
+            chosen = torch.as_tensor(index)
+            if chosen.ndim == 1 and (chosen.dtype != torch.bool or len(chosen) == len(self)):
+                chosen = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
                 return self._like([self.rles[i] for i in chosen.tolist()])
+            index = chosen
         if isinstance(index, int):
             return self[index : index + 1 or None].decode()[0]
         return self.decode()[index]

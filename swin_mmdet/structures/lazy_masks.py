@@ -41,7 +41,7 @@ class LazyMasks(CompactMasks):
 
     @classmethod
     def from_bitmap(cls, bitmap: BitmapMasks) -> 'LazyMasks':
-        return cls(bitmap.masks, bitmap.height, bitmap.width)
+        return cls(list(bitmap.masks), bitmap.height, bitmap.width)
 
     @property
     def masks(self) -> np.ndarray:
@@ -52,7 +52,7 @@ class LazyMasks(CompactMasks):
 
     @masks.setter
     def masks(self, masks: np.ndarray) -> None:
-        vars(self).update(vars(LazyMasks(masks, self.height, self.width)))
+        self.__dict__.update(vars(LazyMasks(list(masks), self.height, self.width)))
 
     @property
     def height(self) -> int:
@@ -121,7 +121,7 @@ class LazyMasks(CompactMasks):
 
     def _with(self, **changes: list | np.ndarray) -> 'LazyMasks':
         changed = copy.copy(self)
-        vars(changed).update(changes)
+        changed.__dict__.update(changes)
         return changed
 
     def _pack(self, annotation: list | dict | np.ndarray) -> tuple[Box, np.ndarray]:
@@ -191,4 +191,4 @@ def _extend(index: np.ndarray, length: int) -> np.ndarray:
 def _span(index: np.ndarray, first: int, last: int) -> tuple[int, int]:
     """The part of a map, start and stop, with values in [first, last): one, for the map only rises or only falls."""
     inside = np.flatnonzero((index >= first) & (index < last))
-    return (inside[0], inside[-1] + 1) if len(inside) else (0, 0)
+    return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)

@@ -29,7 +29,7 @@ class Objects(NamedTuple):
 
 
 def gather_objects(instances: Sequence[InstanceData]) -> Objects:
-    """Of images' `gt_instances`."""
+    """Of B images' `gt_instances`: bboxes [g, 4] and labels [g] each, with `positive_maps` [g, T] for texts."""
     boxes = pad_sequence([image.bboxes.float().reshape(-1, 4) for image in instances], batch_first=True)
     labels = pad_sequence([image.labels for image in instances], batch_first=True)
     tokens = None

@@ -25,7 +25,8 @@ def pack_bitmap(bitmap: np.ndarray, rows: np.ndarray | slice = slice(None)) -> t
     if not len(filled_rows):
         return NOTHING
     filled = np.flatnonzero(np.unpackbits(np.bitwise_or.reduce(packed, axis=0), bitorder='little'))
-    left, right, top, bottom = filled[0], filled[-1] + 1, filled_rows[0], filled_rows[-1] + 1
+    left, right = int(filled[0]), int(filled[-1]) + 1
+    top, bottom = int(filled_rows[0]), int(filled_rows[-1]) + 1
     if right - left < bitmap.shape[1]:
         packed = np.packbits(bitmap[:, left:right], axis=1, bitorder='little')[rows]
     return (left, top, right - left, bottom - top), packed[top:bottom]
@@ -105,8 +106,8 @@ class PackedMasks(CompactMasks):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> 'PackedMasks':
         """The same masks on a device."""
-        tensors = (tensor.to(device, non_blocking=non_blocking) for tensor in (self.bits, self.starts, self.boxes))
-        return PackedMasks(*tensors, self.height, self.width)
+        bits, starts, boxes = (x.to(device, non_blocking=non_blocking) for x in (self.bits, self.starts, self.boxes))
+        return PackedMasks(bits, starts, boxes, self.height, self.width)
 
     def pad(self, out_shape: tuple[int, int], pad_val: int = 0) -> CompactMasks | BitmapMasks:
         """In an image of (height, width) with the same upper left corner."""
@@ -135,7 +136,7 @@ class PackedMasks(CompactMasks):
 
     def __setstate__(self, state: dict) -> None:
         arrays = {name: torch.from_numpy(value) for name, value in state.items() if isinstance(value, np.ndarray)}
-        vars(self).update(state | arrays)
+        self.__dict__.update(state | arrays)
 
 
 def _as_array(tensor: Tensor) -> np.ndarray | Tensor:

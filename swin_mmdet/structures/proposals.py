@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import overload
 
 import torch
 from mmdet.structures.bbox import get_box_tensor
@@ -37,7 +38,13 @@ class BatchedProposals(Sequence):
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def __getitem__(self, index: int) -> InstanceData:
+    @overload
+    def __getitem__(self, index: int) -> InstanceData: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[InstanceData]: ...
+
+    def __getitem__(self, index: int | slice) -> InstanceData | list[InstanceData]:
         return self._images[index]
 
     def __iter__(self) -> Iterator[InstanceData]:

@@ -26,6 +26,7 @@ from mmengine.runner import Runner, set_random_seed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from swin_mmdet.backbone_channels import fill_in
 from swin_mmdet.config import nodes
 from swin_mmdet.datasets.data_folder import use_folder
 from swin_mmdet.engine.device import adapt_to_device
@@ -85,6 +86,13 @@ def read_config(path: Path) -> Config:
     """
     with mock.patch('mmengine.config.utils.load', load_once):
         return Config.fromfile(path)
+
+
+def with_channels(cfg: Config) -> Config:
+    """A copy that has the numbers which the detector of a config gets when it is built."""
+    filled = copy.deepcopy(cfg)
+    filled.model = fill_in(cfg.model)
+    return filled
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from tests.checkpoint import published
 from tests.checkpoint.libraries import Sizes
 from tests.detectors.same_noise import SameNoise
 
-from .conftest import ONEDL_GROUNDING, ROOT, WITH_ONEDL
+from .conftest import ONEDL_GROUNDING, ROOT, WITH_ONEDL, with_channels
 
 FOLDERS = ('mask2former', 'maskformer', 'dino', 'ddq', 'rtmdet', 'dyhead', 'grounding_dino')
 MMDET_CONFIGS = Path(get_installed_path('mmdet'), '.mim', 'configs')
@@ -76,7 +76,7 @@ def _mmdets_classes_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @lru_cache
 def ours(name: str) -> Config:
-    return Config.fromfile(ROOT / f'configs/{name}.py')
+    return with_channels(Config.fromfile(ROOT / f'configs/{name}.py'))
 
 
 @lru_cache
@@ -155,10 +155,10 @@ def test_all_but_the_named_parts_is_mmdets(name: str):
         # mmdet's says 16 for batches of 128 and 64: a scaled learning rate would be 8 and 4 times too high
         assert other['auto_scale_lr'].pop('base_batch_size') == 16
         assert one['auto_scale_lr'].pop('base_batch_size') == BATCHES[name]
-    # variables that only the backbone uses
-    one.pop('weights', None)
+    # variables of files, whose values are compared where they are used
     for cfg in (one, other):
-        cfg.pop('pretrained', None)
+        for variable in ('weights', 'pretrained', 'depths', 'custom_keys', 'dynamic_intervals'):
+            cfg.pop(variable, None)
     # the panoptic metric is one of a list, which stays as it is
     parts = {'swin_mmdet.DetDataPreprocessor'} | (set() if is_panoptic(name) else {'swin_mmdet.CocoMetric'})
     if name.startswith('mask2former'):

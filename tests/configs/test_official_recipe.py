@@ -22,7 +22,7 @@ from mmengine.optim import AmpOptimWrapper
 
 from swin_mmdet.config import nodes
 
-from .conftest import ROOT, read_config
+from .conftest import ROOT, read_config, with_channels
 
 RELEASES = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/'
 # channels of the first stage, blocks, heads, weights
@@ -86,7 +86,7 @@ of_others = pytest.mark.parametrize('recipe', [one for one in RECIPES if one.fam
 
 
 def load(recipe: Recipe | str) -> Config:
-    return read_config(ROOT / f'configs/swin/{recipe}.py')
+    return with_channels(read_config(ROOT / f'configs/swin/{recipe}.py'))
 
 
 def test_each_config_has_a_recipe():

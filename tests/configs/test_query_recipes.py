@@ -13,7 +13,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 from mmengine.config import Config
 from mmengine.utils import get_installed_path
 
-from .conftest import ROOT, read_config
+from .conftest import ROOT, read_config, with_channels
 from .test_mmdet_deltas import names_in, plain, theirs, types_of_ours
 
 # arch, drop path, window, channels of the maps, file of the authors
@@ -36,7 +36,7 @@ BASES = {
 
 
 def load(name: str) -> Config:
-    return read_config(ROOT / f'configs/{name}.py')
+    return with_channels(read_config(ROOT / f'configs/{name}.py'))
 
 
 def dino(letter: str, epochs: int) -> Config:

@@ -14,7 +14,7 @@ from swin_mmdet.ops.relative_position import relative_coords_table
 from tests.checkpoint import published
 from tests.checkpoint.libraries import Sizes
 
-from .conftest import ROOT
+from .conftest import ROOT, with_channels
 
 MOBY = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.3/moby_swin_t_300ep_pretrained.pth'
 SUPERVISED = {
@@ -35,7 +35,7 @@ DEPTHS, HEADS = (1, 1, 1, 1), (1, 2, 4, 8)
 
 @lru_cache
 def load(name: str) -> Config:
-    return Config.fromfile(ROOT / f'configs/{name}.py')
+    return with_channels(Config.fromfile(ROOT / f'configs/{name}.py'))
 
 
 def small_backbone(cfg: Config) -> SwinTransformer | SwinTransformerV2:

@@ -20,7 +20,7 @@ from torch import Tensor
 from swin_mmdet.checkpoint import load_backbone_weights
 from swin_mmdet.models import SwinTransformerV2
 
-from .conftest import ROOT
+from .conftest import ROOT, with_channels
 
 ONE_EACH = (1, 1, 1, 1)
 WINDOW_16 = (16, (16, 16, 16, 8))
@@ -49,7 +49,7 @@ every_config = pytest.mark.parametrize('name', EXPECTED)
 
 @lru_cache
 def load(name: str, folder: str = 'swin_v2') -> Config:
-    return Config.fromfile(ROOT / f'configs/{folder}/{name}.py')
+    return with_channels(Config.fromfile(ROOT / f'configs/{folder}/{name}.py'))
 
 
 def backbone_of(cfg: Config, **changes) -> SwinTransformerV2:

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from swin_mmdet.config import nodes
 
-from .conftest import ROOT
+from .conftest import ROOT, with_channels
 
 ATSS = 'atss/atss_swin-t-p4-w7_fpn_3x_coco'
 SPARSE = 'sparse_rcnn/sparse-rcnn_swin-t-p4-w7_fpn_300-proposals_3x_coco'
@@ -40,7 +40,7 @@ FROM_480_TO_960 = (*FROM_480_TO_800, 832, 864, 896, 928, 960)
 
 @lru_cache
 def load(name: str) -> Config:
-    return Config.fromfile(ROOT / f'configs/{name}.py')
+    return with_channels(Config.fromfile(ROOT / f'configs/{name}.py'))
 
 
 def empty_model(name: str) -> nn.Module:

@@ -11,7 +11,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmengine.config import Config
 
-from swin_mmdet.engine.last_checkpoint import last_checkpoint, resume
+from swin_mmdet.engine.last_checkpoint import best_checkpoint, last_checkpoint, resume
 
 
 def save(folder: Path, *names: str, last: str | None = None) -> None:
@@ -61,7 +61,7 @@ def test_a_kill_while_saving(tmp_path: Path, last: str):
     (tmp_path / 'epoch_3.pth').write_bytes((tmp_path / 'epoch_3.pth').read_bytes()[:600])
     path, (line,) = last_checkpoint(tmp_path)
     assert path == tmp_path / 'epoch_2.pth'
-    assert line.startswith(f'--resume: {tmp_path / "epoch_3.pth"} is passed over, it is cut off or damaged (600 bytes')
+    assert line.startswith(f'{tmp_path / "epoch_3.pth"} is passed over, it is cut off or damaged (600 bytes')
 
 
 def test_a_newer_one_that_nothing_names(tmp_path: Path):
@@ -100,6 +100,9 @@ def test_weights_that_are_no_numbers(tmp_path: Path, user_error: type[Exception]
     match = r'--resume .*iter_10\.pth: its state_dict\.weight holds NaN or infinity; give'
     with pytest.raises(user_error, match=match):
         resume(Config(dict(work_dir=str(tmp_path))), str(tmp_path / 'iter_10.pth'))
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    assert resume(cfg, 'auto') == [f'--resume: {line}']
+    assert cfg.load_from == str(path)
 
 
 def test_none_is_whole(tmp_path: Path, user_error: type[Exception]):
@@ -111,6 +114,19 @@ def test_none_is_whole(tmp_path: Path, user_error: type[Exception]):
     (tmp_path / 'iter_50.pth').write_bytes(b'PK')
     with pytest.raises(user_error, match=r'; iter_50\.pth: it is cut off or damaged \(2 bytes; .*\); give the path'):
         last_checkpoint(tmp_path)
+    with pytest.raises(user_error, match=r'--resume: no good .*another, or another --work-dir to start anew$'):
+        resume(Config(dict(work_dir=str(tmp_path))), 'auto')
+
+
+def test_the_best_is_the_newest_good_one(tmp_path: Path):
+    assert best_checkpoint(tmp_path) == (None, [])
+    names = 'best_coco_bbox_mAP_epoch_9.pth', 'best_coco_segm_mAP_epoch_12.pth', 'epoch_30.pth', 'best_of_all.pth'
+    save(tmp_path, *names)
+    assert best_checkpoint(tmp_path) == (tmp_path / 'best_coco_segm_mAP_epoch_12.pth', [])
+    (tmp_path / 'best_coco_segm_mAP_epoch_12.pth').write_bytes(b'PK')
+    path, (line,) = best_checkpoint(tmp_path)
+    assert path == tmp_path / 'best_coco_bbox_mAP_epoch_9.pth'
+    assert 'epoch_12.pth is passed over' in line
 
 
 def test_an_empty_note_and_no_checkpoint(tmp_path: Path, user_error: type[Exception]):

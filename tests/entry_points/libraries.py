@@ -20,7 +20,9 @@ assert ours.model.backbone.type == 'swin_mmdet.SwinTransformer'
 theirs = get_config('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
 assert theirs.model.backbone.type == 'ResNet'
 
+import numpy as np  # noqa: E402
 from mmdet.apis import DetInferencer, inference_detector, init_detector  # noqa: E402
+from PIL import Image  # noqa: E402
 
 detector = init_detector('tiny.py', checkpoint, device='cpu')
 assert type(detector.backbone).__module__ == 'swin_mmdet.models.swin_transformer'
@@ -28,7 +30,16 @@ found = inference_detector(detector, image).pred_instances
 assert found.masks.shape == (5, 96, 96), found.masks.shape
 assert detector.dataset_meta['classes'] == ('circle', 'square', 'triangle')
 
-prediction = DetInferencer('tiny.py', checkpoint, device='cpu')(image, out_dir='inferred')['predictions'][0]
+pil = Image.open(image)
+seen = inference_detector(detector, [pil, pil])
+arrays = inference_detector(detector, [np.asarray(pil)[..., ::-1]] * 2)
+for one, other in zip(seen, arrays):
+    torch.testing.assert_close(one.pred_instances.scores, other.pred_instances.scores, rtol=0, atol=0)
+
+inferencer = DetInferencer('tiny.py', checkpoint, device='cpu')
+of_pil, of_array = inferencer([pil, np.asarray(pil)[..., ::-1]])['predictions']
+assert of_pil == of_array
+prediction = inferencer(image, out_dir='inferred')['predictions'][0]
 torch.testing.assert_close(torch.tensor(prediction['scores']), found.scores)
 
 model = get_model('swin_mmdet::quickstart/mask-rcnn_swin-micro_shapes.py')

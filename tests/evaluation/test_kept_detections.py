@@ -7,7 +7,7 @@ import pytest
 
 from swin_mmdet.errors import UserError
 from swin_mmdet.evaluation import evaluate_coco, kept_detections
-from swin_mmdet.evaluation.kept_detections import move_detections
+from swin_mmdet.evaluation.kept_detections import forget_detections, move_detections
 from tests.evaluation.coco_samples import feed, metric_on, noisy, rectangle
 
 
@@ -71,6 +71,13 @@ def test_what_is_known_of_them_cannot_be_read(two_boxes: dict, detections: list[
     (tmp_path / 'run/detections/about.json').write_text(text)
     with pytest.raises(UserError, match=r'about\.json cannot be read .* evaluate again with test\.py'):
         kept_detections(tmp_path / 'run')
+
+
+def test_a_new_run_forgets_those_of_the_one_before(two_boxes: dict, detections: list[dict], tmp_path: Path):
+    evaluated(two_boxes, detections, tmp_path)
+    forget_detections(tmp_path / 'run')
+    assert list((tmp_path / 'run').iterdir()) == []
+    forget_detections(tmp_path / 'run')
 
 
 def test_they_move_to_another_run(two_boxes: dict, detections: list[dict], tmp_path: Path):

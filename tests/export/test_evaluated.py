@@ -73,5 +73,5 @@ def test_an_exported_file_has_one_view(command, repository, tmp_path, user_error
     arguments = [str(config), str(file), '--tta']
     arguments += [str(tmp_path), '--out-dir', str(tmp_path)] if command is predict else []
     (tmp_path / 'image.png').write_bytes(b'')
-    with pytest.raises(user_error, match=r'--tta takes a checkpoint: .*model\.onnx is exported'):
+    with pytest.raises(user_error, match=r'tta takes a checkpoint: .*model\.onnx is exported'):
         command.main(arguments)

@@ -21,6 +21,7 @@ from tools import build_docs
 # isort: split
 from mmdet.models.dense_heads import FreeAnchorRetinaHead as MMDetFreeAnchorRetinaHead
 from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
 
 CODE = re.compile(r'^```python\n(.*?)^```', re.MULTILINE | re.DOTALL)
 
@@ -107,6 +108,7 @@ def test_a_checkpoint_format_as_the_guide_adds_it(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_head_as_the_guide_adds_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    init_default_scope('mmdet')
     monkeypatch.setattr(MODELS, '_module_dict', dict(MODELS._module_dict))
     guide = code_of('how_to_add_a_head')
     options = dict(

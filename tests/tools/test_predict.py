@@ -12,11 +12,12 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
 import torch
-from mmdet.apis import inference_detector
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
+
+from swin_mmdet.engine.inference import detect_plainly
 
 
 @pytest.fixture(scope='module')
@@ -83,17 +84,20 @@ def test_images_are_read_as_the_test_pipeline_reads_them(trained: Path, tmp_path
     cv2.imwrite(str(tmp_path / 'image.png'), values)
     config = tmp_path / 'sixteen_bits.py'
     config.write_text(SIXTEEN_BITS.format(base=str(trained / 'tiny.py'), color_type='unchanged'))
-    seen, detect = [], inference_detector
+    seen = []
 
-    def watch(model, image, test_pipeline):
-        seen.append(image)
-        if channels == 3:
-            return detect(model, image, test_pipeline)
-        # a detector for one channel would be another model
-        found = dict(bboxes=torch.zeros(1, 4), scores=torch.ones(1), labels=torch.zeros(1, dtype=torch.long))
-        return DetDataSample(pred_instances=InstanceData(**found))
+    def watch(model):
+        def detect(images):
+            seen.extend(images)
+            if channels == 3:
+                return detect_plainly(model)(images)
+            # a detector for one channel would be another model
+            found = dict(bboxes=torch.zeros(1, 4), scores=torch.ones(1), labels=torch.zeros(1, dtype=torch.long))
+            return [DetDataSample(pred_instances=InstanceData(**found))]
 
-    monkeypatch.setattr('swin_mmdet.engine.inference.inference_detector', watch)
+        return detect
+
+    monkeypatch.setattr('swin_mmdet.api.detector.detect_plainly', watch)
     arguments = [config, trained / 'epoch_3.pth', tmp_path / 'image.png', '--out-dir', tmp_path / 'out',
                  '--device', 'cpu', '--score-thr', 0]  # fmt: skip
     assert importlib.import_module('swin_mmdet.commands.predict').main([str(argument) for argument in arguments]) == 0
@@ -103,3 +107,36 @@ def test_images_are_read_as_the_test_pipeline_reads_them(trained: Path, tmp_path
     assert json.loads((tmp_path / 'out/results.json').read_text())
     # enlarged, as every small picture is
     assert cv2.imread(str(tmp_path / 'out/vis/image.png')).shape == (576, 576, 3)
+
+
+def test_a_video_is_drawn_as_a_video_and_its_frames_have_rows(trained: Path, tmp_path: Path, capsys):
+    clip = tmp_path / 'clip.avi'
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*'MJPG'), 12.0, (96, 96))
+    for value in (20, 120, 220, 240):
+        writer.write(np.full((96, 96, 3), value, np.uint8))
+    writer.release()
+    arguments = [trained / 'tiny.py', trained / 'epoch_3.pth', clip, '--out-dir', tmp_path / 'out', '--device', 'cpu',
+                 '--score-thr', 0, '--limit', 3, '--batch-size', 2]  # fmt: skip
+    assert importlib.import_module('swin_mmdet.commands.predict').main([str(argument) for argument in arguments]) == 0
+    rows = json.loads((tmp_path / 'out/results.json').read_text())
+    assert {(row['image_id'], row['frame'], row['file_name']) for row in rows} == {
+        (number + 1, number, 'clip.avi') for number in range(3)
+    }
+    assert '[2] ' + str(clip) + ', frame 1: 5 objects' in capsys.readouterr().out
+    capture = cv2.VideoCapture(str(tmp_path / 'out/vis/clip.mp4'))
+    assert capture.get(cv2.CAP_PROP_FPS) == 12
+    frames = [capture.read() for _ in range(4)]
+    assert [is_there for is_there, _ in frames] == [True] * 3 + [False]
+    assert frames[0][1].shape == (576, 576, 3)
+
+
+def test_large_images_are_seen_in_slices(trained: Path, tmp_path: Path):
+    cv2.imwrite(str(tmp_path / 'large.png'), np.random.default_rng(0).integers(0, 255, (150, 260, 3), np.uint8))
+    arguments = [trained / 'tiny.py', trained / 'epoch_3.pth', tmp_path / 'large.png', '--out-dir', tmp_path / 'out',
+                 '--device', 'cpu', '--score-thr', 0, '--slices', 96, 128, '--batch-size', 4]  # fmt: skip
+    assert importlib.import_module('swin_mmdet.commands.predict').main([str(argument) for argument in arguments]) == 0
+    rows = json.loads((tmp_path / 'out/results.json').read_text())
+    # 5 in each of 2 x 3 tiles and in the whole, at most
+    assert 5 < len(rows) <= 35
+    assert {tuple(row['segmentation']['size']) for row in rows} == {(150, 260)}
+    assert max(row['bbox'][0] + row['bbox'][2] for row in rows) > 200

@@ -92,3 +92,22 @@ def test_a_run_whose_annotations_are_gone_is_told_before_it_is_evaluated(copied:
     report(copied, '--quick')
     assert 'could not be evaluated' in capsys.readouterr().out
     assert json.dumps('instances_gone')[1:-1] in (copied / 'report.html').read_text()
+
+
+def test_a_new_training_does_not_report_what_an_older_one_found(
+    config: Path, shapes: Path, copied: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for path in copied.glob('*.pth'):
+        path.unlink()
+
+    def stop(*_: object) -> None:
+        raise RuntimeError('far enough')
+
+    monkeypatch.setattr('swin_mmdet.commands.train.check_before_run', stop)
+    words = [str(config), '--data', str(shapes), '--work-dir', str(copied)]
+    with pytest.raises(RuntimeError, match='far enough'):
+        train.main([*words, '--resume'])
+    assert kept_detections(copied)
+    with pytest.raises(RuntimeError, match='far enough'):
+        train.main(words)
+    assert kept_detections(copied) is None

@@ -9,9 +9,7 @@ model = dict(
     type='ATSS',
     data_preprocessor=_base_.preprocessor,
     backbone=dict(**_base_.swin_t, out_indices=(1, 2, 3)),
-    neck=dict(
-        type='FPN', in_channels=[192, 384, 768], out_channels=256, add_extra_convs='on_output', num_outs=5
-    ),
+    neck=dict(type='FPN', in_channels='from_backbone', out_channels=256, add_extra_convs='on_output', num_outs=5),
     bbox_head=dict(
         type='swin_mmdet.ATSSHead',
         num_classes=80,

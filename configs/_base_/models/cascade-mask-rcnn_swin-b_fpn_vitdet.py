@@ -23,7 +23,7 @@ model = dict(
         drop_path_rate=0.4,
         init_cfg=dict(checkpoint=_base_.weights.swin_base_patch4_window7_224_22k),
     ),
-    neck=dict(in_channels=[128, 256, 512, 1024], norm_cfg=norm_cfg),
+    neck=dict(norm_cfg=norm_cfg),
     rpn_head=dict(num_convs=2, loss_bbox=dict(_delete_=True, type='L1Loss', loss_weight=1.0)),
     roi_head=dict(
         stage_loss_weights=[1 / 3, 1 / 3, 1 / 3],

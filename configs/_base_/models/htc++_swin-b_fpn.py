@@ -10,8 +10,8 @@ _base_ = './htc_swin-t_fpn.py'
 model = dict(
     backbone=dict(arch='base', init_cfg=dict(checkpoint=_base_.weights.swin_base_patch4_window7_224_22k)),
     neck=[
-        dict(type='swin_mmdet.GlobalAttention', in_channels=1024, num_heads=32, drop_path_rate=0.2),
-        dict(type='FPN', in_channels=[128, 256, 512, 1024], out_channels=256, num_outs=5),
+        dict(type='swin_mmdet.GlobalAttention', in_channels='from_backbone', drop_path_rate=0.2),
+        dict(type='FPN', in_channels='from_backbone', out_channels=256, num_outs=5),
     ],
     data_preprocessor=dict(pad_seg=True),
     roi_head=dict(

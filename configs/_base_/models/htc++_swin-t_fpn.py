@@ -4,9 +4,5 @@ _base_ = './htc++_swin-b_fpn.py'
 
 model = dict(
     backbone=dict(arch='tiny', init_cfg=dict(checkpoint=_base_.weights.swin_tiny_patch4_window7_224)),
-    neck=[
-        dict(_base_.model.neck[0], in_channels=768, num_heads=24),
-        dict(_base_.model.neck[1], in_channels=[96, 192, 384, 768]),
-    ],
     roi_head=dict(semantic_roi_extractor=None, semantic_head=None),
 )

@@ -5,7 +5,7 @@ _base_ = ['mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py', './swin-t.py']
 model = dict(
     type='HybridTaskCascade',
     backbone=dict(_delete_=True, **_base_.swin_t),
-    neck=dict(in_channels=[96, 192, 384, 768]),
+    neck=dict(in_channels='from_backbone'),
     # mmdet's parts, for a whole batch at once
     data_preprocessor=dict(type='swin_mmdet.DetDataPreprocessor'),
     rpn_head=dict(type='swin_mmdet.RPNHead'),

@@ -16,7 +16,7 @@ model = dict(
         window_size=6,
         drop_path_rate=0.0,
     ),
-    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=4, norm_cfg=norm_cfg),
+    neck=dict(in_channels='from_backbone', out_channels=64, num_outs=4, norm_cfg=norm_cfg),
     rpn_head=dict(
         in_channels=64,
         feat_channels=64,

@@ -10,7 +10,7 @@ model = dict(
     backbone=dict(**_base_.swin_t, out_indices=(1, 2, 3)),
     neck=dict(
         type='swin_mmdet.BiFPN',
-        in_channels=[192, 384, 768],
+        in_channels='from_backbone',
         out_channels=256,
         num_outs=5,
         num_repeat=2,

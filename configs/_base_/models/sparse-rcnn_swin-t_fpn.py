@@ -12,9 +12,7 @@ model = dict(
     type='SparseRCNN',
     data_preprocessor=_base_.preprocessor,
     backbone=dict(**_base_.swin_t),
-    neck=dict(
-        type='FPN', in_channels=[96, 192, 384, 768], out_channels=256, add_extra_convs='on_input', num_outs=4
-    ),
+    neck=dict(type='FPN', in_channels='from_backbone', out_channels=256, add_extra_convs='on_input', num_outs=4),
     rpn_head=dict(type='swin_mmdet.EmbeddingRPNHead', num_proposals=num_proposals, proposal_feature_channel=256),
     roi_head=dict(
         type='swin_mmdet.SparseRoIHead',

@@ -34,7 +34,8 @@ def carafe_naive_forward(
     features: Tensor, masks: Tensor, output: Tensor, kernel_size: int, group_size: int, scale_factor: int
 ) -> None:
     """Write output."""
-    output.copy_(_reassemble(*widen(features, masks), kernel_size, group_size, scale_factor))
+    features, masks = widen(features, masks)
+    output.copy_(_reassemble(features, masks, kernel_size, group_size, scale_factor))
 
 
 def carafe_naive_backward(
@@ -42,9 +43,9 @@ def carafe_naive_backward(
     group_size: int, scale_factor: int,
 ) -> None:
     """Add the gradients of features and masks to bottom_grad and mask_grad."""
-    operands = [tensor.detach().requires_grad_() for tensor in widen(features, masks)]
+    features, masks = operands = [tensor.detach().requires_grad_() for tensor in widen(features, masks)]
     with torch.enable_grad():
-        output = _reassemble(*operands, kernel_size, group_size, scale_factor)
+        output = _reassemble(features, masks, kernel_size, group_size, scale_factor)
     gradients = torch.autograd.grad(output, operands, top_grad.to(output.dtype))
     bottom_grad.add_(gradients[0])
     mask_grad.add_(gradients[1])
@@ -56,7 +57,7 @@ def _reassemble(features: Tensor, masks: Tensor, kernel_size: int, group_size: i
     reach = kernel_size // 2
     padded = F.pad(features, (reach,) * 4).unflatten(1, (group_size, channels // group_size))
     taps = masks.view(batch, group_size, 1, kernel_size, kernel_size, height, scale_factor, width, scale_factor)
-    output = 0
+    output = padded.new_zeros(())
     for y in range(kernel_size):
         for x in range(kernel_size):
             neighbour = padded[..., y:y + height, x:x + width]

@@ -49,7 +49,8 @@ def _chosen(name: str, compiled: Callable, ours: Callable) -> Callable:
                 if first is None or NO_DEVICE not in str(error):
                     raise
                 absent.add(first.device.type)
-        reason = reason or f'it was built without {first.device.type!r}'
+        if reason is None and first is not None:
+            reason = f'it was built without {first.device.type!r}'
         log_once(f"{name}: mmcv's compiled op is not used: {reason}")
         return ours(*args, **kwargs)
 

@@ -51,7 +51,7 @@ def patch_convolution(module: ModuleType) -> None:
             )
         return _convolve(input, offset, None, weight, None, stride, padding, dilation, groups, deform_groups)
 
-    module.deform_conv2d = deform_conv2d
+    vars(module)['deform_conv2d'] = deform_conv2d
 
 
 def patch_modulated_convolution(module: ModuleType) -> None:
@@ -66,7 +66,7 @@ def patch_modulated_convolution(module: ModuleType) -> None:
         convolve = _convolve if _runs_here(input, offset) else theirs
         return convolve(input, offset, mask, weight, bias, stride, padding, dilation, groups, deform_groups)
 
-    module.modulated_deform_conv2d = modulated_deform_conv2d
+    vars(module)['modulated_deform_conv2d'] = modulated_deform_conv2d
 
 
 def patch_batched_nms(module: ModuleType) -> None:
@@ -77,7 +77,7 @@ def patch_batched_nms(module: ModuleType) -> None:
     def batched_nms(boxes: Tensor, scores: Tensor, *args: object, **kwargs: object) -> object:
         return theirs(boxes, scores.to(boxes.dtype), *args, **kwargs)
 
-    module.batched_nms = batched_nms
+    vars(module)['batched_nms'] = batched_nms
 
 
 def _runs_here(input: Tensor, offset: Tensor) -> bool:

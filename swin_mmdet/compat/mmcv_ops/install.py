@@ -5,9 +5,14 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from swin_mmdet.compat.on_import import after
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+else:
+    Loader = object
 
 NAME = 'mmcv._ext'
 OPS = {
@@ -39,7 +44,7 @@ PATCHES = {
 }
 
 
-class FallbackFinder:
+class FallbackFinder(Loader):
     """Finds `mmcv._ext` after every other finder has failed to."""
 
     def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
@@ -49,10 +54,8 @@ class FallbackFinder:
         """The import system's default module is the right one."""
 
     def exec_module(self, module: ModuleType) -> None:
-        vars(module).update(our_ops())
-        module.get_compiler_version = compiler_version
-        module.get_compiling_cuda_version = cuda_version
-        module.__getattr__ = missing_op
+        versions = dict(get_compiler_version=compiler_version, get_compiling_cuda_version=cuda_version)
+        vars(module).update(our_ops(), **versions, __getattr__=missing_op)
 
 
 def apply() -> None:
@@ -72,7 +75,7 @@ def our_ops() -> dict[str, Callable]:
 
 def is_ours(module: ModuleType) -> bool:
     """Whether `mmcv._ext` is the one from here."""
-    return module.__spec__.origin == __name__
+    return module.__spec__ is not None and module.__spec__.origin == __name__
 
 
 def help_compiled(module: ModuleType) -> None:

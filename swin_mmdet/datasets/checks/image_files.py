@@ -105,20 +105,24 @@ def _shapes(named: Named, of_all: str, where: str) -> list[Problem]:
 
 def _contents(named: Named, folder: Path, of_all: str, where: str, reader: ImageReader) -> list[Problem]:
     """Images of one colour, and those that are nearly black as they are read."""
-    seen = [(name, size) for name, size in named if size.size and size.pixels and not size.pixels.damage]
-    blank = [name for name, size in seen if size.pixels.is_blank]
+    seen = [
+        (name, size.header.deep, size.pixels)
+        for name, size in named
+        if size.size and size.header and size.pixels and not size.pixels.damage
+    ]
+    blank = [name for name, _, pixels in seen if pixels.is_blank]
     found = []
     if blank:
         what = f'{len(blank)} {of_all} are of one colour: {some(blank, 3)}'
         found.append(Problem(where, what, 'nothing to do if they are meant to be empty', WARNING))
-    deep = [name for name, size in seen if size.header.deep and not size.pixels.is_blank]
-    dark_deep = [name for name, size in seen if name in set(deep) and size.pixels.high < DEEP_DARK]
+    deep = [(name, pixels) for name, is_deep, pixels in seen if is_deep and not pixels.is_blank]
+    dark_deep = [name for name, pixels in deep if pixels.high < DEEP_DARK]
     if dark_deep and not _is_bright(folder / dark_deep[0], reader):
         what = f'{len(dark_deep)} {of_all} have more than 8 bits, of which the highest are not used, so that they are '
         what += f'read nearly black: {some(dark_deep, 3)}'
         remedy = "load them with type='swin_mmdet.LoadImageFromFile', bits=12 (those in use), or by --data FOLDER"
         found.append(Problem(where, what, remedy, ERROR if len(dark_deep) * 2 > len(deep) else WARNING, 'image_dark'))
-    dark = [name for name, size in seen if not size.header.deep and size.pixels.is_dark and not size.pixels.is_blank]
+    dark = [name for name, is_deep, pixels in seen if not is_deep and pixels.is_dark and not pixels.is_blank]
     if dark:
         what = f'{count(len(dark), "image")} of {len(named)} in {folder} are nearly black: {some(dark, 3)}'
         found.append(Problem(where, what, 'nothing to do if they were taken in the dark', WARNING))

@@ -6,6 +6,7 @@ import os
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.logging import print_log
 
@@ -103,7 +104,7 @@ def find_data(
                 f'{data.root} ({converted.layout}) has no images for validation. To measure the AP, some must be kept '
                 'from training: add --split 0.8 to keep a fifth, or put them into a folder or file named val'
             )
-        about = {'notes': [f'{data.root} is read as {converted.layout}', *converted.notes]}
+        about: dict[str, Any] = {'notes': [f'{data.root} is read as {converted.layout}', *converted.notes]}
         for name in ('train', 'val'):
             about[name], content = _from_common_folder(converted.contents[name])
             write_json(target / ANNOTATIONS.format(split=name), content)

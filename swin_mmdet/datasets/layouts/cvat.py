@@ -60,14 +60,14 @@ def _read_images(labels: Labels, file: str, tree: ElementTree.Element) -> None:
 
 def _read_tracks(labels: Labels, file: str, tree: ElementTree.Element) -> None:
     folder, path = labels.folder, labels.folder.path(file)
-    size = tree.find('./meta//original_size')
-    if size is None:
+    original = tree.find('./meta//original_size')
+    if original is None:
         raise LayoutError(f'{path}: tracks of a video without its original_size')
-    size = tuple(whole(size.findtext(side), str(path), side) for side in ('width', 'height'))
+    width, height = (whole(original.findtext(side), str(path), side) for side in ('width', 'height'))
     frames = {}
-    for image in folder.images:
-        if counter := re.search(r'(\d+)$', stem(image)):
-            frames.setdefault(int(counter[1]), []).append(image)
+    for name in folder.images:
+        if counter := re.search(r'(\d+)$', stem(name)):
+            frames.setdefault(int(counter[1]), []).append(name)
     shapes = defaultdict(list)
     for track in tree.findall('track'):
         for node in track:
@@ -80,7 +80,7 @@ def _read_tracks(labels: Labels, file: str, tree: ElementTree.Element) -> None:
             raise LayoutError(
                 f'{path}: frame {frame} may be {" or ".join(found[:3])}; give each video a folder of its own'
             )
-        image = labels.image(split_of(file), found[0] if found else None, f'frame_{frame:06d}', size)
+        image = labels.image(split_of(file), found[0] if found else None, f'frame_{frame:06d}', (width, height))
         _add_shapes(labels, image, nodes, f'{path}, frame {frame}')
 
 
@@ -107,9 +107,9 @@ def _add_shapes(labels: Labels, image: LabelledImage, nodes: list[ElementTree.El
             image.add_box(label, _box(shapes[0], where))
             continue
         polygons = [_polygon(node, where) for node in shapes if node.tag != 'mask']
-        masks = [_mask(node, image.size, where) for node in shapes if node.tag == 'mask']
+        masks = [_mask(node, image.known_size, where) for node in shapes if node.tag == 'mask']
         if masks:
-            width, height = image.size
+            width, height = image.known_size
             image.add_bitmap(
                 label, np.any([*masks, *([bitmap_of(polygons, height, width)] if polygons else [])], axis=0)
             )
@@ -129,8 +129,8 @@ def _box(node: ElementTree.Element, where: str) -> list[float]:
 
 def _polygon(node: ElementTree.Element, where: str) -> list[float]:
     if node.tag == 'ellipse':
-        values = [_value(node, name, where) for name in ('cx', 'cy', 'rx', 'ry')]
-        return flat(ellipse(*values, number(node.get('rotation', 0), where, 'rotation')))
+        x, y, width, height = (_value(node, name, where) for name in ('cx', 'cy', 'rx', 'ry'))
+        return flat(ellipse(x, y, width, height, number(node.get('rotation', 0), where, 'rotation')))
     pairs = [point.split(',') for point in (node.get('points') or '').split(';') if point]
     if len(pairs) < 3 or any(len(pair) != 2 for pair in pairs):
         raise LayoutError(f"{where}: a polygon has three points 'x,y;x,y;x,y' or more, not {node.get('points')!r}")

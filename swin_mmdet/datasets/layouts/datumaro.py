@@ -5,6 +5,7 @@ Polygons and masks of one label and one group are the parts of one object, a box
 
 import posixpath
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import pycocotools.mask as rle_codec
@@ -75,7 +76,7 @@ def _add_object(image: LabelledImage, label: str, parts: list[dict], where: str)
     polygons = [_polygon(part, where) for part in parts if part['type'] == 'polygon']
     masks = [_mask(part, image, where) for part in parts if part['type'] == 'mask']
     if masks:
-        width, height = image.size
+        width, height = image.known_size
         image.add_bitmap(label, np.any([*masks, *([bitmap_of(polygons, height, width)] if polygons else [])], axis=0))
     elif polygons:
         image.add_polygons(label, polygons)
@@ -102,9 +103,9 @@ def _mask(part: dict, image: LabelledImage, where: str) -> np.ndarray:
     if rle.get('size') != [height, width] or not isinstance(rle.get('counts'), (str, list)):
         raise LayoutError(f'{where}: run lengths of {rle.get("size")} for an image of {[height, width]}')
     try:
-        rle = readable_mask(rle, height, width)
+        readable: Any = readable_mask(rle, height, width)
     except MaskError as error:
         raise LayoutError(f'{where}: its run lengths cannot be decoded: {error}') from error
-    if isinstance(rle['counts'], list):
-        rle = rle_codec.frPyObjects(rle, height, width)
-    return rle_codec.decode(rle).astype(bool)
+    if isinstance(readable['counts'], list):
+        readable = rle_codec.frPyObjects(readable, height, width)
+    return rle_codec.decode(readable).astype(bool)

@@ -1,6 +1,7 @@
 """What is wrong with a folder of data that is to be read."""
 
 import math
+from typing import Any
 
 from swin_mmdet.errors import UserError
 
@@ -17,7 +18,7 @@ class UnknownLayoutError(LayoutError):
 LARGEST = 10**6
 
 
-def number(value: object, where: str, what: str, most: float = LARGEST) -> float:
+def number(value: Any, where: str, what: str, most: float = LARGEST) -> float:
     """A number of an annotation, also one written as text, of at most this magnitude.
 
     Raises:

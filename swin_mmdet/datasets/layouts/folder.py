@@ -7,12 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import yaml
 
 from swin_mmdet.datasets.layouts.errors import LayoutError
 from swin_mmdet.datasets.problems import some
+from swin_mmdet.datasets.text_encoding import encoding_of
 
 IMAGE_SUFFIXES = frozenset({
     '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.dib', '.tif', '.tiff', '.webp', '.jp2', '.ppm', '.pgm', '.pnm',
@@ -149,11 +151,10 @@ class DataFolder:
         return found[0]
 
     def text(self, name: str) -> str:
-        """A text file in UTF-8 or, with its mark, UTF-16."""
+        """A text file in UTF-8 or UTF-16."""
         data = self._bytes(name)
-        encoding = 'utf-16' if data.startswith((b'\xff\xfe', b'\xfe\xff')) else 'utf-8-sig'
         try:
-            return data.decode(encoding)
+            return data.decode(encoding_of(data))
         except UnicodeDecodeError as error:
             raise LayoutError(f'{self.path(name)} is no text in UTF-8: {error}; save it as UTF-8') from error
 
@@ -166,7 +167,7 @@ class DataFolder:
         except OSError as error:
             raise LayoutError(f'{path} cannot be read: {error.strerror}') from error
 
-    def json(self, name: str) -> object:
+    def json(self, name: str) -> Any:
         try:
             return json.loads(self.text(name))
         except (ValueError, RecursionError) as error:
@@ -174,7 +175,7 @@ class DataFolder:
                 raise
             raise LayoutError(f'{self.path(name)} is not valid JSON: {error}') from error
 
-    def yaml(self, name: str) -> object:
+    def yaml(self, name: str) -> Any:
         try:
             return yaml.safe_load(self.text(name))
         except (yaml.YAMLError, RecursionError) as error:

@@ -43,7 +43,7 @@ def _read_task(labels: Labels, file: str, task: dict, where: str) -> None:
     named = _image_name(task, where)
     found = _find(labels.folder, named, file)
     sizes = {
-        tuple(whole(one.get(f'original_{side}'), where, f'original_{side}') for side in ('width', 'height'))
+        (_side(one, 'original_width', where), _side(one, 'original_height', where))
         for one in results
         if one.get('original_width')
     }
@@ -116,6 +116,10 @@ def _add_shape(labels: Labels, image: LabelledImage, parts: list[dict], where: s
     _draw(image, str(names[0]), kind, values, where)
 
 
+def _side(result: dict, name: str, where: str) -> int:
+    return whole(result.get(name), where, name)
+
+
 def _kind_of(values: dict) -> str | None:
     """Of the short form, which does not say it."""
     marks = {'polygon': 'points', 'ellipse': 'radiusX', 'rectangle': 'width'}
@@ -123,7 +127,7 @@ def _kind_of(values: dict) -> str | None:
 
 
 def _draw(image: LabelledImage, label: str, kind: str, values: dict, where: str) -> None:
-    x_unit, y_unit = (side / 100 for side in image.size)
+    x_unit, y_unit = (side / 100 for side in image.known_size)
     if kind == 'polygon':
         points = sequence(values.get('points'), where)
         if len(points) < 3 or not all(isinstance(point, list) and len(point) == 2 for point in points):

@@ -27,6 +27,12 @@ class LabelledImage:
     size: tuple[int, int] | None
     objects: list[tuple[str, dict]] = field(default_factory=list)
 
+    @property
+    def known_size(self) -> tuple[int, int]:
+        """Width and height, of an image that has them by now."""
+        assert self.size is not None, self.file_name
+        return self.size
+
     def add_box(self, label: str, box: Sequence[float], *, crowd: bool = False) -> None:
         """An object without a mask. box: [x, y, width, height]."""
         area = round(box[2] * box[3], 2)
@@ -71,7 +77,7 @@ class Labels:
             return LabelledImage(named, size)
         images = self.splits.setdefault(split, {})
         found = images.setdefault(file_name, LabelledImage(file_name, size))
-        if found.size != size and None not in (found.size, size):
+        if found.size is not None and size is not None and found.size != size:
             raise LayoutError(
                 f'{self.folder.path(file_name)}: annotated twice, as {found.size[0]}x{found.size[1]} and as '
                 f'{size[0]}x{size[1]}; remove one of the annotations'
@@ -123,7 +129,7 @@ def sizes_of(folder: DataFolder, names: Sequence[str]) -> list[tuple[int, int]]:
             f'{count(len(broken), "image")} cannot be read: {some([name for name, _ in broken], 3)} '
             f'({broken[0][1].reason}); copy or download them again, or remove them with their annotations'
         )
-    return [size.size for size in found]
+    return [one.size for one in found if one.size is not None]
 
 
 def _coco(images: Iterable[LabelledImage], classes: Sequence[str]) -> dict:
@@ -132,7 +138,7 @@ def _coco(images: Iterable[LabelledImage], classes: Sequence[str]) -> dict:
     numbered = [(id, label, ann) for id, image in enumerate(images, 1) for label, ann in image.objects]
     return {
         'images': [
-            {'id': id, 'file_name': image.file_name, 'width': image.size[0], 'height': image.size[1]}
+            {'id': id, 'file_name': image.file_name, **dict(zip(('width', 'height'), image.known_size))}
             for id, image in enumerate(images, 1)
         ],
         'categories': [{'id': id, 'name': name} for name, id in ids.items()],

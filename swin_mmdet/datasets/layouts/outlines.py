@@ -84,4 +84,5 @@ def box_of_bitmap(bitmap: np.ndarray) -> list[float]:
     rows, columns = np.flatnonzero(bitmap.any(axis=1)), np.flatnonzero(bitmap.any(axis=0))
     if not len(rows):
         return [0.0, 0.0, 0.0, 0.0]
-    return rounded(columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
+    left, right, top, bottom = (float(side) for side in (columns[0], columns[-1] + 1, rows[0], rows[-1] + 1))
+    return rounded(left, top, right - left, bottom - top)

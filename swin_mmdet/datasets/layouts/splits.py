@@ -34,7 +34,7 @@ def split_in_two(folder: DataFolder, coco: dict, share: float, seed: int) -> tup
         raise LayoutError(f'{folder.root}: {len(names)} image cannot be split in two')
     groups, kind = _groups(folder, names, 1 - share)
     classes = _classes_of_images(coco)
-    best = None
+    best: tuple[tuple[int, float], set[str]] | None = None
     for attempt in range(TRIES):
         val = _chosen(groups, len(names) * (1 - share), random.Random(f'{seed} {attempt}'))
         sides = [Counter(), Counter()]
@@ -43,11 +43,12 @@ def split_in_two(folder: DataFolder, coco: dict, share: float, seed: int) -> tup
         score = len(sides[0].keys() ^ sides[1].keys()), abs(len(val) - len(names) * (1 - share))
         if best is None or score < best[0]:
             best = score, val
-    val = best[1]
+    assert best is not None
+    (alone, _), val = best
     done = (f'{len(names) - len(val)} images for training, {len(val)} for validation, split with seed {seed} in '
             f'{len(groups)} groups of {kind}')  # fmt: skip
-    if best[0][0]:
-        done += f'; {best[0][0]} of the classes are on one side only'
+    if alone:
+        done += f'; {alone} of the classes are on one side only'
     return {'train': _part(coco, set(names) - val), 'val': _part(coco, val)}, done
 
 
@@ -122,10 +123,10 @@ def _chosen(groups: list[list[str]], wanted: float, chance: random.Random) -> se
 
 def _classes_of_images(coco: dict) -> dict[str, set]:
     names = {_id(image): image['file_name'] for image in coco['images']}
-    found = defaultdict(set)
+    found: dict[str, set] = defaultdict(set)
     for ann in coco.get('annotations') or ():
-        if isinstance(ann, dict):
-            found[names.get(str(ann.get('image_id')))].add(str(ann.get('category_id')))
+        if isinstance(ann, dict) and (image := names.get(str(ann.get('image_id')))) is not None:
+            found[image].add(str(ann.get('category_id')))
     return found
 
 

@@ -40,8 +40,8 @@ def read(folder: DataFolder) -> Labels:
         # older projects name the file after the image without its suffix
         found = folder.find_image(name, near) or folder.find_stem(posixpath.basename(name), near)
         where = str(folder.path(file))
-        size = mapping(content.get('size'), where)
-        size = whole(size.get('width'), where, 'width'), whole(size.get('height'), where, 'height')
+        sides = mapping(content.get('size'), where)
+        size = whole(sides.get('width'), where, 'width'), whole(sides.get('height'), where, 'height')
         image = labels.image(split_of(here), found, name, size)
         for index, item in enumerate(sequence(content.get('objects'), where), 1):
             _add(labels, image, mapping(item, where), f'{where}, object {index}')
@@ -55,7 +55,7 @@ def _add(labels: Labels, image: LabelledImage, item: dict, where: str) -> None:
     if kind in NO_OBJECTS:
         labels.leave_out(f'shapes that are {kind}')
     elif kind == 'bitmap':
-        image.add_bitmap(label, _bitmap(mapping(item.get('bitmap'), where), image.size, where))
+        image.add_bitmap(label, _bitmap(mapping(item.get('bitmap'), where), image.known_size, where))
     elif kind in ('polygon', 'rectangle'):
         points = mapping(item.get('points'), where)
         outer = _points(points.get('exterior'), 3 if kind == 'polygon' else 2, where)
@@ -63,7 +63,7 @@ def _add(labels: Labels, image: LabelledImage, item: dict, where: str) -> None:
         if kind == 'rectangle':
             image.add_box(label, box_of([outer]))
         elif holes:
-            width, height = image.size
+            width, height = image.known_size
             image.add_bitmap(label, bitmap_of([outer], height, width) & ~bitmap_of(holes, height, width))
         else:
             image.add_polygons(label, [outer])

@@ -27,9 +27,11 @@ class Read(Protocol):
 class Layout:
     """How a program lays out its data.
 
-    expects: what it is recognised by, in words.
-    recognise: files of a folder that are of this layout, by their content.
-    read: all of them.
+    Attributes:
+        name: of the program or format.
+        expects: what it is recognised by, in words.
+        recognise: files of a folder that are of this layout, by their content.
+        read: all of them.
     """
 
     name: str

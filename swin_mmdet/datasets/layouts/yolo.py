@@ -77,7 +77,7 @@ def _read_file(folder: DataFolder, file: str, image: LabelledImage, classes: lis
 
 
 def _add(image: LabelledImage, label: str, values: list[float], where: str) -> None:
-    width, height = image.size
+    width, height = image.known_size
     if len(values) == 5:
         raise LayoutError(f'{where}: 6 values are a box with a confidence, as predictions have it; labels have 5')
     if len(values) < 4 or len(values) % 2:
@@ -135,7 +135,7 @@ def _names(folder: DataFolder, settings: tuple[str, dict] | None) -> list[str]:
 def _values_of_keypoints(folder: DataFolder, settings: tuple[str, dict] | None) -> int:
     """How many values of key points follow a box."""
     shape = settings[1].get('kpt_shape') if settings else None
-    if not shape:
+    if settings is None or not shape:
         return 0
     if not (isinstance(shape, list) and len(shape) == 2 and all(isinstance(one, int) for one in shape)):
         raise LayoutError(
@@ -169,12 +169,12 @@ def _images_of(folder: DataFolder, file: str, content: dict, source: str) -> Ite
         if path in folder.present and suffix(path) == '.txt':
             lines = [line.strip() for line in folder.text(path).splitlines() if line.strip()]
             near = [posixpath.dirname(path), posixpath.dirname(file), '']
-            images = [folder.find_image(line, near) for line in lines]
-            missing = [line for line, image in zip(lines, images) if image is None]
+            found = [folder.find_image(line, near) for line in lines]
+            missing = [line for line, image in zip(lines, found) if image is None]
             if missing:
                 raise LayoutError(f'{folder.path(path)}: {len(missing)} of {len(lines)} images are not in '
                                   f'{folder.root}: {some(missing, 3)}; correct the list')  # fmt: skip
-            return images
+            return [image for image in found if image is not None]
     return []
 
 

@@ -75,7 +75,9 @@ def _flags(ann: dict, name: str, note: Changes) -> None:
 
 def _box_formats(annotations: list[dict], around: Around, note: Changes) -> None:
     found = around.coco.box_format
-    for index, ann in enumerate(annotations if found else ()):
+    if found is None:
+        return
+    for index, ann in enumerate(annotations):
         size = around.sizes.get(ann['image_id'])
         if size and is_box(ann.get('bbox')):
             box = as_coco(np.array([ann['bbox']], float), np.array([size], float), found)[0]
@@ -150,7 +152,7 @@ def _clip(ann: dict, size: tuple[float, float], name: str, note: Changes) -> boo
 
 def _area(ann: dict, size: tuple[float, float], name: str, note: Changes) -> None:
     area, (_, _, w, h) = ann.get('area'), ann['bbox']
-    if is_number(area) and 1 < area <= 1.1 * w * h + 16:
+    if area is not None and is_number(area) and 1 < area <= 1.1 * w * h + 16:
         return
     width, height = size
     whole = not judged_mask(ann.get('segmentation'), height, width)[0] and not ann['iscrowd']

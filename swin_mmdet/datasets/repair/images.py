@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from swin_mmdet.datasets.checks.images import SPELLINGS, is_scaled
 from swin_mmdet.datasets.checks.options import CheckOptions
@@ -88,32 +89,32 @@ def _without_doubles(images: list[dict], annotations: list[dict], note: Changes)
 def _size(image: dict, found: ImageSize, annotations: list[dict], note: Changes) -> bool:
     """Whether the image can be used; its size is that of the file."""
     name, size = f'image {image["id"]}', found.size
-    lost = found.is_cut_off or size is None or min(size) <= SMALLEST
-    if lost:
+    if found.is_cut_off or size is None or min(size) <= SMALLEST:
         note('image_unreadable', name, f'left out: {image["file_name"]} {found.reason or "is cut off or tiny"}')
         return False
-    wanted = tuple(_number(image.get(side)) for side in ('width', 'height'))
+    width, height = _number(image.get('width')), _number(image.get('height'))
+    wanted = width, height
     if wanted == size and all(is_number(image.get(side)) for side in ('width', 'height')):
         return True
-    if None not in wanted and wanted != size and not _same_place(wanted, found):
-        if not is_scaled(size, wanted):
+    if width is not None and height is not None and wanted != size and not _same_place(wanted, size, found):
+        if not is_scaled(size, (width, height)):
             return True  # other images than those that were annotated: nothing to be done here
-        x, y = size[0] / wanted[0], size[1] / wanted[1]
+        x, y = size[0] / width, size[1] / height
         for ann in annotations:
-            _scale(ann, wanted, x, y)
+            _scale(ann, (width, height), x, y)
         note('image_other_size', name, f'its {len(annotations)} annotations scaled by {x:.4g} x {y:.4g}')
     note('image_size', name, f'width and height {wanted} written as {size}')
     image['width'], image['height'] = size
     return True
 
 
-def _same_place(wanted: tuple, found: ImageSize) -> bool:
+def _same_place(wanted: tuple, size: tuple[int, int], found: ImageSize) -> bool:
     """Whether only the numbers of width and height are exchanged, in a file that nothing turns."""
     turned = found.header is not None and found.header.kind[2] not in (None, 1)
-    return wanted == found.size[::-1] and not turned
+    return wanted == size[::-1] and not turned
 
 
-def _number(value: object) -> float | None:
+def _number(value: Any) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pycocotools.mask as rle_codec
@@ -22,9 +23,10 @@ def mended_mask(mask: object, height: float, width: float) -> tuple[object, str]
     return None
 
 
-def mask_area(mask: object, height: float, width: float) -> float:
+def mask_area(mask: Any, height: float, width: float) -> float:
     """In pixels, of a mask without a fault."""
     readable, size = readable_mask(mask, height, width), (int(height), int(width))
+    assert readable is not None
     if isinstance(readable, list):
         return float(rle_codec.area(rle_codec.merge(rle_codec.frPyObjects(readable, *size))))
     rle = rle_codec.frPyObjects(readable, *size) if isinstance(readable['counts'], list) else readable
@@ -38,7 +40,7 @@ def exchanged(mask: object) -> list | None:
     return [[value for y, x in zip(polygon[::2], polygon[1::2]) for value in (x, y)] for polygon in mask]
 
 
-def scaled(mask: object, x: float, y: float) -> object:
+def scaled(mask: Any, x: float, y: float) -> list | dict:
     """Polygons of an image that was made larger or smaller; an RLE, scaled to the nearest pixels, by its new size."""
     if isinstance(mask, list):
         return [[value * (y if index % 2 else x) for index, value in enumerate(polygon)] for polygon in mask]
@@ -56,12 +58,12 @@ def encoded(bitmap: np.ndarray) -> dict:
     return {'size': [int(side) for side in rle['size']], 'counts': rle['counts'].decode()}
 
 
-def _nested(mask: list, height: float, width: float) -> list:
+def _nested(mask: list, height: float, width: float) -> list | None:
     del height, width
     return [mask] if all(isinstance(value, (int, float)) for value in mask) else None
 
 
-def _flattened(mask: list, height: float, width: float) -> list:
+def _flattened(mask: list, height: float, width: float) -> list | None:
     del height, width
     first = mask[0][0]
     if isinstance(first, list) and isinstance(first[0], (int, float)):
@@ -76,7 +78,7 @@ def _as_numbers(mask: list, height: float, width: float) -> list:
     return [[float(value) for value in polygon] for polygon in mask if len(polygon) >= 6 and len(polygon) % 2 == 0]
 
 
-def _of_fractions(mask: list, height: float, width: float) -> list | None:
+def _of_fractions(mask: list, height: float, width: float) -> list | dict | None:
     if not all(0 <= value <= 1 for polygon in mask for value in polygon):
         return None
     return scaled(mask, width, height)

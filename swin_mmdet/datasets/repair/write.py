@@ -12,13 +12,14 @@ from swin_mmdet.datasets.check import check_file
 from swin_mmdet.datasets.checks.options import CheckOptions
 from swin_mmdet.datasets.coco_file import read_coco, summarise
 from swin_mmdet.datasets.faults import is_id, is_number, spelt
-from swin_mmdet.datasets.json_file import UTF_8_MARK, UTF_16, read_json
+from swin_mmdet.datasets.json_file import read_json
 from swin_mmdet.datasets.problems import Problem
 from swin_mmdet.datasets.read_image import ImageReader
 from swin_mmdet.datasets.repair.annotations import Around, repair_annotations
 from swin_mmdet.datasets.repair.categories import add_categories, repair_categories
 from swin_mmdet.datasets.repair.change import Change, Changes
 from swin_mmdet.datasets.repair.images import Folder, repair_images
+from swin_mmdet.datasets.text_encoding import encoding_of
 from swin_mmdet.errors import UserError
 
 CHANGES = 'changes.csv'
@@ -83,8 +84,7 @@ def what_is_left(parts: Sequence[ToRepair], out: Path, options: CheckOptions) ->
 
 def repaired(part: ToRepair, options: CheckOptions, note: Changes) -> dict:
     """The JSON of an annotation file, put right as far as that takes no guess."""
-    start = part.ann_file.read_bytes()[:3]
-    if start.startswith((UTF_8_MARK, *UTF_16)) or b'\0' in start:
+    if encoding_of(part.ann_file.read_bytes()) != 'utf-8':
         note('file_text', part.ann_file.name, 'written as UTF-8 without a byte order mark')
     data = read_json(part.ann_file, repair=True)
     repair_categories(data, note)

@@ -17,7 +17,7 @@ class Albu(MMDetAlbu):
     def _postprocess_results(self, results: dict, ori_masks: BitmapMasks | None = None) -> dict | None:
         masks = results.pop('masks', None)
         results = super()._postprocess_results(results)
-        if results is not None and masks is not None:
+        if results is not None and masks is not None and ori_masks is not None:
             if self.filter_lost_elements and 'idx_mapper' in results:
                 masks = [masks[int(index)] for index in results['idx_mapper']]
             results['masks'] = type(ori_masks)(list(masks), *results['image'].shape[:2])

@@ -32,4 +32,7 @@ def readable(segmentation: list | dict) -> list | dict:
     if isinstance(segmentation, list) or isinstance(segmentation['counts'], list):
         return segmentation
     rle = readable_mask(segmentation, *segmentation['size'])
-    return rle | dict(counts=run_lengths(rle['counts']).tolist())
+    assert isinstance(rle, dict)  # of text, which it has decoded or refused
+    counts = run_lengths(rle['counts'])
+    assert counts is not None
+    return rle | dict(counts=counts.tolist())

@@ -31,8 +31,9 @@ KEEP = (
 class LoadImageFromFile(MMCVLoadImageFromFile):
     """mmcv's step, where it reads in colour with cv2.
 
-    bits: of 16, those that the values of the files use, such as 10, 12, 14 or 16.
-    background: behind transparent pixels, (red, green, blue); white as viewers show it.
+    Args:
+        bits: of 16, those that the values of the files use, such as 10, 12, 14 or 16.
+        background: behind transparent pixels, (red, green, blue); white as viewers show it.
     """
 
     def __init__(self, *args, bits: int = 16, background: tuple[int, int, int] = (255, 255, 255), **kwargs) -> None:
@@ -42,7 +43,8 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         if len(background) != 3 or not all(0 <= value <= 255 for value in background):
             raise ValueError(f'background={background!r}: give red, green and blue from 0 to 255')
         self.bits = bits
-        self.background = tuple(background)
+        red, green, blue = background
+        self.background = (red, green, blue)
 
     def transform(self, results: dict) -> dict | None:
         """The image as uint8 [H, W, 3] in BGR.
@@ -100,7 +102,7 @@ def what_is_needed(content: bytes) -> tuple[int | None, bool]:
         return None, False
     try:
         is_deep, image = _header(content)
-        if not is_deep:
+        if not is_deep and image is not None:
             has_alpha = image.mode in TRANSPARENT or 'transparency' in image.info
             return None, has_alpha and image.convert('RGBA').getchannel('A').getextrema()[0] < 255
         stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -160,5 +162,6 @@ def _deep(content: bytes, bits: int, background: tuple[int, int, int], header: I
 
 def _turned(image: np.ndarray, orientation: int) -> np.ndarray:
     exchanged, *reversed_axes = TURNS.get(orientation, (0,))
+    axes = tuple(reversed_axes)
     image = image.swapaxes(0, 1) if exchanged else image
-    return np.ascontiguousarray(np.flip(image, reversed_axes) if reversed_axes else image)
+    return np.ascontiguousarray(np.flip(image, axes) if axes else image)

@@ -1,5 +1,7 @@
 """Buffers, launches and matrix products of a deformable convolution: host code, no maths."""
 
+from typing import Any
+
 import torch
 import triton
 from torch import Tensor
@@ -79,7 +81,7 @@ def _tensors(pixels: Tensor, offset: Tensor, mask: Tensor | None) -> tuple[Tenso
 
 
 def _launch(
-    kernel: object, tensors: tuple[Tensor, ...], input: Tensor, weight: Tensor, mask: Tensor | None,
+    kernel: Any, tensors: tuple[Tensor, ...], input: Tensor, weight: Tensor, mask: Tensor | None,
     geometry: Geometry, options: dict[str, int],
 ) -> None:  # fmt: skip
     height, width = geometry.out_size(input, weight)

@@ -35,7 +35,8 @@ class _DeformableConvolution(torch.autograd.Function):
     def backward(ctx: FunctionCtx, dout: Tensor) -> tuple[Tensor | None, ...]:
         from swin_mmdet.ops.deformable_convolution.triton_launch import convolve_backward
 
-        gradients = convolve_backward(dout, *ctx.saved_tensors, ctx.geometry)
+        input, offset, mask, weight = ctx.saved_tensors
+        gradients = convolve_backward(dout, input, offset, mask, weight, ctx.geometry)
         dbias = None
         if ctx.bias_dtype is not None:
             dbias = dout.sum((0, 2, 3), dtype=torch.float32).to(ctx.bias_dtype)

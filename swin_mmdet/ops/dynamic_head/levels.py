@@ -65,9 +65,13 @@ class Levels(NamedTuple):
         """Rows of each segment of the results."""
         return tuple(rows // self.batch for kind in self.results() for rows in kind for _ in range(self.batch))
 
+    def own_segments(self) -> tuple[int, ...]:
+        """Rows of each segment of the maps themselves: those of an image in a level."""
+        return tuple(height * width for height, width in self.sizes for _ in range(self.batch))
+
     def enlarged_segments(self) -> tuple[int, ...]:
         """Rows of each segment of the enlarged maps, which are those of all levels but the coarsest."""
-        return tuple(height * width for height, width in self.sizes[:-1] for _ in range(self.batch))
+        return self.own_segments()[: -self.batch]
 
     def map_of(self, rows: Tensor, level: int) -> Tensor:
         """[B, C, H, W], a view with channels innermost."""
@@ -127,7 +131,7 @@ def blend_table(levels: Levels, block: int, device: torch.device) -> Tensor:
     First program, first row, rows, and where its rows of `low` among the results and of the enlarged maps begin, -1
     where there are none.
     """
-    own = [height * width for height, width in levels.sizes for _ in range(levels.batch)]
+    own = levels.own_segments()
     rows = _starts(own)
     finest, coarsest = levels.counts()[0], sum(levels.counts()[:-1])
     table = [

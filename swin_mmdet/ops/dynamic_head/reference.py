@@ -42,7 +42,7 @@ def blend(results: Tensor, enlarged: Tensor, coefficients: Tensor, levels: Level
     low = torch.cat([low.new_zeros(counts[0], low.shape[1]), low])
     enlarged = torch.cat([enlarged, enlarged.new_zeros(counts[-1], enlarged.shape[1])])
     dtype = coefficients.dtype
-    rows = torch.tensor([count // levels.batch for count in counts for _ in range(levels.batch)], device=results.device)
+    rows = torch.tensor(levels.own_segments(), device=results.device)
     of_mid, of_low, of_high, plus, *lines = coefficients.repeat_interleave(rows, 1, output_size=sum(counts))
     x = mid.to(dtype) * of_mid + low.to(dtype) * of_low + enlarged.to(dtype) * of_high + plus
     return torch.maximum(x * lines[0] + lines[1], x * lines[2] + lines[3]).to(results.dtype)

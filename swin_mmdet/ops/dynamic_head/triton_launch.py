@@ -1,5 +1,7 @@
 """Buffers, launches and matrix products of a dynamic head: host code, no maths but a mean from sums."""
 
+from typing import Any
+
 import torch
 import triton
 from torch import Tensor
@@ -82,7 +84,7 @@ def blend(results: Tensor, enlarged: Tensor, coefficients: Tensor, levels: Level
     """[N, D] in the dtype of `results`."""
     out = results.new_empty(sum(levels.counts()), results.shape[1])
     table = blend_table(levels, ROWS['BLOCK'], results.device)
-    _by_segment(blend_kernel, (results, enlarged, coefficients, table, out), _own_segments(levels), results)
+    _by_segment(blend_kernel, (results, enlarged, coefficients, table, out), levels.own_segments(), results)
     return out
 
 
@@ -94,12 +96,8 @@ def blend_backward(
     denlarged, dcoefficients = torch.empty_like(enlarged), torch.zeros_like(coefficients)
     table = blend_table(levels, ROWS['BLOCK'], results.device)
     tensors = results, enlarged, coefficients, table, dout, dresults, denlarged, dcoefficients
-    _by_segment(blend_backward_kernel, tensors, _own_segments(levels), results)
+    _by_segment(blend_backward_kernel, tensors, levels.own_segments(), results)
     return dresults, denlarged, dcoefficients
-
-
-def _own_segments(levels: Levels) -> tuple[int, ...]:
-    return tuple(height * width for height, width in levels.sizes for _ in range(levels.batch))
 
 
 def _as_matrix(weight: Tensor, dtype: torch.dtype) -> Tensor:
@@ -118,7 +116,7 @@ def _columns(rows: Tensor, offsets: Tensor, levels: Levels) -> Tensor:
     return columns
 
 
-def _sample(kernel: object, tensors: tuple[Tensor, ...], rows: Tensor, offsets: Tensor, levels: Levels) -> None:
+def _sample(kernel: Any, tensors: tuple[Tensor, ...], rows: Tensor, offsets: Tensor, levels: Levels) -> None:
     counts = [count for kind in levels.results() for count in kind]
     table = readings_table(levels, SAMPLES['BLOCK'], rows.device)
     channels = rows.shape[1]
@@ -133,7 +131,7 @@ def _sample(kernel: object, tensors: tuple[Tensor, ...], rows: Tensor, offsets: 
         kernel[grid](rows, offsets, table, *tensors, levels.batch, **constants, **SAMPLES)
 
 
-def _by_segment(kernel: object, tensors: tuple[Tensor, ...], segments: tuple[int, ...], rows: Tensor) -> None:
+def _by_segment(kernel: Any, tensors: tuple[Tensor, ...], segments: tuple[int, ...], rows: Tensor) -> None:
     channels = rows.shape[1]
     block = min(triton.next_power_of_2(channels), MAX_CHANNEL_BLOCK)
     grid = first_blocks(segments, ROWS['BLOCK'])[1], triton.cdiv(channels, block)

@@ -76,7 +76,8 @@ class _Blend(torch.autograd.Function):
     def backward(ctx: FunctionCtx, dout: Tensor) -> tuple[Tensor | None, ...]:
         from swin_mmdet.ops.dynamic_head.triton_launch import blend_backward
 
-        return *blend_backward(dout.contiguous(), *ctx.saved_tensors, ctx.levels), None
+        results, enlarged, coefficients = ctx.saved_tensors
+        return *blend_backward(dout.contiguous(), results, enlarged, coefficients, ctx.levels), None
 
 
 def convolve(rows: Tensor, offsets: Tensor, weights: list[Tensor], levels: Levels) -> Tensor:

@@ -80,7 +80,7 @@ def _backward_large(call: Call, dout: Tensor, dqkv: Tensor, out: Tensor | None, 
     )  # fmt: skip
     keys_kernel[grid](*tensors, dout, dqkv, statistics, token_sums, *sizes, SUMS=sums, **options)
     grid, sizes, options = call.plan('large_pairs')
-    windows, per_program = sizes[4:6]
+    windows, per_program = (int(size) for size in sizes[4:6])
     pair_sums = _floats(dqkv, -(-windows // per_program), call.heads * call.window_size**4)
     pairs_kernel[grid](*tensors, dout, statistics, pair_sums, *sizes, **options)
     return pair_sums, token_sums

@@ -1,6 +1,7 @@
 """The Triton kernels as a PyTorch operator: shapes for tracing, gradients, and what it accepts."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -149,7 +150,7 @@ class _ShiftedWindowAttention(torch.autograd.Function):
     """The operator's forward and backward, without the operator."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, *inputs: Tensor | float | None) -> Tensor:
+    def forward(ctx: FunctionCtx, *inputs: Any) -> Tensor:
         out = attention_forward(*inputs)
         _save(ctx, inputs, out)
         return out

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import render_tables
 from harness import write_rows
+from result_tables import rows as result_files
 
 ROOT = Path(__file__).resolve().parents[3]
 BENCHMARKS = ROOT / 'tools/benchmarks'
@@ -27,9 +28,9 @@ def test_the_readmes_say_what_the_result_files_say():
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     """An empty folder of results."""
-    monkeypatch.setattr(render_tables, 'RESULTS', tmp_path / 'results')
-    render_tables.RESULTS.mkdir()
-    return render_tables.RESULTS
+    monkeypatch.setattr(result_files, 'RESULTS', tmp_path / 'results')
+    result_files.RESULTS.mkdir()
+    return result_files.RESULTS
 
 
 @pytest.mark.parametrize('name', ['attention', 'backbone', 'backbone_memory', 'neck_and_heads', 'speed', 'time'])

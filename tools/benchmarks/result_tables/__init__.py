@@ -1,0 +1,1 @@
+"""A table for each file of results: `render_tables.py` puts them into the READMEs."""

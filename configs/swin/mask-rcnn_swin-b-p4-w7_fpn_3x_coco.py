@@ -10,5 +10,4 @@ model = dict(
     backbone=dict(
         arch='base', drop_path_rate=0.3, init_cfg=dict(checkpoint=_base_.weights.swin_base_patch4_window7_224)
     ),
-    neck=dict(in_channels=[128, 256, 512, 1024]),
 )

@@ -18,6 +18,8 @@ DEFINE_THE_RUN = (
     *('model', 'data', 'split', 'drop_in', 'cfg_options', 'amp', 'auto_scale_lr', 'accumulate', 'ema', 'freeze'),
     *('epochs', 'iters', 'batch_size', 'lr', 'img_scale', 'seed'),
 )
+# at the end of its name
+FITTED = '_fitted'
 # variable of a written config
 COMMAND = 'fitted_by'
 
@@ -82,7 +84,15 @@ def run_name(args: argparse.Namespace) -> str:
 def written_config(args: argparse.Namespace) -> Path:
     """Where the fitted config of these arguments is written."""
     folder = args.work_dir or args.cfg_options.get('work_dir') or Path('work_dirs', run_name(args))
-    return Path(folder, f'{run_name(args)}_fitted.py')
+    return Path(folder, f'{run_name(args)}{FITTED}.py')
+
+
+def name_of_copy(config: str, work_dir: str) -> str:
+    """A file by whose name the whole config is kept in the work-dir: not that of a fitted one, which is for people."""
+    path = Path(config)
+    if path.stem.endswith(FITTED) and path.resolve().parent == Path(work_dir).resolve():
+        return str(path.with_name(path.stem.removesuffix(FITTED) + path.suffix))
+    return config
 
 
 def go_on_with(args: argparse.Namespace, written: Path) -> EverydayOptions:

@@ -10,6 +10,7 @@ from swin_mmdet.commands.fitting import (
     choose_config,
     fit_and_write,
     go_on_with,
+    name_of_copy,
     written_config,
 )
 from swin_mmdet.commands.launcher import is_main_process, restarted, world_size
@@ -115,12 +116,14 @@ def train(args: argparse.Namespace) -> str:
     if args.fit:
         from swin_mmdet.fitting.fitted_config import check_masks
 
-    written = written_config(args)
+    written, recipe = written_config(args), args.config
     if args.fit and (args.resume not in (None, 'auto') or ((args.resume or restarted()) and written.exists())):
         everyday = go_on_with(args, written)
     settings = args.cfg_options
     before = recipe_length(args.config, settings)
     cfg, processes = load_config(args), world_size(args.launcher)
+    # by its name the runner calls the copy of the whole config
+    object.__setattr__(cfg, '_filename', name_of_copy(recipe, cfg.work_dir))
     if args.fit:
         written = Path(cfg.work_dir, written.name)
         check_masks(cfg, named)

@@ -124,16 +124,16 @@ def _fit_generator(generator: dict, anchors: Anchors, data: Resized, name: str, 
     chosen = _sample(len(data.boxes))
     boxes, sizes = data.boxes[chosen], data.sizes[data.image_of[chosen]]
     old, before = _in_words(generator), coverage(best_overlaps(boxes, sizes, anchors))
-    what = f'of the boxes, an anchor meets with an IoU of {MEETS} or more'
+    what = f'of the boxes (IoU of {MEETS} or more)'
     if before >= GOOD:
-        return Setting(name, old, old, f'{before:.1%} {what}', option)
+        return Setting(name, old, old, f'an anchor meets {before:.1%} {what}', option)
     tried = [(one, _score(best_overlaps(boxes, sizes, one))) for one in candidates(anchors, boxes) if one != anchors]
     found, after = max(tried, key=lambda pair: pair[1])
     if 1 - after[0] > LEFT_OUT * (1 - before) and after[0] < before + GAIN:
-        return Setting(name, old, old, f'{before:.1%} {what}; the best of {len(tried)} others meet {after[0]:.1%}',
-                       option)  # fmt: skip
+        reason = f'an anchor meets {before:.1%} {what}; of {len(tried)} others the best {after[0]:.1%}'
+        return Setting(name, old, old, reason, option)
     _write(generator, found, anchors)
-    reason = f'{after[0]:.1%} {what}; before {before:.1%}'
+    reason = f'an anchor meets {after[0]:.1%} {what}, before {before:.1%}'
     return Setting(name, old, _in_words(generator), reason, option)
 
 

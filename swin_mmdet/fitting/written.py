@@ -95,9 +95,19 @@ def written(value: Any, indent: int = 0) -> str:
     elif isinstance(value, dict):
         parts, brackets = [f'{key!r}: {written(one, indent + 4)}' for key, one in value.items()], ('{', '}')
     else:
-        parts = [written(one, indent + 4) for one in value]
+        is_flat = not any(isinstance(one, dict | list | tuple) for one in value)
+        parts = _rows(value, FOLDED - indent) if is_flat else [written(one, indent + 4) for one in value]
         brackets = ('[', ']') if isinstance(value, list) else ('(', ')')
     return brackets[0] + '\n' + ''.join(f'{inner}{part},\n' for part in parts) + ' ' * indent + brackets[1]
+
+
+def _rows(values: Sequence[Any], width: int) -> list[str]:
+    """Values of a long list, as many in a line as it takes."""
+    rows = ['']
+    for value in values:
+        longer = f'{rows[-1]}, {value!r}' if rows[-1] else repr(value)
+        rows = [*rows[:-1], longer] if len(longer) <= width or not rows[-1] else [*rows, repr(value)]
+    return rows
 
 
 def _flat(value: Any) -> str:

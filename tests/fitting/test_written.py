@@ -99,3 +99,7 @@ def test_written_values_are_those_of_python():
     value = dict(a=[(1,), (2.5, None), True], b={'no name': 'x' * 60, 'two': ['y' * 60]})
     assert eval(written(value)) == value
     assert written(dict(a=1, b=(2, 3))) == 'dict(a=1, b=(2, 3))'
+    classes = tuple(f'a class {number}' for number in range(80))
+    assert eval(written(classes)) == classes
+    assert len(written(classes).splitlines()) < 20
+    assert max(map(len, written(dict(of=dict(many=classes))).splitlines())) <= 110

@@ -14,6 +14,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmengine.config import Config
 
+from swin_mmdet.commands.fitting import name_of_copy
 from swin_mmdet.config import EverydayOptions
 from swin_mmdet.fitting import fitted_config
 from swin_mmdet.visualization.visualizer import DetLocalVisualizer
@@ -91,14 +92,15 @@ def test_the_written_config_trains_the_same(
     monkeypatch.chdir(tmp_path)
     train(
         '--model', 'mask-rcnn-micro', '--data', shapes, '--epochs', 2, '--img-scale', 64, '--workers', 0, '--ema',
-        '--cfg-options', *SMALL,
+        '--no-report', '--cfg-options', *SMALL,
     )  # fmt: skip
     output = capsys.readouterr().out
     assert 'image scale: 64x64: --img-scale set it' in output
     assert 'length: 8 iterations: --epochs set it' in output
     written = tmp_path / 'work_dirs/mask-rcnn-micro/mask-rcnn-micro_fitted.py'
     assert f'config: {written.relative_to(tmp_path)} trains the same' in output
-    train(written)
+    # the report is none of the training
+    train(written, '--no-report')
     first, again = losses(written.parent), losses(tmp_path / 'work_dirs/mask-rcnn-micro_fitted')
     assert len(first) == 8
     assert first == again
@@ -107,10 +109,12 @@ def test_the_written_config_trains_the_same(
     with pytest.raises(user_error, match=r'fitted with --ema 0.0002, now it is not given'):
         train('--model', 'mask-rcnn-micro', '--data', shapes, '--resume', *options)
     capsys.readouterr()
-    train('--model', 'mask-rcnn-micro', '--data', shapes, '--resume', '--ema', *options)
+    text = written.read_text()
+    train('--model', 'mask-rcnn-micro', '--data', shapes, '--resume', '--ema', '--no-report', *options)
     output = capsys.readouterr().out
     assert '--resume: settings are those of work_dirs/mask-rcnn-micro/mask-rcnn-micro_fitted.py' in output
     assert 'batch: ' not in output
+    assert written.read_text() == text
 
 
 def test_what_the_user_sets_wins(shapes: Path, tmp_path: Path):
@@ -140,6 +144,13 @@ def test_fit_only_writes_and_ends(config: Path, shapes: Path, tmp_path: Path, ca
     assert 'length: 3 epochs stays: it is not known for how many images' in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ['tiny_fitted.py']
     assert Config.fromfile(tmp_path / 'tiny_fitted.py').train_dataloader.batch_size == 1
+
+
+def test_the_copy_of_the_whole_config_leaves_the_written_one(tmp_path: Path):
+    written = str(tmp_path / 'one_fitted.py')
+    assert name_of_copy(written, str(tmp_path)) == str(tmp_path / 'one.py')
+    assert name_of_copy(written, str(tmp_path / 'elsewhere')) == written
+    assert name_of_copy(str(tmp_path / 'one.py'), str(tmp_path)) == str(tmp_path / 'one.py')
 
 
 def of_boxes(folder: Path) -> None:

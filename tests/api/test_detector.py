@@ -349,7 +349,8 @@ def test_views_of_a_batch_are_those_of_each_image(detector: Detector, photo: Pat
     for found in together:
         np.testing.assert_allclose(found.boxes, alone.boxes, atol=1e-3)
         np.testing.assert_allclose(found.scores, alone.scores, atol=1e-5)
-    assert not np.array_equal(alone.scores, detector(photo).scores)
+    # scores may be as high as they can be in each view
+    assert not np.array_equal(alone.boxes, detector(photo).boxes)
 
 
 def test_what_cannot_be_exported_is_named(detector: Detector, tmp_path: Path):

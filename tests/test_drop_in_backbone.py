@@ -26,7 +26,7 @@ CONFIGS = (
     'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
     'swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py',
     'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py',
-    'dino/dino-5scale_swin-l_8xb2-12e_coco.py',
+    pytest.param('dino/dino-5scale_swin-l_8xb2-12e_coco.py', marks=pytest.mark.long),
     'rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py',
 )
 SIDE = 128

@@ -18,7 +18,7 @@ from tests.checkpoint.libraries import BASE, BASE_12, ORACLES, SMALL, TINY, TINY
 ATOL = 1e-5
 V1_SIZES = pytest.mark.parametrize(
     'sizes',
-    [SMALL, TINY, pytest.param(BASE, marks=pytest.mark.long), pytest.param(BASE_12, marks=pytest.mark.slow)],
+    [SMALL, TINY, pytest.param(BASE, marks=pytest.mark.long), pytest.param(BASE_12, marks=pytest.mark.long)],
     ids=['small', 'tiny', 'base', 'base-window-12'],
 )
 

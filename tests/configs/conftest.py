@@ -51,7 +51,7 @@ FIRST: dict[str, str] = {}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of recipes that differ by their backbone alone, the others than the smallest take a step only if asked for."""
     smallest: dict[str, Path] = {}
-    for path in sorted(CONFIGS, key=lambda path: 'tsbl'.find(_size(path)[-1:])):
+    for path in sorted(CONFIGS, key=lambda path: 'tsbl'.find(_size(path).partition('-')[2][:1])):
         smallest.setdefault(str(path).replace(_size(path), ''), path)
     kept = set(smallest.values())
     for item in items:
@@ -61,8 +61,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _size(path: Path) -> str:
-    """In the name of a config, its backbone: 'swin-t'."""
-    found = re.search(r'swin(v2)?-[tsbl](?=-p4)', path.stem)
+    """In the name of a config, its backbone: 'swin-t-p4-w7'."""
+    found = re.search(r'swin(v2)?-[tsbl]-p4-w[0-9to]+(-in22k)?(?=_)', path.stem)
     return found[0] if found else ''
 
 

@@ -46,7 +46,7 @@ def assert_same_maps_and_gradients(model, compiled, size):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * max(1, expected.abs().max().item()))
 
 
-@pytest.mark.parametrize('backend', ['sdpa', 'tiled', 'triton'])
+@pytest.mark.parametrize('backend', ['sdpa', 'tiled', pytest.param('triton', marks=pytest.mark.long)])
 @pytest.mark.parametrize('cls', [SwinTransformer, SwinTransformerV2])
 def test_the_whole_model_is_one_graph(cls, backend):
     if backend == 'triton':

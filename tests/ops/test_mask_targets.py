@@ -90,7 +90,7 @@ def assert_like_mmdet(way, bitmap, objects, rois, size):
 
 
 @ways
-@pytest.mark.parametrize('size', [28, 9])
+@pytest.mark.parametrize('size', [pytest.param(28, marks=[pytest.mark.long] * (DEVICE == 'cpu')), 9])
 def test_random_rois(way, size):
     expected = assert_like_mmdet(way, bitmaps(), *cases(random_rois(np.random.default_rng(0), 3), 11), size)
     assert 0.05 < expected.mean() < 0.95

@@ -11,12 +11,13 @@ SCALES = (1 / 4, 1 / 8, 1 / 16)
 DTYPES = [torch.float32, torch.float16] + [torch.bfloat16] * (DEVICE == 'cuda')
 
 
-def ways():
+def ways(*marks):
+    """Those that run here, of which the interpreter's has marks."""
     yield pytest.param(pyramid_roi_align, id='as chosen')
     if pytest.importorskip('triton') and DEVICE == 'cpu':
         from swin_mmdet.ops.triton_roi_align import triton_pyramid_roi_align
 
-        yield pytest.param(triton_pyramid_roi_align, id='triton')
+        yield pytest.param(triton_pyramid_roi_align, id='triton', marks=marks)
 
 
 def make(channels, dtype=torch.float32, regions=9):
@@ -85,7 +86,7 @@ def test_no_regions(align):
     assert all(x.grad is not None and not x.grad.any() for x in maps)
 
 
-@pytest.mark.parametrize('align', ways())
+@pytest.mark.parametrize('align', ways(pytest.mark.long))
 def test_maps_of_any_layout(align):
     maps, *regions = make(6)
     expected = align(maps, *regions, SCALES, 3, 0)

@@ -118,7 +118,8 @@ class TrainingRunner(LoadingRunner):
             with lost_process_named(self):
                 return super().train()
         finally:
-            for hook in self.hooks:
+            # the folder is left to others when nothing is written into it any more
+            for hook in reversed(self.hooks):
                 if hasattr(hook, 'close'):
                     hook.close()
 

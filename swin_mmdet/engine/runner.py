@@ -1,15 +1,18 @@
 """Runners whose console is for people and whose weights are of any known format: to load, to test, to train."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -19,6 +22,8 @@ from swin_mmdet.engine.guards import BrokenImagesHook, guard, lost_process_named
 from swin_mmdet.engine.load_weights import load_weights
 from swin_mmdet.engine.progress_hook import ProgressHook
 from swin_mmdet.engine.run_length import interval_problems
+from swin_mmdet.engine.saving.curves import keep_training
+from swin_mmdet.engine.saving.whole_file import write_text
 from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.engine.schedules import described, scale_rates
 from swin_mmdet.engine.warm_up import bound_warm_up
@@ -43,6 +48,17 @@ class LoadingRunner(Runner):
     def register_hooks(self, *hooks: Any, **more: Any) -> None:
         super().register_hooks(*hooks, **more)
         self.register_hook(ProgressHook())
+
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        built = super().build_visualizer(visualizer)
+        keep_training(built)
+        return built
+
+    @master_only
+    def dump_config(self) -> None:
+        """As mmengine names it; a link in its place is replaced, not followed."""
+        name = Path(self.cfg.filename or f'{self.timestamp}.py').name
+        write_text(Path(self.work_dir, name), self.cfg.dump())
 
     @staticmethod
     def build_dataloader(*args: Any, **kwargs: Any) -> DataLoader:
@@ -202,6 +218,8 @@ class TrainingRunner(LoadingRunner):
     def _check_resumed(self, filename: str, checkpoint: dict) -> None:
         if 'ema_state_dict' in checkpoint and not any(isinstance(hook, EMAHook) for hook in self.hooks):
             raise UserError(f'--resume {filename}: it was trained with averaged weights; add --ema')
+        if problem := _of_another_model(self.model, checkpoint.get('state_dict', {})):
+            raise UserError(f'--resume {filename}: its weights are of another model: {problem}')
         # a checkpoint of another program has none
         before, now = checkpoint['meta'].get('settings', {}), self.settings()
         seeds = checkpoint['meta'].get('seed'), self._randomness_cfg.get('seed')
@@ -219,6 +237,17 @@ class TrainingRunner(LoadingRunner):
         super().resume(filename, *args, **kwargs)
         rates = sorted({rate for one in self.optim_wrapper.get_lr().values() for rate in one})
         self.logger.info(f'learning rates go on from the checkpoint: {", ".join(f"{rate:.4g}" for rate in rates)}')
+
+
+def _of_another_model(model: nn.Module, state: dict) -> str | None:
+    """How the weights of a file differ in their shapes from those of a model, in words."""
+    own = (model.module if is_model_wrapper(model) else model).state_dict()
+    other = [name for name, value in own.items() if name in state and state[name].shape != value.shape]
+    if not other:
+        return None
+    there, here = ('x'.join(map(str, weights[other[0]].shape)) for weights in (state, own))
+    more = f' (and {len(other) - 1} others)' if len(other) > 1 else ''
+    return f'{other[0]} has {there} there, {here} here{more}; give the same config, data and classes as before'
 
 
 class SettingsHook(Hook):

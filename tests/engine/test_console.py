@@ -92,6 +92,20 @@ def test_parameter_groups_in_a_line():
     assert describe_groups(optimizer) == 'SGD: 1 tensors train, learning rate 0.1, no weight decay'
 
 
+def test_a_file_that_cannot_be_written_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture):
+    log = MMLogger('a full disk', log_file=str(tmp_path / 'run.log'))
+    open_log(log, seed=7, processes=1)
+    (file,) = (handler for handler in log.handlers if isinstance(handler, logging.FileHandler))
+    file.setStream(open('/dev/full', 'w'))  # noqa: SIM115
+    for step in range(3):
+        log.info(f'step {step}')
+    console, errors = capsys.readouterr()
+    assert console.count('step ') == 3
+    assert errors.count('run.log cannot be written ([Errno 28] No space left on device); training goes on') == 1
+    assert 'Traceback' not in errors
+    file.stream = None
+
+
 def test_what_libraries_say_to_their_developers_is_for_the_file(capfd):
     logger = logging.getLogger('torch.utils._pytree')
     keep_library_warnings()

@@ -164,6 +164,18 @@ def test_another_seed_or_no_average_is_refused(tmp_path):
         runner._check_resumed('a.pth', {'meta': {}, 'ema_state_dict': {}})
 
 
+def test_weights_of_another_shape_are_refused(tmp_path):
+    """Such as those of another number of classes, whose rows mmengine would leave as they are."""
+    runner = make(tmp_path)
+    state = runner.model.state_dict()
+    runner._check_resumed('a.pth', {'meta': {}, 'state_dict': state})
+    first, *_ = (name for name, value in state.items() if value.dim())
+    other = dict(state, **{first: torch.zeros(7, 2)})
+    message = rf'a\.pth: its weights are of another model: {first} has 7x2 there, .* here; give the same config'
+    with pytest.raises(UserError, match=message):
+        runner._check_resumed('a.pth', {'meta': {}, 'state_dict': other})
+
+
 def test_a_checkpoint_has_the_settings(tmp_path):
     runner = make(tmp_path)
     assert isinstance(runner.optim_wrapper, OptimWrapper)

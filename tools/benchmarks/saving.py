@@ -117,8 +117,9 @@ def main(argv: list[str] | None = None) -> int:
             numbers = measure(training, args.folder, args.saves, background)
             rows.append({'training': training.name, 'way': 'background' if background else 'at once', **numbers})
             print(rounded(rows[-1]), flush=True)
-    if args.out:
-        write_rows(args.out, [rounded(row) | conditions(device=device) for row in rows])
+        if args.out:
+            # after each: on a GPU the next may not fit
+            write_rows(args.out, [rounded(row) | conditions(device=device) for row in rows])
     return 0
 
 

@@ -26,10 +26,12 @@ import numpy as np
 import torch
 from made_data import make_data
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from swin_mmdet.datasets.data_folder import use_folder
+from swin_mmdet.engine.device import adapt_to_device
 from swin_mmdet.models.step_graphs import StepGraphs
 
 TOOLS = Path(__file__).resolve().parents[1]
@@ -109,7 +111,8 @@ def soak_config(args: argparse.Namespace) -> Config:
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=args.steps, val_interval=10**9)
     for name in ('val_cfg', 'val_dataloader', 'val_evaluator'):
         cfg[name] = None
-    cfg.param_scheduler = []
+    cfg.param_scheduler, cfg.launcher = [], 'none'
+    adapt_to_device(cfg, get_device())
     cfg.work_dir = str(args.folder / f'soak-{time.strftime("%Y%m%d-%H%M%S")}')
     cfg.default_hooks.logger.interval = 500
     cfg.default_hooks.checkpoint.update(by_epoch=False, interval=SAVED, max_keep_ckpts=2, save_best=None)

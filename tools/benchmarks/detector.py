@@ -7,12 +7,17 @@ mixed precision: ours in bf16, mmdet's in the same type where its parts and a co
 inference is `test_step`, with masks as they are returned: mmdet's are bitmaps on the GPU, ours run
 lengths on the host. Images, boxes, masks and weights are random, and as many objects are detected as there are. The
 parts are timed in runs of their own, each from an idle GPU to an idle GPU, so that they are more than the whole.
+
+Peers with and without a compiled mmcv need two environments: two calls that are given the same file with `--turns`
+build their detectors at the same time and measure one after the other, case by case.
 """
 
 import argparse
+import fcntl
 import gc
 import itertools
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -27,7 +32,8 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 import cv2
 import numpy as np
 import torch
-from harness import conditions, gpu_work, measure, rounded, write_rows
+from harness import conditions, gpu_work, measure, mmcv_in_words, rounded, write_rows
+from made_data import CLASSES, write_language_model
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
@@ -52,11 +58,14 @@ OURS = {
     'mask2former': 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py',
     'dyhead-swin-l': 'dyhead/atss_swin-l-p4-w12_fpn_dyhead_ms-2x_coco.py',
     'rtmdet-swin-b': 'rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py',
+    'grounding-dino-swin-t': 'grounding_dino/grounding_dino_swin-t_finetune_16xb2_1x_coco.py',
 }
 # of mmdet's parts with the compiled mmcv that they need, which has no bf16 for some ops
-AMP_OF_MMDET = {'dino-5scale-swin-l': 'float16', 'dino-4scale-swin-t': 'float16', 'dyhead-swin-l': 'float16'}
+AMP_OF_MMDET = dict.fromkeys(
+    ('dino-5scale-swin-l', 'dino-4scale-swin-t', 'dyhead-swin-l', 'grounding-dino-swin-t'), 'float16'
+)
 # whose initial weights find objects or are trained from; random ones elsewhere make candidates for all that follows
-KEEPS_INITIAL_WEIGHTS = ('dino-5scale-swin-l', 'dino-4scale-swin-t', 'mask2former')
+KEEPS_INITIAL_WEIGHTS = ('dino-5scale-swin-l', 'dino-4scale-swin-t', 'mask2former', 'grounding-dino-swin-t')
 # images of a batch, height, width, objects of an image
 CASES = {
     '2x800x1344': (2, 800, 1344, 10),
@@ -76,6 +85,10 @@ def model_config(name: str, peer: str) -> Config:
     cfg.model.backbone.init_cfg = None
     # one process: mmengine's runner does the same for a run on one GPU
     to_plain_norms(cfg.model)
+    if 'language_model' in cfg.model:
+        cfg.model.language_model.name = str(write_language_model(Path(tempfile.gettempdir(), 'bert-of-random-weights')))
+        # mmdet's wants fairscale to recompute layers, so no peer does
+        cfg.model.encoder.num_cp = 0
     amp = {} if cfg.optim_wrapper.type == 'AmpOptimWrapper' else {'dtype': 'bfloat16'}
     if peer == 'ours without graphs':
         cfg.model.backbone.cuda_graphs = False
@@ -106,7 +119,8 @@ def to_mmdet(part: object, with_backbone: bool) -> None:
                 variant = VARIANTS[node.pop('arch')]
                 node['type'] = 'SwinTransformer'
                 node.update({name: getattr(variant, name) for name in ('embed_dims', 'depths', 'num_heads')})
-        elif isinstance(name, str):
+        # mmdet's does not run on transformers 5
+        elif isinstance(name, str) and name != 'swin_mmdet.BertModel':
             node['type'] = name.removeprefix('swin_mmdet.')
 
 
@@ -133,6 +147,7 @@ def make_batch(
         if with_masks:
             instances.masks = PackedMasks.from_bitmap(masks) if is_ours else masks
         meta = {'img_shape': (height, width), 'ori_shape': (height, width), 'scale_factor': (1.0, 1.0), 'img_id': 0}
+        meta |= {'text': CLASSES[:classes], 'custom_entities': True}
         samples.append(DetDataSample(gt_instances=instances, ignored_instances=instances[:0], metainfo=meta))
     return {'inputs': inputs, 'data_samples': samples}
 
@@ -179,8 +194,9 @@ def initial_weights(name: str) -> dict[str, torch.Tensor]:
 class Detector:
     """A model with its optimizer and one batch."""
 
-    def __init__(self, name: str, peer: str, case: tuple[int, ...], mode: str) -> None:
+    def __init__(self, name: str, peer: str, case: tuple[int, ...], mode: str, **backbone: object) -> None:
         cfg = model_config(name, peer)
+        cfg.model.backbone.update(backbone)
         # as many detections as objects
         test_cfg = cfg.model.test_cfg.get('rcnn', cfg.model.test_cfg)
         test_cfg['max_per_image' if 'max_per_image' in test_cfg else 'max_per_img'] = case[3]
@@ -270,22 +286,49 @@ def synchronisations(detector: Detector) -> int:
     return sum('called a synchronizing CUDA operation' in str(one.message) for one in found)
 
 
-def measure_case(name: str, peers: list[str], case: tuple[int, ...], mode: str, repeats: int) -> Iterator[dict]:
-    """A row for each peer, mmdet's time in all of them."""
+@contextmanager
+def turn(path: Path | None) -> Iterator[None]:
+    """While no other process that was given the same file has its turn."""
+    if path is None:
+        yield
+        return
+    with path.open('w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def build(name: str, peers: list[str], case: tuple[int, ...], mode: str) -> tuple[dict[str, Detector], dict[str, str]]:
+    """The peers' detectors, and why there is none."""
     detectors, failed = {}, {}
     for peer in peers:
-        try:
+        with reasons(peer, failed):
             detectors[peer] = Detector(name, peer, case, mode)
-            detectors[peer]()
-        except Exception as error:
-            traceback.print_exc()
-            detectors.pop(peer, None)
-            failed[peer] = f'{type(error).__name__}: {error}'.splitlines()[0][:200]
+    return detectors, failed
+
+
+@contextmanager
+def reasons(peer: str, failed: dict[str, str]) -> Iterator[None]:
+    """An error is a peer's reason."""
+    try:
+        yield
+    except Exception as error:
+        traceback.print_exc()
+        failed[peer] = f'{type(error).__name__}: {error}'.splitlines()[0][:200]
+
+
+def measure_case(
+    peers: list[str], detectors: dict[str, Detector], failed: dict[str, str], labels: dict, repeats: int
+) -> Iterator[dict]:
+    """A row for each peer, mmdet's time in all of them."""
+    for peer, one in list(detectors.items()):
+        with reasons(peer, failed):
+            one()
+        if peer in failed:
+            del detectors[peer]
     results = measure(detectors, repeats)
     theirs = results.get('mmdet', {}).get('median ms')
     for peer in peers:
-        row = {'peer': peer, 'detector': name, 'mode': mode, 'batch': case[0], 'height': case[1], 'width': case[2]}
-        row |= {'objects': case[3]}
+        row = {'peer': peer} | labels
         if peer in detectors:
             work = gpu_work(detectors[peer])
             median = results[peer]['median ms']
@@ -297,9 +340,6 @@ def measure_case(name: str, peers: list[str], case: tuple[int, ...], mode: str, 
             }
             row |= part_times(detectors[peer], max(3, repeats // 3))
         yield row | {'failed': failed.get(peer, '')}
-    del detectors
-    gc.collect()
-    torch.cuda.empty_cache()
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
@@ -317,21 +357,31 @@ def make_parser(description: str) -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     parser = make_parser(__doc__)
     parser.add_argument('--peers', nargs='+', choices=PEERS, default=['ours', 'ours without graphs', 'mmdet'])
+    parser.add_argument('--turns', type=Path, help='a file that calls share which measure in turns')
     args = parser.parse_args(argv)
     register_all_modules()
     # it says every parameter's learning rate
     MMLogger.get_current_instance().setLevel('WARNING')
-    where = conditions(args.commit)
+    where = conditions(args.commit) | {'mmcv': mmcv_in_words()}
     columns = [f'{part} ms' for part in PARTS]
     rows = []
     for name, case, mode in itertools.product(args.detectors, args.cases, args.modes):
-        for row in measure_case(name, args.peers, CASES[case], mode, args.repeats):
-            failed = row.pop('failed')
-            row = dict.fromkeys((*row, *MEASURED)) | row | {key: row.get(key) for key in columns} | {'failed': failed}
-            rows.append(rounded(row) | where)
-            print(*rows[-1].values(), flush=True)
-            if args.out:
-                write_rows(args.out, rows)
+        detectors, failed = build(name, args.peers, CASES[case], mode)
+        labels = {'detector': name, 'mode': mode} | dict(zip(SIZES, CASES[case], strict=True))
+        with turn(args.turns):
+            for row in measure_case(args.peers, detectors, failed, labels, args.repeats):
+                reason = row.pop('failed')
+                row = dict.fromkeys((*row, *MEASURED)) | row | {key: row.get(key) for key in columns}
+                rows.append(rounded(row | {'failed': reason}) | where)
+                print(*rows[-1].values(), flush=True)
+                if args.out:
+                    write_rows(args.out, rows)
+            detectors.clear()
+            gc.collect()
+            torch.cuda.empty_cache()
+
+
+SIZES = ('batch', 'height', 'width', 'objects')
 
 
 MEASURED = (

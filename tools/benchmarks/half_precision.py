@@ -13,6 +13,7 @@ import traceback
 
 import detector
 import torch
+import whole_detectors
 from harness import conditions, mmcv_in_words, rounded, write_rows
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import register_all_modules
@@ -23,7 +24,7 @@ from torch import Tensor
 DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
-def losses(one: detector.Detector, dtype: torch.dtype | None) -> Tensor:
+def losses(one: whole_detectors.Detector, dtype: torch.dtype | None) -> Tensor:
     """All of them [n], float32."""
     torch.manual_seed(0)
     one.model.train()
@@ -34,7 +35,7 @@ def losses(one: detector.Detector, dtype: torch.dtype | None) -> Tensor:
     return torch.stack([sum(x.float() for x in part) for part in parts])
 
 
-def detections(one: detector.Detector, dtype: torch.dtype | None) -> list[InstanceData]:
+def detections(one: whole_detectors.Detector, dtype: torch.dtype | None) -> list[InstanceData]:
     """Those of each image."""
     one.model.eval()
     with one.ops(), torch.no_grad(), torch.autocast('cuda', dtype, enabled=dtype is not None):
@@ -53,7 +54,7 @@ def found_again(expected: InstanceData, found: InstanceData) -> float:
 
 def rows_of(name: str, peer: str, case: tuple[int, ...], dtypes: list[str]) -> list[dict]:
     """A row for each type."""
-    one = detector.Detector(name, peer, case, 'train', drop_path_rate=0.0)
+    one = whole_detectors.Detector(name, peer, case, 'train', drop_path_rate=0.0)
     # the first step of a size may have other kernels than those that follow
     losses(one, None)
     expected, objects = losses(one, None), detections(one, None)

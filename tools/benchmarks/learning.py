@@ -12,13 +12,14 @@ import csv
 import itertools
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
-import detector
 import torch
+import whole_detectors
 from harness import conditions, mmcv_in_words, rounded
 from mmdet.registry import METRICS, MODELS
 from mmdet.utils import register_all_modules
@@ -29,7 +30,7 @@ from mmengine.runner import Runner, set_random_seed
 
 from swin_mmdet.config import nodes
 
-IMAGES = detector.CONFIGS / '_base_/datasets/coco_instance_16-images.py'
+IMAGES = whole_detectors.CONFIGS / '_base_/datasets/coco_instance_16-images.py'
 SIZE, BATCH, WARMUP = (384, 384), 4, 50
 
 
@@ -42,7 +43,7 @@ def data_config(folder: Path, peer: str) -> Config:
             if 'scale' in node:
                 node['scale'] = SIZE
         if peer == 'mmdet':
-            detector.to_mmdet(cfg[name], with_backbone=False)
+            whole_detectors.to_mmdet(cfg[name], with_backbone=False)
         cfg[name].merge({'num_workers': 2, 'persistent_workers': True})
     cfg.train_dataloader.batch_size = BATCH
     return cfg
@@ -50,7 +51,7 @@ def data_config(folder: Path, peer: str) -> Config:
 
 def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: float) -> list[dict]:
     """A row for each step; the last also has the AP."""
-    cfg, data = detector.model_config(name, peer), data_config(folder, peer)
+    cfg, data = whole_detectors.model_config(name, peer), data_config(folder, peer)
     set_random_seed(seed)
     model = MODELS.build(cfg.model)
     model.init_weights()
@@ -102,7 +103,7 @@ def append(path: Path, rows: list[dict]) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('detector', choices=detector.OURS)
+    parser.add_argument('detector', choices=whole_detectors.OURS)
     parser.add_argument('--peer', choices=('ours', 'mmdet'), default='ours')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--steps', type=int, default=400)
@@ -114,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     register_all_modules()
     MMLogger.get_current_instance().setLevel('WARNING')
     where = conditions(args.commit) | {'mmcv': mmcv_in_words()}
-    with detector.own_ops_of_mmcv() if args.peer == 'mmdet' else detector.nullcontext():
+    with whole_detectors.own_ops_of_mmcv() if args.peer == 'mmdet' else nullcontext():
         rows = learn(args.detector, args.peer, args.data, args.seed, args.steps, args.seconds)
     labels = {'detector': args.detector, 'peer': args.peer, 'seed': args.seed}
     for row in itertools.islice(rows, len(rows) - 1, None):

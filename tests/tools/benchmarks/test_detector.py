@@ -7,6 +7,7 @@ import harness
 import neck_and_heads
 import pytest
 import torch
+import whole_detectors
 from mmengine.model import BaseModel
 from torch import nn
 
@@ -29,7 +30,7 @@ def on_cpu(monkeypatch):
 @pytest.fixture
 def small(monkeypatch):
     """One block a stage, one small case, and full precision, as mixed precision wants a GPU."""
-    whole = detector.model_config
+    whole = whole_detectors.model_config
 
     def config(name, peer):
         cfg = whole(name, peer)
@@ -41,11 +42,11 @@ def small(monkeypatch):
             cfg.optim_wrapper.pop(key, None)
         return cfg
 
-    monkeypatch.setattr(detector, 'model_config', config)
+    monkeypatch.setattr(whole_detectors, 'model_config', config)
     monkeypatch.setattr(detector, 'CASES', {'small': CASE})
 
 
-@pytest.mark.parametrize('name', detector.OURS)
+@pytest.mark.parametrize('name', whole_detectors.OURS)
 @pytest.mark.usefixtures('on_cpu', 'small')
 def test_the_peers_are_one_detector(name):
     """mmdet's parts and ours have the same parameters outside the backbone, and both step."""
@@ -55,7 +56,7 @@ def test_the_peers_are_one_detector(name):
     assert heads[0].keys() == heads[1].keys()
     assert all(torch.equal(x, heads[1][key]) for key, x in heads[0].items())
     # of the config, for whoever imports `swin_mmdet.drop_in` in this process makes mmdet's names ours
-    kinds = [str(detector.model_config(name, peer).model) for peer in ('ours', 'mmdet')]
+    kinds = [str(whole_detectors.model_config(name, peer).model) for peer in ('ours', 'mmdet')]
     assert ['swin_mmdet.' in kind for kind in kinds] == [True, False]
     for one in (ours, theirs):
         assert len(one()) == 1

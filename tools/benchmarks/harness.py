@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -176,6 +176,17 @@ def work_of(trace: dict) -> list[tuple[str, float]]:
 def rounded(row: dict) -> dict:
     """A row to print and to keep: four digits after the point."""
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
+
+
+def keep(path: Path, row: dict, key: Sequence[str], order: Callable[[dict], object] | None = None) -> None:
+    """Put a row into a CSV file, in the place of an earlier one whose columns of `key` say the same."""
+    rows = list(csv.DictReader(path.open())) if path.exists() else []
+    rows = [one for one in rows if any(one[name] != row[name] for name in key)] + [row]
+    rows = rows if order is None else sorted(rows, key=order)
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, list(row), lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def write_rows(path: Path, rows: list[dict]) -> None:

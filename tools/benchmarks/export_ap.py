@@ -11,7 +11,7 @@ import json
 import time
 from pathlib import Path
 
-from harness import conditions, keep
+from harness import conditions, keep_row
 
 from swin_mmdet.commands.export import main as export
 from swin_mmdet.commands.test import main as test
@@ -58,7 +58,7 @@ def main() -> None:
             'evaluated in s': f'{time.perf_counter() - start:.0f}', **conditions(device='cpu'),
         }  # fmt: skip
         print(', '.join(f'{key} {value}' for key, value in row.items()), flush=True)
-        keep(args.out, row, ('way', 'config'), lambda one: [EAGER, *WAYS].index(one['way']))
+        keep_row(args.out, row, ('way',), lambda one: [EAGER, *WAYS].index(one['way']))
 
 
 def beside(file: Path) -> list[Path]:

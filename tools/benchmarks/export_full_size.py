@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from harness import conditions, keep, measure
+from harness import conditions, keep_row, measure
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
@@ -62,7 +62,12 @@ def main() -> None:
             row = measured(model, cfg, kind, size, traced, args.threads)
             row = dict(zip(KEY, (name, kind), strict=True)) | {'traced in s': f'{tracing:.0f}'} | row
             print(', '.join(f'{key} {value}' for key, value in row.items() if value != ''), flush=True)
-            keep(args.out, row | conditions(device='cpu'), KEY)
+            keep_row(args.out, row | conditions(device='cpu'), KEY, place)
+
+
+def place(row: dict) -> tuple:
+    """In the file: as detectors stand here, then by kind of file."""
+    return list(CASES).index(row['detector']), row['to']
 
 
 def detector(path: Path) -> tuple[torch.nn.Module, Config]:

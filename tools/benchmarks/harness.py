@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -178,20 +178,22 @@ def rounded(row: dict) -> dict:
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
 
 
-def keep(path: Path, row: dict, key: Sequence[str], order: Callable[[dict], object] | None = None) -> None:
-    """Put a row into a CSV file, in the place of an earlier one whose columns of `key` say the same."""
-    rows = list(csv.DictReader(path.open())) if path.exists() else []
-    rows = [one for one in rows if any(one[name] != row[name] for name in key)] + [row]
-    rows = rows if order is None else sorted(rows, key=order)
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, list(row), lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def write_rows(path: Path, rows: list[dict]) -> None:
     """A CSV file with the columns of the first row."""
     with path.open('w', newline='') as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+
+
+def keep_row(path: Path, row: dict[str, str], key: tuple[str, ...], order: Callable[[dict[str, str]], object]) -> None:
+    """Put a row into a CSV file, in the place of an earlier one that has the same in the columns of the key.
+
+    order: what of a row all are sorted by.
+    """
+    rows = list(csv.DictReader(path.open())) if path.exists() else []
+    rows = [one for one in rows if any(one[name] != row[name] for name in key)]
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, list(row), lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(sorted([*rows, row], key=order))

@@ -52,6 +52,8 @@ def data_config(folder: Path, peer: str) -> Config:
 def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: float) -> list[dict]:
     """A row for each step; the last also has the AP."""
     cfg, data = whole_detectors.model_config(name, peer), data_config(folder, peer)
+    # of Mask2Former's recipe, which would fill them up to 1024 px
+    cfg.model.data_preprocessor.pop('batch_augments', None)
     set_random_seed(seed)
     model = MODELS.build(cfg.model)
     model.init_weights()

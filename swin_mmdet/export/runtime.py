@@ -338,11 +338,11 @@ def main() -> int:
             if args.draw:
                 Path(args.draw).mkdir(parents=True, exist_ok=True)
                 draw(image, found, detector.classes).save(Path(args.draw, Path(name).name))
+        if args.out:
+            Path(args.out).write_text(json.dumps(rows))
     except (ValueError, OSError, ImportError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    if args.out:
-        Path(args.out).write_text(json.dumps(rows))
     return 0
 
 

@@ -4,8 +4,8 @@
 
 Works on a copy of the tracked files, which stays for `mutmut show NAME` in it. A mutant counts as killed when one of
 the tests of its room that run the changed function fails, or runs endlessly; of other rooms' tests few are asked
-(BESIDES), so the library as a whole is tested better than this says. mutmut changes bodies of functions, but none that are decorated
-other than as class or static methods, and no constants of modules and classes.
+(BESIDES), so the library as a whole is tested better than this says. mutmut changes bodies of functions, but none that
+are decorated other than as class or static methods, and no constants of modules and classes.
 
 Every verdict is written at once, and the order is random: what is cut short by --seconds has tried a random part, and
 goes on with the same --folder. With --again it tries the survivors in that folder once more, with the tests of now.

@@ -1,6 +1,7 @@
 """Runners whose console is for people and whose weights are of any known format: to load, to test, to train."""
 
 import copy
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,20 @@ class LoadingRunner(Runner):
         open_log(logger, self.seed, self.world_size)
         return logger
 
-    def register_hooks(self, *hooks: Any, **more: Any) -> None:
-        super().register_hooks(*hooks, **more)
-        self.register_hook(ProgressHook())
-
-    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+    def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
+        """A new one with this run's folder: mmengine takes one of the same name, and mmdet's configs have one name."""
+        if isinstance(visualizer, dict):
+            name = visualizer.get('name', self.experiment_name)
+            names = chain([name], (f'{name}_{number}' for number in count(2)))
+            visualizer = copy.deepcopy(visualizer)
+            visualizer['name'] = next(one for one in names if not Visualizer.check_instance_created(one))
         built = super().build_visualizer(visualizer)
         keep_training(built)
         return built
+
+    def register_hooks(self, *hooks: Any, **more: Any) -> None:
+        super().register_hooks(*hooks, **more)
+        self.register_hook(ProgressHook())
 
     @master_only
     def dump_config(self) -> None:
@@ -234,7 +241,15 @@ class TrainingRunner(LoadingRunner):
                 )
 
     def resume(self, filename: str, *args: object, **kwargs: object) -> None:
-        super().resume(filename, *args, **kwargs)
+        try:
+            super().resume(filename, *args, **kwargs)
+        except ValueError as error:
+            if 'parameter group' not in str(error):
+                raise
+            raise UserError(
+                f'--resume {filename}: its optimizer is of another model ({error}); give the same config and options '
+                'as before'
+            ) from error
         rates = sorted({rate for one in self.optim_wrapper.get_lr().values() for rate in one})
         self.logger.info(f'learning rates go on from the checkpoint: {", ".join(f"{rate:.4g}" for rate in rates)}')
 

@@ -184,3 +184,16 @@ def write_rows(path: Path, rows: list[dict]) -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+
+
+def keep_row(path: Path, row: dict[str, str], key: tuple[str, ...], order: Callable[[dict[str, str]], object]) -> None:
+    """Put a row into a CSV file, in the place of an earlier one that has the same in the columns of the key.
+
+    order: what of a row all are sorted by.
+    """
+    rows = list(csv.DictReader(path.open())) if path.exists() else []
+    rows = [one for one in rows if any(one[name] != row[name] for name in key)]
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, list(row), lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(sorted([*rows, row], key=order))

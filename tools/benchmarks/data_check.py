@@ -57,6 +57,8 @@ def make(folder: Path, args: argparse.Namespace) -> Path:
     for number, path in enumerate(originals):
         (folder / f'kept/{number}.jpg').write_bytes(path.read_bytes())
     originals = sorted((folder / 'kept').iterdir())
+    # written once for each original: to write millions of numbers anew takes minutes
+    texts = [[made_object(rng, *Image.open(path).size) for _ in range(args.objects)] for path in originals]
     sizes = [Image.open(path).size for path in originals]
     images, annotations = [], []
     for id in range(1, args.images + 1):
@@ -64,19 +66,27 @@ def make(folder: Path, args: argparse.Namespace) -> Path:
         width, height = sizes[which]
         os.link(originals[which], folder / f'images/{id:08}.jpg')
         images.append({'id': id, 'file_name': f'{id:08}.jpg', 'width': width, 'height': height})
-        for _ in range(args.objects):
-            w, h = (int(side) for side in rng.integers(8, min(width, height) // 2, 2))
-            x, y = int(rng.integers(0, width - w)), int(rng.integers(0, height - h))
-            angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-            points = np.stack([x + w / 2 * (1 + np.cos(angles)), y + h / 2 * (1 + np.sin(angles))], 1).round(1)
-            annotations.append({
-                'id': len(annotations) + 1, 'image_id': id, 'category_id': 1 + id % 80, 'bbox': [x, y, w, h],
-                'area': w * h * 0.78, 'iscrowd': 0, 'segmentation': [points.ravel().tolist()],
-            })  # fmt: skip
+        first = 1 + (id - 1) * args.objects
+        annotations += [
+            f'{{"id": {first + number}, "image_id": {id}, "category_id": {1 + id % 80}, {text}'
+            for number, text in enumerate(texts[which])
+        ]
     categories = [{'id': id, 'name': f'class {id}'} for id in range(1, 81)]
     path = folder / 'annotations.json'
-    path.write_text(json.dumps({'images': images, 'categories': categories, 'annotations': annotations}))
+    head = json.dumps({'images': images, 'categories': categories})
+    path.write_text(f'{head[:-1]}, "annotations": [{", ".join(annotations)}]}}')
     return path
+
+
+def made_object(rng: np.random.Generator, width: int, height: int) -> str:
+    """The end of an annotation in JSON, behind its numbers: an ellipse of 24 points inside of an image."""
+    w, h = (int(side) for side in rng.integers(8, min(width, height) // 2, 2))
+    x, y = int(rng.integers(0, width - w)), int(rng.integers(0, height - h))
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    points = np.stack([x + w / 2 * (1 + np.cos(angles)), y + h / 2 * (1 + np.sin(angles))], 1).round(1)
+    return json.dumps({
+        'bbox': [x, y, w, h], 'area': w * h * 0.78, 'iscrowd': 0, 'segmentation': [points.ravel().tolist()],
+    })[1:]  # fmt: skip
 
 
 def cpu_seconds() -> float:

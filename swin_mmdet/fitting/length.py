@@ -92,5 +92,6 @@ def fit_intervals(cfg: Config, explicit: list[str], images: int) -> Setting | No
     unit = RunLength(interval, length.by_epoch)
     return Setting(
         'evaluation and checkpoints', f'every {RunLength(before, length.by_epoch)}', f'every {unit}',
-        f'about {EVALUATIONS} in a run of {length}, not more often than once a pass over the data', '--cfg-options train_cfg.val_interval=...',
+        f'about {EVALUATIONS} in a run of {length}, at most once a pass over the data',
+        '--cfg-options train_cfg.val_interval=...',
     )  # fmt: skip

@@ -7,14 +7,16 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from swin_mmdet.ops.tracing import remembered
+from swin_mmdet.ops.tracing import is_traced, remembered
 
 
 def to_device(values: Any, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """A tensor of `values`, which may be nested or an array, on the device of `like` and of its type, or of `dtype`."""
     made = torch.tensor(values, dtype=dtype or like.dtype)
+    if not like.is_cuda or is_traced():
+        return made.to(like.device)
     # a copy from memory that is not pinned, as that of `like.new_tensor`, may synchronise with the GPU
-    return made.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else made.to(like.device)
+    return made.pin_memory().to(like.device, non_blocking=True)
 
 
 class AsyncHostCopy:

@@ -46,6 +46,15 @@ def conditions(commit: str | None = None, device: str = 'cuda') -> dict[str, str
     }
 
 
+def mmcv_in_words() -> str:
+    """Version of the installed mmcv, and whether its ops are compiled; after `import swin_mmdet.compat`."""
+    import mmcv._ext
+
+    from swin_mmdet.compat.mmcv_ops.install import is_ours
+
+    return f'{mmcv.__version__} {"without ops" if is_ours(mmcv._ext) else "compiled"}'
+
+
 def _cpu() -> str:
     """The name of the processor, where the system tells it."""
     info = Path('/proc/cpuinfo')

@@ -16,7 +16,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch.optim import Optimizer
 
-from swin_mmdet.run_log import EARLY_LINES
+from swin_mmdet.early_lines import EARLY_LINES
 
 # `extra` of a line that the console leaves out
 FILE_ONLY = {'file_only': True}

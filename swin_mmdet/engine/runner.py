@@ -164,7 +164,8 @@ class TrainingRunner(LoadingRunner):
         batch, base = self.world_size * images * counts, options.get('base_batch_size')
         rule = options.get('rule', 'linear') if options.get('enable') else None
         factor = SCALES[rule](batch / base) if rule else 1.0
-        for group in optim_wrapper.optimizer.param_groups:
+        # with mmengine's record of the rate that no parameter has a factor for, which it logs as `base_lr`
+        for group in optim_wrapper.param_groups:
             group['lr'] *= factor
         scaled = f', scaled by {factor:.4g} ({rule}; the recipe has a batch of {base})' if rule else ''
         by_epoch = isinstance(self.train_loop, EpochBasedTrainLoop)

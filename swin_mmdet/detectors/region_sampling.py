@@ -40,13 +40,19 @@ def classify_used(
 
     `forward` takes rois. Statistics of a batch norm are of the used ones alone, for which the host synchronises.
     """
-    if not any(isinstance(part, _BatchNorm) for part in head.modules()):
+    if why_not_asked(head) is None:
         outputs = forward(rois)
         return outputs['cls_score'], outputs['bbox_pred']
     used = (regions.assigned >= 0).flatten().nonzero()[:, 0]
     outputs = forward(rois[used])
     both = outputs['cls_score'], outputs['bbox_pred']
     return tuple(one.new_zeros(len(rois), one.shape[1]).index_copy(0, used, one) for one in both)
+
+
+def why_not_asked(head: nn.Module) -> str | None:
+    """None when `classify_used` asks the device nothing of this box head, else why in words."""
+    norms = [type(part).__name__ for part in head.modules() if isinstance(part, _BatchNorm)]
+    return f'there is a {norms[0]} in the box head' if norms else None
 
 
 class AsyncCounts:

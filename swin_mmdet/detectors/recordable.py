@@ -10,7 +10,7 @@ from mmdet.models.necks import FPN
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.structures import DetDataSample
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, ModuleList, Sequential
 from torch import Tensor, nn
 
 from swin_mmdet.detectors.cascade_roi_head import CascadeRoIHead
@@ -25,7 +25,8 @@ from swin_mmdet.structures import PackedMasks
 DETECTORS = FasterRCNN, MaskRCNN, CascadeRCNN
 HEADS = RPNHead, StandardRoIHead, CascadeRoIHead
 PLAIN = frozenset(
-    {nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.ReLU, nn.Sequential, nn.ModuleList, nn.BatchNorm2d, nn.Identity}
+    {nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.ReLU, nn.BatchNorm2d, nn.Identity}
+    | {nn.Sequential, nn.ModuleList, Sequential, ModuleList}
     | {FPN, ConvModule, ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead, FCNMaskHead}
     | {RoIAlign, SingleRoIExtractor, *HEADS, *KNOWN}
 )
@@ -64,18 +65,24 @@ def why_not_recordable(model: nn.Module) -> str | None:
     return model.backbone.why_not_fused(image)
 
 
-def why_not_batch(images: object, samples: Sequence[DetDataSample] | None) -> str | None:
+def why_not_batch(model: nn.Module, images: object, samples: Sequence[DetDataSample] | None) -> str | None:
     """None when a batch from the preprocessor has all that a recorded step takes and nothing besides, else why."""
     if not isinstance(images, Tensor) or not samples:
         return 'the batch is no tensor of images with samples'
-    if not images.is_cuda:
-        return 'there is no GPU'
     for sample in samples:
-        if 'proposals' in sample or ('ignored_instances' in sample and len(sample.ignored_instances)):
-            return 'a sample has proposals, or regions to ignore'
+        if 'proposals' in sample:
+            return 'a sample has proposals'
+        if len(sample.get('ignored_instances', ())) and _looks_at_ignored(model):
+            return 'a sample has regions to ignore'
         masks = sample.gt_instances.get('masks')
         if masks is not None and not isinstance(masks, PackedMasks):
             return f'masks are {type(masks).__name__}'
         if masks is not None and (masks.height, masks.width) != tuple(images.shape[2:]):
             return f'masks are of {masks.height} x {masks.width} pixels in a batch of {tuple(images.shape[2:])}'
-    return None
+    return None if images.is_cuda else 'there is no GPU'
+
+
+def _looks_at_ignored(model: nn.Module) -> bool:
+    assigners = model.roi_head.bbox_assigner
+    every = [model.rpn_head.assigner, *(assigners if isinstance(assigners, list) else [assigners])]
+    return any(one.ignore_iof_thr > 0 for one in every)

@@ -18,6 +18,7 @@ from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
 from swin_mmdet.engine.guards import BrokenImagesHook, guard, lost_process_named
 from swin_mmdet.engine.load_weights import load_weights
 from swin_mmdet.engine.progress_hook import ProgressHook
+from swin_mmdet.engine.recording import RecordStepsHook
 from swin_mmdet.engine.run_length import interval_problems
 from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.engine.schedules import described, scale_rates
@@ -110,6 +111,8 @@ class TrainingRunner(LoadingRunner):
     def register_hooks(self, *hooks: Any, **more: Any) -> None:
         super().register_hooks(*hooks, **more)
         self.register_hook(SettingsHook())
+        if not any(isinstance(hook, RecordStepsHook) for hook in self.hooks):
+            self.register_hook(RecordStepsHook())
 
     def train(self) -> nn.Module:
         if self._frozen:

@@ -6,7 +6,8 @@ A training step is the model's `train_step` from uint8 images in pinned memory, 
 mixed precision: ours in bf16, mmdet's in the same type where its parts and a compiled mmcv run in it, else in fp16. An
 inference is `test_step`, with masks as they are returned: mmdet's are bitmaps on the GPU, ours run
 lengths on the host. Images, boxes, masks and weights are random, and as many objects are detected as there are. The
-parts are timed in runs of their own, each from an idle GPU to an idle GPU, so that they are more than the whole.
+parts are timed in runs of their own, each from an idle GPU to an idle GPU and without recordings, so that they are more
+than the whole.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
@@ -39,6 +41,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from swin_mmdet.config import nodes
+from swin_mmdet.engine import RecordStepsHook
 from swin_mmdet.structures import PackedMasks
 from swin_mmdet.variants import VARIANTS
 
@@ -66,7 +69,7 @@ CASES = {
     '8x1024x1024': (8, 1024, 1024, 30),
     '16x640x640': (16, 640, 640, 7),
 }
-PEERS = ('ours', 'ours without graphs', 'mmdet', 'mmdet with our backbone')
+PEERS = ('ours', 'ours without recordings', 'ours without graphs', 'mmdet', 'mmdet with our backbone')
 PARTS = ('preprocess', 'backbone', 'neck', 'rpn', 'roi', 'transformer', 'head', 'backward', 'optimizer')
 
 
@@ -79,7 +82,7 @@ def model_config(name: str, peer: str) -> Config:
     amp = {} if cfg.optim_wrapper.type == 'AmpOptimWrapper' else {'dtype': 'bfloat16'}
     if peer == 'ours without graphs':
         cfg.model.backbone.cuda_graphs = False
-    elif peer != 'ours':
+    elif not peer.startswith('ours'):
         to_mmdet(cfg.model, with_backbone=peer == 'mmdet')
         # mmengine's, which leaves the optimizer as it is and computes in fp16
         cfg.optim_wrapper.pop('constructor')
@@ -195,6 +198,9 @@ class Detector:
         for group in self.wrapper.optimizer.param_groups:
             group['lr'] = 1e-6
         self.ops = own_ops_of_mmcv if peer == 'mmdet' else nullcontext
+        if peer == 'ours' and mode == 'train':
+            # as the training runner's hook does
+            RecordStepsHook().before_train(SimpleNamespace(model=self.model))
         self.batch = make_batch(*case, peer, with_masks='mask' in str(cfg.model).lower())
         self.mode = mode
 

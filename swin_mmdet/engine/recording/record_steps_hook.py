@@ -18,7 +18,7 @@ class RecordStepsHook(Hook):
 
     Args:
         max_waste: the most pixels that a batch is padded by, as a share of its own; 0 for none.
-        max_kinds: recordings that are kept, one for each size.
+        max_kinds: recordings that are kept, one for each size; with 0 all this is off.
     """
 
     # before hooks that stand around a step
@@ -28,6 +28,8 @@ class RecordStepsHook(Hook):
         self.max_waste, self.max_kinds = max_waste, max_kinds
 
     def before_train(self, runner: Runner) -> None:
+        if not self.max_kinds:
+            return
         if is_model_wrapper(runner.model):
             log_once(f'training steps are not recorded: they are those of {type(runner.model).__name__}')
             return

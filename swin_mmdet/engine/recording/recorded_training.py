@@ -14,13 +14,11 @@ from swin_mmdet.detectors.recordable import why_not_batch, why_not_recordable
 from swin_mmdet.engine.recording.batch_sizes import BatchSizes
 from swin_mmdet.engine.recording.settings import Settings
 from swin_mmdet.engine.recording.static_inputs import Room, StaticInputs, room_for
-from swin_mmdet.engine.recording.training_step import Kind, Results, TrainingStepRecorder, run_step
+from swin_mmdet.engine.recording.training_step import Gradients, Kind, Results, TrainingStepRecorder, run_step
 from swin_mmdet.models.watched_model import WatchedModel
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.memory_format import is_channels_last
 
-# a kind of step is recorded when it comes this often: recording takes as long as a step without
-TIMES = 2
 WRAPPERS = OptimWrapper, AmpOptimWrapper
 Step = Callable[..., dict[str, Tensor]]
 
@@ -41,6 +39,9 @@ class RecordedTraining:
         max_kinds: recordings that are kept; the one that was idle longest makes room for another.
     """
 
+    # a kind of step is recorded when it comes this often: recording takes as long as a step without
+    TIMES = 2
+
     def __init__(self, model: BaseModel, plain: Step, max_waste: float, max_kinds: int) -> None:
         self.model, self.plain = model, plain
         self.max_waste, self.max_kinds = max_waste, max_kinds
@@ -49,8 +50,10 @@ class RecordedTraining:
 
     def _start_anew(self) -> None:
         self._watched, self._settings = WatchedModel(self.model), Settings(self.model)
+        self._flags = self._watched.flags()
         self._reason = self._why_never()
         self._recorder = TrainingStepRecorder()
+        self._gradients: Gradients | None = None
         self._kinds: dict[tuple, Kind] = {}
         self._inputs: dict[Room, StaticInputs] = {}
         self._memory = torch.empty(0)
@@ -65,7 +68,7 @@ class RecordedTraining:
         with optim_wrapper.optim_context(self.model):
             batch = self.model.data_preprocessor(data, True, fit_size=self._sizes.fit)
         images, samples = batch['inputs'], batch['data_samples']
-        reason = why_not_batch(images, samples)
+        reason = why_not_batch(self.model, images, samples)
         if reason is not None:
             log_once(f'a training step is not recorded: {reason}')
             return self._run_plainly(batch, optim_wrapper)
@@ -93,7 +96,11 @@ class RecordedTraining:
             return f'the optimizer is in a {type(wrapper).__name__}'
         if wrapper._accumulative_counts != 1:
             return 'gradients are accumulated'
-        if not (self._watched.is_of(self.model) and self._settings.are_the_same()):
+        if not (
+            self._watched.is_of(self.model)
+            and self._watched.flags() == self._flags
+            and self._settings.are_the_same()
+        ):
             self._start_anew()
         return self._reason
 
@@ -110,16 +117,18 @@ class RecordedTraining:
         kind.fill(images, samples)
         if kind.recording is not None:
             return kind.recording.replay()
-        results = run_step(self.model, wrapper, kind, self._watched.trained())
+        if self._gradients is None:
+            self._gradients = Gradients(self._watched.trained())
+        results = run_step(self.model, wrapper, kind, self._watched.trained(), self._gradients)
         kind.times += 1
-        if kind.times >= TIMES:
-            self._record(kind, wrapper)
+        if kind.times >= self.TIMES:
+            self._record(kind, wrapper, self._gradients)
         return results
 
     def _kind_of(self, images: Tensor, samples: list[DetDataSample]) -> Kind:
         room = room_for(samples)
         channels_last = is_channels_last(images)
-        name = (*images.shape, channels_last, images.dtype, room, self._watched.flags())
+        name = (*images.shape, channels_last, images.dtype, room)
         kind = self._kinds.pop(name, None)
         if kind is None:
             if room not in self._inputs:
@@ -139,9 +148,9 @@ class RecordedTraining:
         own = self._memory[: images.numel()]
         return own.view(batch, height, width, channels).permute(0, 3, 1, 2) if channels_last else own.view(images.shape)
 
-    def _record(self, kind: Kind, wrapper: OptimWrapper) -> None:
+    def _record(self, kind: Kind, wrapper: OptimWrapper, gradients: Gradients) -> None:
         try:
-            kind.recording = self._recorder.record(self.model, wrapper, kind, self._watched)
+            kind.recording = self._recorder.record(self.model, wrapper, kind, self._watched, gradients)
         except RuntimeError as error:
             self._start_anew()
             self._failed = True

@@ -17,7 +17,8 @@ class Settings:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._places = [place for module in model.modules() for place in _places(module.__dict__)]
+        seen: set[int] = set()
+        self._places = [place for module in model.modules() for place in _places(module.__dict__, seen)]
         self._values = self._read()
 
     def _read(self) -> list[object]:
@@ -28,17 +29,19 @@ class Settings:
         return self._read() == self._values
 
 
-def _places(where: dict) -> Iterator[tuple[dict, str]]:
+def _places(where: dict, seen: set[int]) -> Iterator[tuple[dict, str]]:
+    # a sampler refers to itself
+    if id(where) in seen:
+        return
+    seen.add(id(where))
     for name, value in dict.items(where):
         if isinstance(value, PLAIN):
             # of those with an underscore a step itself changes some
             if not str(name).startswith('_'):
                 yield where, name
-        elif isinstance(value, ConfigDict):
-            yield from _places(value)
         else:
             for one in value if isinstance(value, (list, tuple)) else [value]:
                 if isinstance(one, ConfigDict):
-                    yield from _places(one)
+                    yield from _places(one, seen)
                 elif TASKS in type(one).__module__:
-                    yield from _places(one.__dict__)
+                    yield from _places(one.__dict__, seen)

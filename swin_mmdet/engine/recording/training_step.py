@@ -44,7 +44,23 @@ class Kind:
         self.inputs.fill(samples)
 
 
-def run_step(model: BaseModel, wrapper: OptimWrapper, kind: Kind, trained: Sequence[Tensor]) -> Results:
+class Gradients:
+    """Memory for those of a model, laid out as its parameters are, which optimizers ask for."""
+
+    def __init__(self, trained: Sequence[Tensor]) -> None:
+        self._own = [torch.zeros_like(x) for x in trained]
+
+    def keep(self, given: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Copies of gradients, at one address each until the next are kept; None stays so."""
+        pairs = [(own, x) for own, x in zip(self._own, given, strict=True) if x is not None]
+        if pairs:
+            torch._foreach_copy_([own for own, _ in pairs], [x for _, x in pairs])
+        return [None if x is None else own for own, x in zip(self._own, given, strict=True)]
+
+
+def run_step(
+    model: BaseModel, wrapper: OptimWrapper, kind: Kind, trained: Sequence[Tensor], gradients: Gradients
+) -> Results:
     """mmengine's `train_step` from a batch on the device to the gradients of `trained`, without a wait for a GPU."""
     size = tuple(kind.images.shape[2:])
     with wrapper.optim_context(model):
@@ -52,9 +68,9 @@ def run_step(model: BaseModel, wrapper: OptimWrapper, kind: Kind, trained: Seque
         losses = model._run_forward({'inputs': kind.images, 'data_samples': samples}, mode='loss')
     total, logged = model.parse_losses(losses)
     scaler = getattr(wrapper, 'loss_scaler', None)
-    gradients = torch.autograd.grad(total if scaler is None else scaler.scale(total), trained, allow_unused=True)
+    found = torch.autograd.grad(total if scaler is None else scaler.scale(total), trained, allow_unused=True)
     values = torch.stack([x.detach().float().reshape(()) for x in logged.values()])
-    return Results(tuple(logged), values, list(gradients))
+    return Results(tuple(logged), values, gradients.keep(found))
 
 
 @dataclass
@@ -72,13 +88,14 @@ class StepRecording:
 
 
 class TrainingStepRecorder:
-    """Its recordings share the memory of one step, and that of the gradients."""
+    """Its recordings share the memory of one step."""
 
     def __init__(self) -> None:
         self._pool = None
-        self._gradients: list[Tensor] = []
 
-    def record(self, model: BaseModel, wrapper: OptimWrapper, kind: Kind, watched: WatchedModel) -> StepRecording:
+    def record(
+        self, model: BaseModel, wrapper: OptimWrapper, kind: Kind, watched: WatchedModel, gradients: Gradients
+    ) -> StepRecording:
         """Right after such a step has run, so that all it needs to be made once has been made.
 
         Raises:
@@ -89,8 +106,6 @@ class TrainingStepRecorder:
             self._pool = torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(device), _without_collection(), watched.stand_ins() as trained, kept_alive() as read:
-            if not self._gradients:
-                self._gradients = [torch.zeros_like(x, memory_format=torch.preserve_format) for x in trained]
             torch.cuda.synchronize(device)
             stream = torch.cuda.Stream(device)
             try:
@@ -98,11 +113,7 @@ class TrainingStepRecorder:
                     # other threads, such as those that pin the memory of batches, go on meanwhile
                     graph.capture_begin(pool=self._pool, capture_error_mode='thread_local')
                     try:
-                        results = run_step(model, wrapper, kind, trained)
-                        pairs = [
-                            (own, x) for own, x in zip(self._gradients, results.gradients, strict=True) if x is not None
-                        ]
-                        torch._foreach_copy_(*map(list, zip(*pairs, strict=True)))
+                        results = run_step(model, wrapper, kind, trained, gradients)
                     finally:
                         graph.capture_end()
             except BaseException:
@@ -110,9 +121,6 @@ class TrainingStepRecorder:
                 generator = torch.cuda.default_generators[device.index]
                 generator.graphsafe_set_state(generator.clone_state())
                 raise
-        results.gradients = [
-            None if x is None else own for own, x in zip(self._gradients, results.gradients, strict=True)
-        ]
         return StepRecording(graph, results, read)
 
 

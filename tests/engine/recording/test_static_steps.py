@@ -4,10 +4,14 @@ import copy
 
 import pytest
 import torch
+
+import swin_mmdet.compat  # noqa: F401
+
+# isort: split
 from mmengine.optim import OptimWrapper
 
 from swin_mmdet.engine.recording.static_inputs import MIN_OBJECTS, StaticInputs, room_for
-from swin_mmdet.engine.recording.training_step import Kind, run_step
+from swin_mmdet.engine.recording.training_step import Gradients, Kind, run_step
 from tests.engine.recording.small_detectors import CASES, batch, small_detector
 
 COUNTS = {'some': (3, 5), 'none': (0, 0), 'none and one': (0, 1), 'more than the usual room': (MIN_OBJECTS + 3, 2)}
@@ -28,7 +32,8 @@ def static_step(model, data, inputs=None):
     inputs = inputs or StaticInputs(room_for(samples), images.device)
     kind = Kind(torch.empty_like(images), inputs)
     kind.fill(images, samples)
-    results = run_step(model, wrapper, kind, list(model.parameters()))
+    trained = list(model.parameters())
+    results = run_step(model, wrapper, kind, trained, Gradients(trained))
     return dict(zip(results.names, results.values, strict=True)), results.gradients
 
 

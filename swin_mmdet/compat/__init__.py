@@ -7,6 +7,7 @@ checkout that was not installed, or where that is switched off.
 """
 
 from swin_mmdet.compat import (
+    attention_dropout,
     build_models,
     config_scope,
     find_loader,
@@ -29,3 +30,4 @@ loading_pipeline.apply()
 openmim.apply()
 pil_images.apply()
 build_models.apply()
+attention_dropout.apply()

@@ -3,6 +3,15 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+# what the official detection code and mmdet 2 call the same
+ONCE = {
+    'ape': 'use_abs_pos_embed',
+    'use_checkpoint': 'with_cp',
+    'pretrained': 'init_cfg',
+    'flip_ratio': 'prob',
+    'samples_per_gpu': 'batch_size',
+    'workers_per_gpu': 'num_workers',
+}
 LIKELY, CERTAIN = 0.7, 0.85  # shares of equal letters; from the second on, a name that nothing reads is a slip
 
 
@@ -18,5 +27,6 @@ def nearest(name: str, known: Iterable[str], cutoff: float = LIKELY) -> str | No
 
 def meant(name: str, known: Iterable[str], otherwise: str = '', cutoff: float = LIKELY) -> str:
     """'; did you mean NAME?', or what to say where no known name is similar."""
-    near = nearest(name, known, cutoff)
+    known = list(known)
+    near = ONCE[name] if ONCE.get(name) in known else nearest(name, known, cutoff)
     return f'; did you mean {near}?' if near else otherwise

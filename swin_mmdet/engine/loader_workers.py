@@ -54,6 +54,8 @@ def _second_ends(number: int, _: FrameType | None) -> None:
 
 def _end_workers() -> None:
     """Before Python's own end of daemons, which asks once, and waits for workers that endure that."""
+    # PyTorch's handler would call each end a failure
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for process in multiprocessing.active_children():
         if process.daemon:
             process.kill()

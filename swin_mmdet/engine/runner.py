@@ -1,6 +1,7 @@
 """Runners whose console is for people and whose weights are of any known format: to load, to test, to train."""
 
 import copy
+from itertools import chain, count
 from typing import Any
 
 from mmengine.config import Config
@@ -10,6 +11,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -40,6 +42,15 @@ class LoadingRunner(Runner):
         logger = super().build_logger(*args, **kwargs)
         open_log(logger, self.seed, self.world_size)
         return logger
+
+    def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
+        """A new one with this run's folder: mmengine takes one of the same name, and mmdet's configs have one name."""
+        if isinstance(visualizer, dict):
+            name = visualizer.get('name', self.experiment_name)
+            names = chain([name], (f'{name}_{number}' for number in count(2)))
+            visualizer = copy.deepcopy(visualizer)
+            visualizer['name'] = next(one for one in names if not Visualizer.check_instance_created(one))
+        return super().build_visualizer(visualizer)
 
     def register_hooks(self, *hooks: Any, **more: Any) -> None:
         super().register_hooks(*hooks, **more)

@@ -68,6 +68,7 @@ def about_any(
         'backbone': type_name(cfg.model.backbone),
         'to': options.to,
         'precision': options.precision,
+        'device': options.device,
         'size': list(options.size) if options.size else None,
         'free': options.free(least),
         'outputs': list(outputs),

@@ -63,7 +63,7 @@ def prove_maps(
         )
         maps = exported.detect(batch)
         expected = backbone(torch.cat([inputs_of(preprocessor, one)[0] for one in images]))
-        pairs = [(maps[name], one.numpy()) for name, one in zip(exported.about['outputs'], expected, strict=True)]
+        pairs = [(maps[name], one.cpu().numpy()) for name, one in zip(exported.about['outputs'], expected, strict=True)]
         most = max(float(np.abs(one - other).max()) for one, other in pairs)
         largest = max(float(np.abs(other).max()) for _, other in pairs)
         found.append(MapDifference(len(images), size, most, largest))

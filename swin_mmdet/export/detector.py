@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from mmdet.models.detectors.base import BaseDetector
 from mmengine.config import Config
 from torch import nn
@@ -41,11 +42,12 @@ def export_checkpoint(
     if backbone:
         part = MODELS.build(cfg.model.backbone | dict(init_cfg=None))
         yield load_backbone_weights(part, checkpoint).summary()
+        part.to(options.device)
         yield f'{type(part).__name__} of {Path(checkpoint).name}: tracing, which takes some minutes'
         differences: Sequence[object] = export_backbone(part, cfg, out, options, checkpoint=checkpoint)
         yield f"{out} has the backbone's maps:"
     else:
-        model = load_detector(cfg, read_weights(checkpoint, 'checkpoint'), 'cpu')
+        model = load_detector(cfg, read_weights(checkpoint, 'checkpoint'), options.device)
         check_model(model, options)
         yield f'{type(model).__name__} of {Path(checkpoint).name}: tracing, which takes some minutes'
         classes = model.dataset_meta['classes']
@@ -74,6 +76,8 @@ def check_options(cfg: Config, out: Path, options: ExportOptions, *, backbone: b
     if out.is_dir():
         raise UserError(f'{out} is a folder; give the name of a file')
     target.check()
+    if options.device == 'cuda' and not torch.cuda.is_available():
+        raise UserError('--device cuda: PyTorch finds no GPU here, and the file is proven on one')
     if backbone and (options.max_detections or options.score_thr or options.paste_masks or options.int8):
         raise UserError('--backbone exports maps: they have no detections, no masks and no AP')
     if backbone:
@@ -113,7 +117,7 @@ def export_detector(
     """Write `out`, prove it and return the proof's differences.
 
     Args:
-        model: on the CPU, with its weights; as it is afterwards.
+        model: on the device of the options, with its weights; as it is afterwards.
         cfg: of the model, with its test pipeline.
         classes: their names, in the order of labels.
         checkpoint: the file that the weights are of, whose checksum is kept.
@@ -158,7 +162,7 @@ def export_backbone(
     """Write the backbone alone, for any number of images, to `out`, if the file's maps are the backbone's.
 
     Args:
-        backbone: on the CPU, with its weights; as it is afterwards.
+        backbone: on the device of the options, with its weights; as it is afterwards.
         cfg: of a detector with this backbone, whose preprocessor is in the program.
         checkpoint: the file that the weights are of, whose checksum is kept.
 
@@ -168,7 +172,7 @@ def export_backbone(
     out = Path(out)
     target = check_options(cfg, out, options, backbone=True)
     backbone.eval()
-    preprocessor = MODELS.build(cfg.model.data_preprocessor)
+    preprocessor = MODELS.build(cfg.model.data_preprocessor).to(options.device)
     program = BackboneProgram(backbone, preprocessor, half=options.fp16)
     known = about_any('backbone', cfg, options, program.names, checkpoint, LEAST)
     differences: list[MapDifference] = []

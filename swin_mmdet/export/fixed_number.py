@@ -6,7 +6,6 @@ from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from mmengine.config import ConfigDict
 from torch import Tensor
 
-from swin_mmdet.detectors.maps import flatten_maps
 from swin_mmdet.detectors.matching import coding_of
 from swin_mmdet.detectors.prediction import why_not_suppressed as why_not_predicted
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
@@ -38,7 +37,8 @@ def take(x: Tensor, place: Tensor) -> Tensor:
 
 def rows_of(one: Tensor, channels: int) -> Tensor:
     """Of every anchor of a map: [B, anchors * channels, H, W] -> [B, H * W * anchors, channels], float32."""
-    return flatten_maps([one.float()], channels)
+    # not by a `cat` of one, which AOTInductor leaves out with the copy that `view` needs
+    return one.float().flatten(2).mT.reshape(len(one), -1, channels)
 
 
 def decode(coder: DeltaXYWHBBoxCoder, boxes: Tensor, deltas: Tensor, sizes: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from swin_mmdet.export.program import DIVISOR, LEAST
 
 # the longest side, where sizes are free
 MOST = 2048
+# whose a program of PyTorch is
+DEVICES = 'cpu', 'cuda'
 # between the shortest and the longest, for the sizes of the proof
 ROOM = 6 * DIVISOR
 
@@ -24,6 +26,7 @@ class ExportOptions:
         fp16: backbone and neck in half precision; heads, which decide boxes, stay in float32.
         paste_masks: masks of the size of the image in place of those inside boxes.
         int8: a folder of images from which the ranges of numbers are taken, to compute in 8 bits; None for floats.
+        device: 'cpu', or 'cuda' for a program of PyTorch that runs on a GPU alone.
     """
 
     to: str = 'onnx'
@@ -34,6 +37,7 @@ class ExportOptions:
     fp16: bool = False
     paste_masks: bool = False
     int8: str | None = None
+    device: str = 'cpu'
 
     def __post_init__(self) -> None:
         for side in self.size or ():
@@ -45,6 +49,10 @@ class ExportOptions:
             raise UserError(f'--score-thr {self.score_thr}: scores are from 0 to 1')
         if self.int8 is not None and (self.fp16 or self.to != 'onnx'):
             raise UserError('--int8 makes a file --to onnx of float32: leave --fp16 and other kinds out')
+        if self.device not in DEVICES:
+            raise UserError(f'--device {self.device}: there are {", ".join(DEVICES)}')
+        if self.device == 'cuda' and self.to not in ('torch', 'aoti'):
+            raise UserError(f'--device cuda is for --to torch and aoti; a file --to {self.to} is not bound to a device')
 
     @property
     def precision(self) -> str:

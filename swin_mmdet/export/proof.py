@@ -21,6 +21,7 @@ class Limits:
     boxes: float  # pixels
     scores: float
     masks: float  # the least overlap (IoU)
+    border: float = 0.0  # pixels: of small masks, how far the border may move
 
     def __str__(self) -> str:
         return f'boxes {self.boxes} px, scores {self.scores}, masks {self.masks} IoU'
@@ -54,7 +55,7 @@ class Difference:
 
 LIMITS = Limits(boxes=0.1, scores=1e-3, masks=0.99)
 # of half precision
-WIDE_LIMITS = Limits(boxes=0.1, scores=1e-2, masks=0.99)
+WIDE_LIMITS = Limits(boxes=0.1, scores=1e-2, masks=0.99, border=0.1)
 # of 8 bits: who is whose partner
 LOOSE_LIMITS = Limits(boxes=5.0, scores=0.1, masks=0.0)
 
@@ -120,16 +121,17 @@ def compare(found: Found, expected: Found, size: tuple[int, int], limits: Limits
         pairs += 1
         boxes, scores = max(boxes, float(apart[twin])), max(scores, float(change[twin]))
         if expected.masks is not None:
-            masks = 0.0 if found.masks is None else min(masks, _overlap(found.masks[twin], expected.masks[at]))
+            x1, y1, x2, y2 = expected.boxes[at].tolist()
+            allowed = max(1.0, limits.border * 2 * (x2 - x1 + y2 - y1))
+            masks = 0.0 if found.masks is None else min(masks, _overlap(found.masks[twin], expected.masks[at], allowed))
     alone += int((found.scores[free] > cut + limits.scores).sum())
     return Difference(size, pairs, boxes, scores, None if expected.masks is None else masks, alone)
 
 
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """IoU of two masks; those that differ in one pixel, of a probability of a half, are the same."""
-    union = int((one | other).sum())
+def _overlap(one: np.ndarray, other: np.ndarray, allowed: float) -> float:
+    """IoU of two masks, in which so many pixels, of a probability of a half, may differ."""
     different = int((one ^ other).sum())
-    return 1.0 if different <= 1 else 1 - different / union
+    return 1.0 if different <= allowed else 1 - (different - allowed) / int((one | other).sum())
 
 
 def check(differences: Sequence[Difference], limits: Limits, what: str) -> list[dict]:

@@ -273,18 +273,21 @@ def read_torch(path: Path, threads: int) -> tuple[dict, Run]:
         import torchvision  # noqa: F401  its operators are in the program
     except ImportError:
         import swin_mmdet_torch_ops  # noqa: F401  the same, written beside this file
+    about = json.loads(known[ABOUT])
+    device = about['device']
+    if device == 'cuda' and not torch.cuda.is_available():
+        raise ValueError(f'{path} is a program for a GPU, and torch {torch.__version__} finds none here')
     torch.set_num_threads(threads or torch.get_num_threads())
+    is_compiled = about['to'] == 'aoti'
     try:
-        if json.loads(known[ABOUT])['to'] == 'aoti':
-            program = torch._inductor.aoti_load_package(str(path))
-        else:
-            program = torch.export.load(str(path)).module()
+        program = torch._inductor.aoti_load_package(str(path)) if is_compiled else torch.export.load(path).module()
     except Exception as error:  # whatever a foreign file makes it raise
         raise ValueError(f'{path} is none that torch {torch.__version__} reads: {error}') from error
 
     def run(images: np.ndarray, sizes: np.ndarray) -> Sequence[np.ndarray]:
         with torch.inference_mode():
-            return [one.numpy() for one in program(torch.from_numpy(images), torch.from_numpy(sizes))]
+            found = program(torch.from_numpy(images).to(device), torch.from_numpy(sizes).to(device))
+            return [one.cpu().numpy() for one in found]
 
     return known, run
 
@@ -325,8 +328,7 @@ def main() -> int:
     try:
         detector, rows = Detector(args.model, args.threads), []
         for name in args.images:
-            image = np.asarray(Image.open(name).convert('RGB'))
-            found = detector(image, args.score_thr)
+            found = detector(image := np.asarray(Image.open(name).convert('RGB')), args.score_thr)
             print(f'{name}: {len(found.scores)} objects')
             for (x1, y1, x2, y2), score, label in zip(found.boxes.tolist(), found.scores.tolist(), found.labels):
                 category = detector.classes[label]

@@ -19,7 +19,11 @@ def trace(program: nn.Module, options: ExportOptions, least: int, *, any_batch: 
     """
     height, width = options.size or (max(side, side - EXAMPLE[0] + least + DIVISOR) for side in EXAMPLE)
     batch = 2 if any_batch else 1
-    example = torch.zeros(batch, 3, height, width, dtype=torch.uint8), torch.tensor([[height, width]] * batch)
+    device = options.device
+    example = (
+        torch.zeros(batch, 3, height, width, dtype=torch.uint8, device=device),
+        torch.tensor([[height, width]] * batch, device=device),
+    )
     images, sizes = {}, {}
     if options.size is None:
         sides = {'min': least // DIVISOR, 'max': options.most // DIVISOR}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from swin_mmdet.ops.tracing import remembered
+from swin_mmdet.ops.tracing import is_traced, remembered
 
 
 def to_device(values: Any, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -19,8 +19,10 @@ def to_device(values: Any, like: Tensor, dtype: torch.dtype | None = None) -> Te
     if like.is_cuda and torch.cuda.is_current_stream_capturing():
         raise RuntimeError(f'numbers of the host, {values}, in a recording')
     made = torch.tensor(values, dtype=dtype or like.dtype)
+    if not like.is_cuda or is_traced():
+        return made.to(like.device)
     # a copy from memory that is not pinned, as that of `like.new_tensor`, may synchronise with the GPU
-    return made.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else made.to(like.device)
+    return made.pin_memory().to(like.device, non_blocking=True)
 
 
 class AsyncHostCopy:

@@ -7,10 +7,14 @@ import torch
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MIN_CAPABILITY = (8, 0)
+# torch 2.6 cannot tell an export from a compilation, which has the kernels
+_is_exported = getattr(torch.compiler, 'is_exporting', lambda: False)
 
 
 def why_not_kernels(device: torch.device, dtype: torch.dtype) -> str | None:
     """None when Triton kernels run on this device and dtype, else the reason in words."""
+    if _is_exported():
+        return 'an exported program should need no operator of ours'
     reason = _why_not_here(device)
     if reason is None and dtype not in DTYPES:
         return f'dtype {dtype} is not one of {DTYPES}'

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
+from mmengine.visualization import Visualizer
 from torch.utils.data import DataLoader
 
 from swin_mmdet.engine.frozen_parts import FreezeHook
@@ -24,7 +25,7 @@ class Line(BaseModel):
         return {'loss': found.square().mean()} if mode == 'loss' else found
 
 
-def make(folder, counts=1, iters=6, images=2, log=None, **cfg):
+def make(folder, counts=1, iters=6, images=2, log=None, visualizer=None, **cfg):
     """A runner of iterations, or of epochs with iters=None, whose optimizer is built and scaled."""
     loop = {'by_epoch': False, 'max_iters': iters} if iters else {'by_epoch': True, 'max_epochs': 3}
     runner = TrainingRunner(
@@ -36,6 +37,7 @@ def make(folder, counts=1, iters=6, images=2, log=None, **cfg):
         auto_scale_lr=cfg.pop('auto_scale_lr', None),
         randomness={'seed': cfg.pop('seed', None)},
         cfg=cfg,
+        visualizer=visualizer,
         experiment_name=f'runner_{folder.name}',
     )
     if log:  # mmengine's logger hands nothing on to Python's
@@ -189,3 +191,17 @@ def test_a_resumed_run_has_the_weights_and_the_rate_of_its_checkpoint(tmp_path, 
     changed._resume = True
     with pytest.raises(UserError, match=r'a\.pth: it was trained with accumulated iterations: 1; now: 2'):
         changed.resume(str(tmp_path / 'a.pth'))
+
+
+def test_each_runner_draws_and_writes_curves_in_its_own_folder(tmp_path):
+    """Every config of mmdet's gives its visualizer one name, by which mmengine finds the first one again."""
+    folders = [tmp_path / name for name in ('first', 'second', 'third')]
+    given = {'type': 'Visualizer', 'vis_backends': [{'type': 'LocalVisBackend'}], 'name': 'visualizer'}
+    for folder in folders:
+        runner = make(folder, visualizer=given)
+        runner.train()
+        assert Visualizer.get_current_instance() is runner.visualizer
+    for folder in folders:
+        (curves,) = folder.glob('*/vis_data/scalars.json')
+        assert len(curves.read_text().splitlines()) == 1
+    assert given['name'] == 'visualizer'

@@ -1,6 +1,7 @@
 """What a config and options must have to be exported, said before anything slow."""
 
 import pytest
+import torch
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
@@ -45,6 +46,8 @@ def test_a_pipeline_that_the_runtime_cannot_follow_is_refused(step, words, user_
     ({'size': (32, 64)}, r'--size 32: '),
     ({'max_detections': 0}, r'--max-detections 0: there must be at least 1'),
     ({'score_thr': 1.5}, r'--score-thr 1.5: scores are from 0 to 1'),
+    ({'device': 'gpu'}, r'--device gpu: there are cpu, cuda'),
+    ({'device': 'cuda'}, r'--device cuda is for --to torch and aoti; a file --to onnx is not bound to a device'),
 ])  # fmt: skip
 def test_options_that_mean_nothing_are_refused(options, words, user_error):
     with pytest.raises(user_error, match=words):
@@ -58,6 +61,12 @@ def test_sides_have_room(user_error):
         ExportOptions(most=224).check_sides(64, 'DINO')
     ExportOptions(most=256).check_sides(64, 'DINO')
     ExportOptions(size=(128, 128)).check_sides(128, 'DINO')
+
+
+def test_a_program_for_a_gpu_needs_one(tmp_path, monkeypatch, user_error):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(user_error, match='--device cuda: PyTorch finds no GPU here, and the file is proven on one'):
+        check_options(Config(), tmp_path / 'model.pt2', ExportOptions(to='torch', device='cuda'))
 
 
 def test_names_and_packages_are_looked_at_first(tmp_path, user_error):

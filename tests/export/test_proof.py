@@ -1,5 +1,7 @@
 """What the proof of an export lets pass and what not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,17 @@ def test_what_differs_is_refused(other, user_error):
     assert not difference.within(LIMITS)
     with pytest.raises(user_error, match=r'model\.onnx is not kept: .*40x60: '):
         check([difference], LIMITS, 'model.onnx')
+
+
+def test_half_precision_may_move_the_border_of_a_small_mask():
+    """As far as the limit of boxes lets it: of a mask of 20 x 10, a tenth of a pixel on each of its four sides."""
+    fewer = TRUTH.masks.copy()
+    fewer[0, 0, :6] = False
+    other, wide = TRUTH._replace(masks=fewer), replace(LIMITS, border=0.1)
+    assert compare(other, TRUTH, SIZE, wide, 0.05).within(wide)
+    assert compare(other, TRUTH, SIZE, LIMITS, 0.05).masks == pytest.approx(1 - 5 / 200)
+    fewer[0, 1, :6] = False
+    assert not compare(other, TRUTH, SIZE, wide, 0.05).within(wide)
 
 
 def test_one_of_the_threshold_may_be_missing():

@@ -1,6 +1,7 @@
 """The runtime of exported files: what it does to images and what it refuses. Its detectors are in test_export.py."""
 
 import json
+import zipfile
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from mmcv import imrescale
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 
 from swin_mmdet.export.runtime import Batch, Detector, Found, check, digest, draw, grow, new_size, paste, resize
-from swin_mmdet.export.targets import annotate_onnx
+from swin_mmdet.export.targets import annotate_archive, annotate_onnx
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
@@ -167,8 +168,6 @@ def test_a_file_of_somebody_else_is_refused(tmp_path):
 
 
 def test_the_checksum_of_an_archive_is_of_all_its_files(tmp_path):
-    import zipfile
-
     path = tmp_path / 'program.pt2'
     for content in ('one', 'two'):
         with zipfile.ZipFile(path, 'w') as archive:
@@ -183,6 +182,16 @@ def test_the_checksum_of_an_archive_is_of_all_its_files(tmp_path):
     with pytest.raises(ValueError, match=r'program\.pt2 is not as it was written'):
         check(path, {'swin_mmdet': '{}', 'swin_mmdet.sha256': digests})
     assert (tmp_path / 'one').read_text() != (tmp_path / 'two').read_text()
+
+
+def test_a_program_for_a_gpu_is_refused_without_one(tmp_path, monkeypatch):
+    path = tmp_path / 'program.pt2'
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('program/weights', '')
+    annotate_archive(path, json.dumps({'to': 'torch', 'device': 'cuda'}))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(ValueError, match=r'program\.pt2 is a program for a GPU, and torch .* finds none here'):
+        Detector(path)
 
 
 def test_detections_are_drawn():

@@ -7,12 +7,11 @@ Rows that the result has of other ways stay.
 """
 
 import argparse
-import csv
 import json
 import time
 from pathlib import Path
 
-from harness import conditions
+from harness import conditions, keep_row
 
 from swin_mmdet.commands.export import main as export
 from swin_mmdet.commands.test import main as test
@@ -59,7 +58,7 @@ def main() -> None:
             'evaluated in s': f'{time.perf_counter() - start:.0f}', **conditions(device='cpu'),
         }  # fmt: skip
         print(', '.join(f'{key} {value}' for key, value in row.items()), flush=True)
-        keep(args.out, row)
+        keep_row(args.out, row, ('way',), lambda one: [EAGER, *WAYS].index(one['way']))
 
 
 def beside(file: Path) -> list[Path]:
@@ -74,17 +73,6 @@ def ap_of(config: str, file: str, work_dir: Path) -> dict[str, str]:
     last = json.loads(newest.read_text().splitlines()[-1])
     names = {'coco/bbox_mAP': 'box AP', 'coco/segm_mAP': 'mask AP'}
     return {name: f'{100 * last[key]:.2f}' if key in last else '' for key, name in names.items()}
-
-
-def keep(path: Path, row: dict[str, str]) -> None:
-    """Put a row into a file, in the place of an earlier one of the same way."""
-    rows = list(csv.DictReader(path.open())) if path.exists() else []
-    rows = [one for one in rows if one['way'] != row['way']] + [row]
-    rows.sort(key=lambda one: [EAGER, *WAYS].index(one['way']))
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, list(row), lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == '__main__':

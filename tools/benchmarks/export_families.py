@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness import conditions
+from harness import conditions, keep_row
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
@@ -50,7 +50,7 @@ def main() -> None:
                 to = [kind for kind in args.to if not (args.missing and has(args.out, family, version, kind, sizes))]
                 for row in measure(family, version, to, sizes) if to else ():
                     print(', '.join(f'{name} {value}' for name, value in row.items() if value != ''), flush=True)
-                    keep(args.out, row | conditions(device='cpu'))
+                    keep_row(args.out, row | conditions(device='cpu'), KEY, place)
 
 
 def measure(family: str, version: str, to: list[str], sizes: str) -> list[dict]:
@@ -106,16 +106,9 @@ def has(path: Path, family: str, version: str, kind: str, sizes: str) -> bool:
     return any((row['family'], row['to'], row['sizes']) == case and row['backbone'].endswith(version) for row in rows)
 
 
-def keep(path: Path, row: dict) -> None:
-    """Put a row into a file, in the place of an earlier one of the same case."""
-    rows = list(csv.DictReader(path.open())) if path.exists() else []
-    rows = [one for one in rows if any(one[name] != row[name] for name in KEY)] + [row]
-    order = list(FAMILIES)
-    rows.sort(key=lambda one: (order.index(one['family']), *(one[name] for name in KEY[1:])))
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, list(row), lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
+def place(row: dict) -> tuple:
+    """In the file: by family, as they stand in the tests, then by the rest of the key."""
+    return (list(FAMILIES).index(row['family']), *(row[name] for name in KEY[1:]))
 
 
 if __name__ == '__main__':

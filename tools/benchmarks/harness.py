@@ -46,6 +46,15 @@ def conditions(commit: str | None = None, device: str = 'cuda') -> dict[str, str
     }
 
 
+def mmcv_in_words() -> str:
+    """Version of the installed mmcv, and whether its ops are compiled; after `import swin_mmdet.compat`."""
+    import mmcv._ext
+
+    from swin_mmdet.compat.mmcv_ops.install import is_ours
+
+    return f'{mmcv.__version__} {"without ops" if is_ours(mmcv._ext) else "compiled"}'
+
+
 def _cpu() -> str:
     """The name of the processor, where the system tells it."""
     info = Path('/proc/cpuinfo')
@@ -184,3 +193,16 @@ def write_rows(path: Path, rows: list[dict]) -> None:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+
+
+def keep_row(path: Path, row: dict[str, str], key: tuple[str, ...], order: Callable[[dict[str, str]], object]) -> None:
+    """Put a row into a CSV file, in the place of an earlier one that has the same in the columns of the key.
+
+    order: what of a row all are sorted by.
+    """
+    rows = list(csv.DictReader(path.open())) if path.exists() else []
+    rows = [one for one in rows if any(one[name] != row[name] for name in key)]
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, list(row), lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(sorted([*rows, row], key=order))

@@ -1,6 +1,7 @@
 """A made-up data set with COCO's classes and numbers of objects, and any config of the zoo on it."""
 
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from swin_mmdet.datasets.image_scale import largest_sizes
 
 # so wide that the recipes' images are as large as they get, 800 x 1333; and as many objects as COCO's on average
 HEIGHT, WIDTH, OBJECTS = 384, 640, 7
+ROOT = Path(__file__).resolve().parents[2]
 CLASSES = CocoDataset.METAINFO['classes']
 STUFF = range(len(CLASSES), len(CLASSES) + 53)
 
@@ -108,3 +110,13 @@ def _load_maps(node: dict) -> None:
 def _can_run(step: dict) -> bool:
     missing = step['type'] == 'swin_mmdet.InstaBoost' and not find_spec('instaboostfast')
     return not missing and step['type'] != 'LoadPanopticAnnotations'
+
+
+def write_language_model(folder: Path) -> Path:
+    """BERT-base of random weights that knows the words of COCO's classes."""
+    sys.path.append(str(ROOT))
+    from tests.bert import write_bert
+
+    if not (folder / 'config.json').exists():
+        write_bert(folder, sorted({word for name in CLASSES for word in name.split()}))
+    return folder

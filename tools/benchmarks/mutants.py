@@ -6,6 +6,9 @@ Works on a copy of the tracked files, which stays for `mutmut show NAME` in it. 
 the tests of its room that run the changed function fails, or runs endlessly; other rooms' tests are not asked, so the
 library as a whole is tested better than this says. mutmut changes bodies of functions, but none that are decorated
 other than as class or static methods, and no constants of modules and classes.
+
+Every verdict is written at once, and the order is random: what is cut short by --seconds has tried a random part, and
+goes on with the same --folder. With --again it tries the survivors in that folder once more, with the tests of now.
 """
 
 import argparse
@@ -15,6 +18,7 @@ import math
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,11 +34,14 @@ from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir
 
 ROOT = Path(__file__).resolve().parents[2]
+RUNNER = Path(__file__).with_name('mutants_runner.py')
 EQUIVALENT = ROOT / 'tests/mutants/EQUIVALENT.md'
 ROOMS = ('ops', 'checkpoint', 'datasets', 'structures', 'detectors', 'engine', 'evaluation')
 # options of pytest: triton's interpreter runs kernels far too slowly for this
-FAST = ['--ignore-glob=*/test_triton*', '--ignore-glob=*/test_residual_branch.py', '-m', 'not slow', '-k', 'not triton']
+FAST = ['--ignore-glob=*/test_triton*', '--ignore-glob=*/test_residual_branch.py', '-k', 'not triton']
+FAST += ['-m', 'not slow and not long']
 KILLED = ('killed', 'timeout', 'segfault', 'suspicious')
+NOT_TRIED = 'not checked'
 SETTINGS = """
 [tool.mutmut]
 source_paths = ["swin_mmdet"]
@@ -49,35 +56,36 @@ use_setproctitle = false
 track_dependencies = false
 use_git_change_detection = false
 """
-# in a process of its own, which has imported nothing of the library that is not changed
-RUN = """
-from mutmut import __main__ as mutmut
-from mutmut.runners.harness import PytestRunner
-from mutmut.state import state
-from mutmut.workers.isolation import ForkServerRunner
-
-arguments = PytestRunner._pytest_args_regular_run
-PytestRunner._pytest_args_regular_run = lambda self, tests: arguments(  # fast ones first
-    self, sorted(tests, key=lambda name: state().duration_by_test.get(name, 0.0))
-)
-PytestRunner().warm_up()  # imports once for all that are forked, and runs nothing
-# finding which tests run what has shown that they pass, and each mutant shows that they can fail
-ForkServerRunner.run_clean_tests = lambda self, tests: 0
-mutmut.run_forced_fail_test = lambda runner: None
-mutmut._run((), 1)
-"""
 
 
 def main() -> None:
     args = parse_args()
     folder = args.folder or Path(tempfile.mkdtemp(prefix=f'mutants-{args.room}-'))
-    copy_checkout(folder)
-    tests = json.dumps([f'tests/{args.room}', *FAST])
-    (folder / 'pyproject.toml').write_text(SETTINGS.format(room=args.room, tests=tests))
-    os.chdir(folder)  # whose settings mutmut reads
-    population = write_sample(args.room, args.sample, args.seed)
-    run(folder)
-    statuses = results()
+    begun = folder / 'begun.json'
+    if not begun.exists():
+        copy_checkout(folder)
+        tests = json.dumps([f'tests/{args.room}', *FAST])
+        (folder / 'pyproject.toml').write_text(SETTINGS.format(room=args.room, tests=tests))
+        os.chdir(folder)  # whose settings mutmut reads
+        population = write_sample(args.room, args.sample, args.seed)
+        begun.write_text(json.dumps({'mutants': population, 'seed': args.seed, 'commit': commit()}))
+    os.chdir(folder)
+    about = json.loads(begun.read_text())
+    if args.again:
+        copy_checkout(folder, 'tests')
+        forget_survivors()
+        about['commit'] = commit()
+        begun.write_text(json.dumps(about))
+    if args.seconds != 0:
+        run(folder, args.processes, args.seconds)
+    print(f'the copy with all mutants is {folder}')
+    statuses = {name: status for name, status in results().items() if status != NOT_TRIED}
+    if statuses:
+        report(args.room, about, statuses, args.out)
+
+
+def report(room: str, about: dict, statuses: dict[str, str], out: Path | None) -> None:
+    """Print the survivors and the room's row, which is added to the file too."""
     survivors = {name: status for name, status in statuses.items() if status not in KILLED}
     known = EQUIVALENT.read_text() if EQUIVALENT.exists() else ''
     counts = Counter(statuses.values())
@@ -90,15 +98,14 @@ def main() -> None:
     killed, asked = sum(counts[status] for status in KILLED), len(statuses) - equivalent
     low, high = interval(killed, asked)
     row = {
-        'room': args.room, 'mutants': population, 'sample': len(statuses), 'seed': args.seed, 'killed': killed,
+        'room': room, 'mutants': about['mutants'], 'sample': len(statuses), 'seed': about['seed'], 'killed': killed,
         'survived': counts['survived'] - equivalent, 'without a test': counts['no tests'], 'equivalent': equivalent,
         'killed %': round(100 * killed / asked, 1), 'low %': round(100 * low, 1), 'high %': round(100 * high, 1),
-        'mutmut': version_of('mutmut'), 'commit': commit(), 'date': date.today().isoformat(),
+        'mutmut': version_of('mutmut'), 'commit': about['commit'], 'date': date.today().isoformat(),
     }  # fmt: skip
     print(', '.join(f'{name} {value}' for name, value in row.items()))
-    if args.out:
-        append(args.out, row)
-    print(f'the copy with all mutants is {folder}')
+    if out:
+        append(out, row)
 
 
 def absolute(path: str) -> Path:
@@ -111,17 +118,30 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--sample', type=int, default=80, help='how many mutants, of all that there are')
     parser.add_argument('--seed', type=int, default=0, help='of the sample')
     parser.add_argument('--out', type=absolute, help='CSV file to which the row is added')
-    parser.add_argument('--folder', type=absolute, help='where to work, instead of a new folder')
+    parser.add_argument('--folder', type=absolute, help='where to work, or to go on, instead of a new folder')
+    parser.add_argument('--again', action='store_true', help='try the survivors in --folder with the tests of now')
+    parser.add_argument('--processes', type=int, default=1, help='how many tests and mutants at once')
+    parser.add_argument('--seconds', type=float, help='after which no more mutants are tried; 0: only write them')
     return parser.parse_args()
 
 
-def copy_checkout(folder: Path) -> None:
+def copy_checkout(folder: Path, part: str = '.') -> None:
     """What git tracks, as it stands now."""
-    listed = subprocess.check_output(['git', 'ls-files', '-z'], cwd=ROOT, text=True)
+    listed = subprocess.check_output(['git', 'ls-files', '-z', part], cwd=ROOT, text=True)
     for name in filter(None, listed.split('\0')):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
+
+
+def forget_survivors() -> None:
+    """Let mutmut try them again, and find out again which tests run what."""
+    for path in Path('mutants').rglob('*.meta'):
+        found = json.loads(path.read_text())
+        codes = found['exit_code_by_key']
+        codes |= {name: None for name, code in codes.items() if status_by_exit_code[code] not in KILLED}
+        path.write_text(json.dumps(found))
+    Path('mutants/mutmut-stats.json').unlink(missing_ok=True)
 
 
 def write_sample(room: str, size: int, seed: int) -> int:
@@ -154,11 +174,24 @@ def write_sample(room: str, size: int, seed: int) -> int:
     return len(places)
 
 
-def run(folder: Path) -> None:
-    """Find which tests run what, then try one mutant after the other."""
+def run(folder: Path, processes: int, seconds: float | None) -> None:
+    """Find which tests run what, then try the mutants that have not been tried, for so long at most."""
     data = os.environ.get('SWIN_MMDET_DATA', str(ROOT.parent / 'shared' / 'data'))
-    environment = os.environ | {'SWIN_MMDET_DATA': data, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(folder / 'mutants')}
-    subprocess.run([sys.executable, '-c', RUN], cwd=folder, env=environment, check=True)
+    environment = os.environ | {'SWIN_MMDET_DATA': data, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': pythonpath(folder)}
+    command = [sys.executable, str(RUNNER), str(processes)]
+    with open(folder / 'log.txt', 'w') as log:  # drawings of mutmut
+        running = subprocess.Popen(command, cwd=folder, env=environment, stdout=log)
+    try:
+        if running.wait(seconds):
+            raise SystemExit(f'{RUNNER.name} failed, see {log.name}')
+    except subprocess.TimeoutExpired:
+        running.send_signal(signal.SIGINT)
+        running.wait()
+
+
+def pythonpath(folder: Path) -> str:
+    """The changed library before whatever else the interpreter was told to find."""
+    return os.pathsep.join([str(folder / 'mutants'), *filter(None, [os.environ.get('PYTHONPATH')])])
 
 
 def results() -> dict[str, str]:

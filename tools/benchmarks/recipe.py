@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 
 import torch
-from detector import to_mmdet
 from harness import conditions, write_rows
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.profiler import ProfilerActivity, profile
+from whole_detectors import to_mmdet
 
 import swin_mmdet.compat  # noqa: F401
 from swin_mmdet.config import nodes
@@ -125,7 +125,9 @@ def run(args: argparse.Namespace) -> list[dict]:
             str(file), '--data', str(args.data), '--batch-size', str(args.batch_size), '--workers', str(args.workers),
             '--iters', str(args.last + profiled), '--work-dir', str(Path(folder, 'run')), '--no-report',
             *(['--amp'] if profiled else []), *args.train_options,
+            # neither evaluated nor saved in between
             '--cfg-options', f'train_cfg.val_interval={10 * args.last}',
+            f'default_hooks.checkpoint.interval={10 * args.last}',
         ])  # fmt: skip
     where = {'peer': args.peer, 'config': args.config.stem, 'batch': args.batch_size}
     memory = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0

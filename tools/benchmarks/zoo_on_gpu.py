@@ -6,7 +6,8 @@
 Images and objects are made up; pipelines, batch sizes, precision and optimizer are those that `tools/train.py` takes.
 Weights are random. A batch that does not fit into the GPU is halved, which the row says. Losses and gradients must be
 finite, every parameter that learns must have a gradient. Inference is in float32, as `tools/test.py` does, and under
-autocast of both half types. 'ms' is of the second step, kernels of its sizes compiled in part: no measure of speed.
+autocast of both half types. 'ms' is of the second step, kernels of its sizes compiled in part: no measure of speed,
+least of all where several configs ran 'at a time'. One that finds no memory beside others waits for them.
 A config that takes the process with it (an illegal access of memory does) gets a row that says so.
 """
 
@@ -15,6 +16,7 @@ import copy
 import gc
 import itertools
 import multiprocessing
+import random
 import tempfile
 import threading
 import time
@@ -26,8 +28,8 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
 import torch
-from harness import conditions, rounded, write_rows
-from made_data import make_data, on_made_data
+from harness import conditions, mmcv_in_words, rounded, write_rows
+from made_data import make_data, on_made_data, write_language_model
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
@@ -41,6 +43,10 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 IMAGES = 72
 AUTOCAST = {'infer': None, 'infer fp16': torch.float16, 'infer bf16': torch.bfloat16}
 SECONDS = 180.0
+# how long a config looks again for the memory that others have
+PATIENCE = 90.0
+# bytes beside this process's own that its context and a desktop take
+ALONE = 4 * 2**30
 # words of failures after which a process can do no more
 BROKEN = ('CUDA error', 'AcceleratorError', 'process died', 'not done')
 
@@ -65,17 +71,6 @@ def read_config(path: Path, data: Path) -> Config:
     cfg.launcher = 'none'
     adapt_to_device(cfg, get_device())
     return cfg
-
-
-def write_language_model(folder: Path) -> Path:
-    """BERT-base of random weights that knows the words of COCO's classes."""
-    from made_data import CLASSES
-
-    from tests.bert import write_bert
-
-    if not folder.exists():
-        write_bert(folder, sorted({word for name in CLASSES for word in name.split()}))
-    return folder
 
 
 class Steps:
@@ -182,6 +177,7 @@ def run_config(path: Path, data: Path) -> list[dict]:
 def train_largest(cfg: Config) -> tuple[Steps, dict]:
     """The detector after two steps with the recipe's batch, or the largest half of it that fits, and the row."""
     wanted = batch_size = cfg.train_dataloader.batch_size or cfg.train_dataloader.batch_sampler.batch_size
+    start = time.perf_counter()
     while True:
         gc.collect()
         torch.cuda.empty_cache()
@@ -193,10 +189,21 @@ def train_largest(cfg: Config) -> tuple[Steps, dict]:
         try:
             return steps, row | steps.train()
         except torch.cuda.OutOfMemoryError:
-            if batch_size == 1:
+            waits = used_by_others() > ALONE and time.perf_counter() - start < PATIENCE
+            if batch_size == 1 and not waits:
                 return steps, row | {'failed': 'out of memory with one image'}
-            batch_size //= 2
+            batch_size = batch_size if waits else batch_size // 2
         del steps
+        if waits:
+            gc.collect()
+            torch.cuda.empty_cache()
+            time.sleep(random.SystemRandom().uniform(2, 8))
+
+
+def used_by_others() -> int:
+    """Bytes of the GPU that this process does not hold."""
+    free, total = torch.cuda.mem_get_info()
+    return total - free - torch.cuda.memory_reserved()
 
 
 def _name(dtype: torch.dtype | None) -> str:
@@ -207,7 +214,9 @@ def _in_words(error: BaseException) -> str:
     return f'{type(error).__name__}: {error}'.strip().splitlines()[0][:200]
 
 
-COLUMNS = ('config', 'mode', 'precision', 'batch', 'height', 'width', 'ms', 'peak MiB', 'note', 'failed')
+COLUMNS = (
+    'config', 'mode', 'precision', 'batch', 'height', 'width', 'ms', 'at a time', 'peak MiB', 'note', 'failed',
+)  # fmt: skip
 
 
 class Lane:
@@ -247,6 +256,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('configs', nargs='*', type=Path, help='config files (default: every one)')
     parser.add_argument('--out', type=Path, help='CSV file to write (default: only print)')
     parser.add_argument('--jobs', type=int, default=1, help='configs at a time: their times then say nothing')
+    parser.add_argument('--beside', type=int, default=0, help='configs that another call runs on this GPU meanwhile')
     parser.add_argument('--commit', help='of the code that runs (default: asks git)')
     args = parser.parse_args(argv)
     where = conditions(args.commit) | {'mmcv': mmcv_in_words()}
@@ -261,6 +271,7 @@ def main(argv: list[str] | None = None) -> None:
                 path = queue.pop(0)
             found = lane.run(path, data)
             with lock:
+                found = [row | {'at a time': args.jobs + args.beside} for row in found]
                 rows.extend(rounded(row) | where for row in found)
                 for row in found:
                     print(*rounded(row).values(), sep=', ', flush=True)
@@ -277,15 +288,6 @@ def main(argv: list[str] | None = None) -> None:
             thread.join()
     failed = sorted({row['config'] for row in rows if row['failed']})
     print(f'{len({row["config"] for row in rows})} configs, {len(failed)} failed', *failed, sep='\n  ', flush=True)
-
-
-def mmcv_in_words() -> str:
-    """Version of the installed mmcv, and whether its ops are compiled."""
-    import mmcv._ext
-
-    from swin_mmdet.compat.mmcv_ops.install import is_ours
-
-    return f'{mmcv.__version__} {"without ops" if is_ours(mmcv._ext) else "compiled"}'
 
 
 if __name__ == '__main__':

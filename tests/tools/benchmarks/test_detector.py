@@ -1,16 +1,22 @@
 """The benchmarks of whole detectors: what they compare is the same detector."""
 
 import csv
+import threading
 
 import detector
+import half_precision
 import harness
+import made_data
 import neck_and_heads
 import pytest
 import torch
+import whole_detectors
 from mmengine.model import BaseModel
+from mmengine.structures import InstanceData
 from torch import nn
 
 from swin_mmdet.ops.memory_format import is_channels_last
+from tests.bert import write_bert
 from tests.configs.small import shrink_model
 
 CASE = (1, 64, 96, 3)
@@ -27,9 +33,13 @@ def on_cpu(monkeypatch):
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(monkeypatch, tmp_path):
     """One block a stage, one small case, and full precision, as mixed precision wants a GPU."""
-    whole = detector.model_config
+    whole = whole_detectors.model_config
+    words = sorted({word for name in made_data.CLASSES for word in name.split()})
+    monkeypatch.setattr(
+        whole_detectors, 'write_language_model', lambda _: write_bert(tmp_path / 'bert', words, num_hidden_layers=1)
+    )
 
     def config(name, peer):
         cfg = whole(name, peer)
@@ -41,11 +51,11 @@ def small(monkeypatch):
             cfg.optim_wrapper.pop(key, None)
         return cfg
 
-    monkeypatch.setattr(detector, 'model_config', config)
+    monkeypatch.setattr(whole_detectors, 'model_config', config)
     monkeypatch.setattr(detector, 'CASES', {'small': CASE})
 
 
-@pytest.mark.parametrize('name', detector.OURS)
+@pytest.mark.parametrize('name', whole_detectors.OURS)
 @pytest.mark.usefixtures('on_cpu', 'small')
 def test_the_peers_are_one_detector(name):
     """mmdet's parts and ours have the same parameters outside the backbone, and both step."""
@@ -55,7 +65,7 @@ def test_the_peers_are_one_detector(name):
     assert heads[0].keys() == heads[1].keys()
     assert all(torch.equal(x, heads[1][key]) for key, x in heads[0].items())
     # of the config, for whoever imports `swin_mmdet.drop_in` in this process makes mmdet's names ours
-    kinds = [str(detector.model_config(name, peer).model) for peer in ('ours', 'mmdet')]
+    kinds = [str(whole_detectors.model_config(name, peer).model) for peer in ('ours', 'mmdet')]
     assert ['swin_mmdet.' in kind for kind in kinds] == [True, False]
     for one in (ours, theirs):
         assert len(one()) == 1
@@ -113,3 +123,32 @@ def test_a_row_for_every_way(monkeypatch, tmp_path):
     assert all(row['commit'] == 'abc' and row['kernels'] == '2' and row['GPU ms'] == '2.0' for row in rows)
     assert float(rows[0]['to as it is']) == 1
     assert all(float(row['new size s']) > 0 < float(row['first step s']) for row in rows)
+
+
+def test_calls_that_share_a_file_measure_one_after_the_other(tmp_path):
+    events = []
+
+    def other():
+        with detector.turn(tmp_path / 'turns'):
+            events.append('other')
+
+    with detector.turn(tmp_path / 'turns'):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(0.2)
+        events.append('first')
+    thread.join()
+    assert events == ['first', 'other']
+
+
+def test_detections_found_again_agree_in_place_label_and_score():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [20, 20, 40, 40], [50, 50, 60, 60], [70, 70, 90, 90]])
+    expected = InstanceData(bboxes=boxes, labels=torch.tensor([0, 1, 2, 3]), scores=torch.full((4,), 0.5))
+    # the first moves by little, the second far, the third has another label, the fourth another score
+    moved = boxes + torch.tensor([[0.2], [10.0], [0.0], [0.0]])
+    found = InstanceData(
+        bboxes=moved, labels=torch.tensor([0, 1, 0, 3]), scores=torch.tensor([0.52, 0.5, 0.5, 0.6])
+    )
+    assert half_precision.found_again(expected, found) == 0.25
+    assert half_precision.found_again(expected, expected) == 1
+    assert half_precision.found_again(expected[:0], found) == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import made_data
 import pytest
+import torch
 import zoo_on_gpu
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -96,6 +97,29 @@ def test_a_config_that_fails_is_a_row(error, failed, lives):
     assert '\n' not in row['failed']
     # after it, the next config gets a process that is whole
     assert (lane.pool is not None) == lives
+
+
+@pytest.mark.parametrize(('others', 'batches'), [(2**35, [4, 4]), (0, [4, 2])], ids=['beside others', 'alone'])
+def test_without_memory_a_config_waits_for_others_or_takes_fewer_images(others, batches, monkeypatch):
+    seen = []
+
+    class Steps:
+        wrapper = None
+
+        def __init__(self, _cfg, batch_size):
+            seen.append(batch_size)
+
+        def train(self):
+            if len(seen) == 1:
+                raise torch.cuda.OutOfMemoryError
+            return {'failed': ''}
+
+    monkeypatch.setattr(zoo_on_gpu, 'Steps', Steps)
+    monkeypatch.setattr(zoo_on_gpu, 'used_by_others', lambda: others)
+    monkeypatch.setattr(zoo_on_gpu.time, 'sleep', lambda _: None)
+    _, row = zoo_on_gpu.train_largest(Config({'train_dataloader': {'batch_size': 4}}))
+    assert seen == batches
+    assert row == {'precision': 'float32', 'note': '' if others else '4 images do not fit', 'failed': ''}
 
 
 def test_rows_of_all_configs_are_written(monkeypatch, tmp_path, capsys):

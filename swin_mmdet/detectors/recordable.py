@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from swin_mmdet.detectors.cascade_roi_head import CascadeRoIHead
 from swin_mmdet.detectors.data_preprocessor import DetDataPreprocessor
 from swin_mmdet.detectors.elementwise import KNOWN
+from swin_mmdet.detectors.region_sampling import is_own_norm
 from swin_mmdet.detectors.roi_extractor import SingleRoIExtractor
 from swin_mmdet.detectors.rpn_head import RPNHead
 from swin_mmdet.detectors.standard_roi_head import StandardRoIHead
@@ -25,7 +26,7 @@ from swin_mmdet.structures import PackedMasks
 DETECTORS = FasterRCNN, MaskRCNN, CascadeRCNN
 HEADS = RPNHead, StandardRoIHead, CascadeRoIHead
 PLAIN = frozenset(
-    {nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.ReLU, nn.BatchNorm2d, nn.Identity}
+    {nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.ReLU, nn.Identity}
     | {nn.Sequential, nn.ModuleList, Sequential, ModuleList}
     | {FPN, ConvModule, ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead, FCNMaskHead}
     | {RoIAlign, SingleRoIExtractor, *HEADS, *KNOWN}
@@ -51,7 +52,8 @@ def why_not_recordable(model: nn.Module) -> str | None:
         return 'the backbone has cuda_graphs=False'
     inside = set(model.backbone.modules()) | set(model.data_preprocessor.modules())
     for name, module in model.named_modules():
-        if name and module not in inside and type(module) not in PLAIN and type(module).__module__ != WRAPPERS:
+        is_plain = type(module) in PLAIN or type(module).__module__ == WRAPPERS or is_own_norm(module)
+        if name and module not in inside and not is_plain:
             return f'{name} is a {type(module).__name__}'
     for part, options in (
         (model.rpn_head, [model.train_cfg.get('rpn_proposal', model.test_cfg.rpn)]),

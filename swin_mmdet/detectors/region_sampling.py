@@ -15,9 +15,6 @@ from swin_mmdet.ops.box_sampling import close_ranks, sample_boxes
 from swin_mmdet.ops.to_device import AsyncHostCopy
 from swin_mmdet.structures import Objects, SampledRegions
 
-# those of one process, which go through `F.batch_norm`
-BATCH_NORMS = {nn.BatchNorm1d, nn.BatchNorm2d}
-
 
 def sample_regions(
     boxes: Tensor, valid: Tensor, objects: Objects, assigner: MaxIoUAssigner, sampler: RandomSampler, classes: int
@@ -60,8 +57,13 @@ def classify_used(
 
 def why_not_asked(head: nn.Module) -> str | None:
     """None when `classify_used` asks the device nothing of this box head, else why in words."""
-    norms = {type(part) for part in head.modules() if isinstance(part, _BatchNorm)} - BATCH_NORMS
-    return f'there is a {norms.pop().__name__} in the box head' if norms else None
+    norms = [type(part) for part in head.modules() if isinstance(part, _BatchNorm) and not is_own_norm(part)]
+    return f'there is a {norms[0].__name__} in the box head' if norms else None
+
+
+def is_own_norm(part: nn.Module) -> bool:
+    """Whether this is a batch norm of one process, which goes through `F.batch_norm`, whatever its class."""
+    return isinstance(part, _BatchNorm) and type(part).forward is _BatchNorm.forward
 
 
 class AsyncCounts:

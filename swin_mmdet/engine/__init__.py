@@ -14,7 +14,6 @@ from swin_mmdet.engine.keep_detections_hook import KeepDetectionsHook
 from swin_mmdet.engine.layer_decay import LayerDecayOptimWrapperConstructor
 from swin_mmdet.engine.load_weights import load_weights, read_weights
 from swin_mmdet.engine.optim_wrapper_constructor import OptimWrapperConstructor
-from swin_mmdet.engine.recording import RecordStepsHook
 from swin_mmdet.engine.resuming import EpochBasedTrainLoop, IterBasedTrainLoop
 from swin_mmdet.engine.runner import LoadingRunner, StrictRunner, TrainingRunner
 from swin_mmdet.engine.runtime_info_hook import RuntimeInfoHook
@@ -34,7 +33,6 @@ __all__ = [
     'NonFiniteHook',
     'OptimWrapperConstructor',
     'OutOfMemoryHook',
-    'RecordStepsHook',
     'RuntimeInfoHook',
     'StopHook',
     'StrictRunner',

@@ -20,12 +20,12 @@ from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
 from swin_mmdet.engine.guards import BrokenImagesHook, guard, lost_process_named
 from swin_mmdet.engine.load_weights import load_weights
 from swin_mmdet.engine.progress_hook import ProgressHook
-from swin_mmdet.engine.recording import RecordStepsHook
 from swin_mmdet.engine.run_length import interval_problems
 from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.engine.schedules import described, scale_rates
 from swin_mmdet.engine.warm_up import bound_warm_up
 from swin_mmdet.errors import UserError
+from swin_mmdet.recording import RecordStepsHook
 from swin_mmdet.registry import RUNNERS
 
 # of the optimizer; a run with fewer is too short for large batches

@@ -24,7 +24,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from swin_mmdet.config import nodes
-from swin_mmdet.engine import RecordStepsHook
+from swin_mmdet.recording import RecordStepsHook
 from swin_mmdet.structures import PackedMasks
 from swin_mmdet.variants import VARIANTS
 

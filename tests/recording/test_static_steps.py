@@ -10,9 +10,9 @@ import swin_mmdet.compat  # noqa: F401
 # isort: split
 from mmengine.optim import OptimWrapper
 
-from swin_mmdet.engine.recording.static_inputs import MIN_OBJECTS, StaticInputs, room_for
-from swin_mmdet.engine.recording.training_step import Gradients, Kind, run_step
-from tests.engine.recording.small_detectors import CASES, batch, small_detector
+from swin_mmdet.recording.static_inputs import MIN_OBJECTS, StaticInputs, room_for
+from swin_mmdet.recording.training_step import Gradients, Kind, run_step
+from tests.recording.small_detectors import CASES, batch, small_detector
 
 COUNTS = {'some': (3, 5), 'none': (0, 0), 'none and one': (0, 1), 'more than the usual room': (MIN_OBJECTS + 3, 2)}
 

@@ -11,13 +11,13 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor
 
 from swin_mmdet.detectors.recordable import why_not_batch, why_not_recordable
-from swin_mmdet.engine.recording.batch_sizes import BatchSizes
-from swin_mmdet.engine.recording.settings import Settings
-from swin_mmdet.engine.recording.static_inputs import Room, StaticInputs, room_for
-from swin_mmdet.engine.recording.training_step import Gradients, Kind, Results, TrainingStepRecorder, run_step
 from swin_mmdet.models.watched_model import WatchedModel
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.memory_format import is_channels_last
+from swin_mmdet.recording.batch_sizes import BatchSizes
+from swin_mmdet.recording.settings import Settings
+from swin_mmdet.recording.static_inputs import Room, StaticInputs, room_for
+from swin_mmdet.recording.training_step import Gradients, Kind, Results, TrainingStepRecorder, run_step
 
 WRAPPERS = OptimWrapper, AmpOptimWrapper
 Step = Callable[..., dict[str, Tensor]]

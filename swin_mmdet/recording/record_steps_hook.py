@@ -4,8 +4,8 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from swin_mmdet.engine.recording.recorded_training import RecordedTraining
 from swin_mmdet.ops.log import log_once
+from swin_mmdet.recording.recorded_training import RecordedTraining
 from swin_mmdet.registry import HOOKS
 
 

@@ -16,7 +16,7 @@ from mmengine.structures import InstanceData
 from swin_mmdet.registry import MODELS
 from swin_mmdet.structures import PackedMasks
 
-CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 CLASSES = 3
 CASES = {
     'mask': 'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
@@ -38,6 +38,9 @@ def small_detector(name, **options):
     heads = cfg.roi_head.bbox_head if isinstance(cfg.roi_head.bbox_head, list) else [cfg.roi_head.bbox_head]
     for head in heads:
         head.update(num_classes=CLASSES, in_channels=16, fc_out_channels=32)
+        if 'conv_out_channels' in head or '4Conv' in head.type:
+            head.update(type='ConvFCBBoxHead', num_shared_convs=1, num_shared_fcs=1, conv_out_channels=8)
+            head.norm_cfg = dict(type='BN')
     if cfg.roi_head.get('mask_head'):
         masks = cfg.roi_head.mask_head if isinstance(cfg.roi_head.mask_head, list) else [cfg.roi_head.mask_head]
         for head in masks:
@@ -58,7 +61,7 @@ def small_detector(name, **options):
     return model.train()
 
 
-def batch(counts=(3, 5), sizes=((96, 128), (128, 96)), seed=0, with_masks=True):
+def batch(counts=(3, 5), sizes=((64, 96), (96, 64)), seed=0, with_masks=True):
     """What a loader gives: uint8 images of `sizes` with as many objects as `counts`."""
     generator = np.random.default_rng(seed)
     inputs, samples = [], []

@@ -10,10 +10,10 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
-from swin_mmdet.engine.recording.static_inputs import StaticInputs
 from swin_mmdet.models.watched_model import WatchedModel
 from swin_mmdet.ops.pointwise_conv import PointwiseProducts
 from swin_mmdet.ops.tracing import kept_alive
+from swin_mmdet.recording.static_inputs import StaticInputs
 
 
 @dataclass

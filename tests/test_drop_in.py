@@ -43,7 +43,7 @@ PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
 names = 'ATSSHead BertModel CascadeRoIHead ConditionalDETRHead DETRHead DINO DINOHead DeformableDETR '
 names += 'DeformableDETRHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead HybridTaskCascadeRoIHead '
-names += 'MSDeformAttnPixelDecoder Mask2Former Mask2FormerHead MaskFormerFusionHead RPNHead '
+names += 'MSDeformAttnPixelDecoder Mask2Former Mask2FormerHead MaskFormerFusionHead MaskFormerHead RPNHead '
 names += 'RTMDetHead RTMDetSepBNHead RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
 names = [*names.split(), 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
@@ -54,7 +54,8 @@ MODELS = [
     'ATSSHead', 'BertModel', 'CascadeRoIHead', 'ConditionalDETRHead', 'DETRHead', 'DINO', 'DINOHead',
     'DeformableDETR', 'DeformableDETRHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
     'HybridTaskCascadeRoIHead', 'MSDeformAttnPixelDecoder', 'Mask2Former', 'Mask2FormerHead', 'MaskFormerFusionHead',
-    'RPNHead', 'RTMDetHead', 'RTMDetSepBNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
+    'MaskFormerHead', 'RPNHead', 'RTMDetHead', 'RTMDetSepBNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead',
+    'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
 

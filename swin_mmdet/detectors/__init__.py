@@ -17,6 +17,7 @@ from swin_mmdet.detectors.language_model import BertModel
 from swin_mmdet.detectors.mask2former import Mask2Former
 from swin_mmdet.detectors.mask2former_head import Mask2FormerHead
 from swin_mmdet.detectors.mask_fusion_head import MaskFormerFusionHead
+from swin_mmdet.detectors.maskformer_head import MaskFormerHead
 from swin_mmdet.detectors.pixel_decoder import MSDeformAttnPixelDecoder
 from swin_mmdet.detectors.retina_head import RetinaHead
 from swin_mmdet.detectors.roi_extractor import SingleRoIExtractor
@@ -47,6 +48,7 @@ __all__ = [
     'Mask2Former',
     'Mask2FormerHead',
     'MaskFormerFusionHead',
+    'MaskFormerHead',
     'RPNHead',
     'RTMDetHead',
     'RTMDetSepBNHead',

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from swin_mmdet.ops.box_assignment import overlaps_of_pairs
+from swin_mmdet.ops.box_overlaps import overlaps
 from swin_mmdet.ops.to_device import to_device
 
 # pixels that the center of an anchor is inside of its object at least
@@ -53,7 +53,7 @@ def assign_adaptively(
     exists = exists.gather(1, candidates)
 
     boxes, candidate_boxes = boxes[:, None], anchors[candidates] if is_shared else anchors[image[:, None], candidates]
-    overlap = overlaps_of_pairs(candidate_boxes, boxes)
+    overlap = overlaps(candidate_boxes, boxes)
     centers = _centers(candidate_boxes)
     margin = torch.minimum(centers - boxes[..., :2], boxes[..., 2:] - centers).amin(-1)
     taken = exists & (overlap >= _mean_plus_deviation(overlap, exists)) & (margin > MIN_INSIDE)

@@ -5,10 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from swin_mmdet.ops.box_overlaps import overlaps
 from swin_mmdet.ops.triton_available import why_not_kernels
-
-# of mmdet's overlaps: the smallest union
-EPSILON = 1e-6
 
 
 class AssignmentRule(NamedTuple):
@@ -49,7 +47,7 @@ def _assign_one(boxes: Tensor, valid: Tensor, objects: Tensor, count: Tensor, ru
     number = torch.arange(1, len(objects) + 1, device=boxes.device)[:, None]
     if not len(objects) or not len(boxes):
         return valid.long() - 1
-    iou = overlaps(objects, boxes).masked_fill(~valid | (number > count), -1)
+    iou = overlaps(objects[:, None], boxes).masked_fill(~valid | (number > count), -1)
     highest, which = iou.max(0)
     # without objects all is background
     highest = highest.clamp(min=0)
@@ -61,23 +59,3 @@ def _assign_one(boxes: Tensor, valid: Tensor, objects: Tensor, count: Tensor, ru
         last = torch.where((iou == best) & (best >= rule.best) & (number <= count), number, 0).amax(0)
         assigned = torch.where(last > 0, last, assigned)
     return torch.where(valid, assigned, -1)
-
-
-def overlaps(objects: Tensor, boxes: Tensor) -> Tensor:
-    """Intersection over union of each with each: [G, 4], [N, 4] -> [G, N]."""
-    return overlaps_of_pairs(objects[:, None], boxes[None])
-
-
-def overlaps_of_pairs(boxes: Tensor, others: Tensor) -> Tensor:
-    """Intersection over union: [..., 4], [..., 4] -> [...]."""
-    corner = torch.maximum(boxes[..., :2], others[..., :2])
-    other = torch.minimum(boxes[..., 2:], others[..., 2:])
-    sides = (other - corner).clamp(min=0)
-    shared = sides[..., 0] * sides[..., 1]
-    union = areas(boxes) + areas(others) - shared
-    return shared / union.clamp(min=EPSILON)
-
-
-def areas(boxes: Tensor) -> Tensor:
-    """[..., 4] -> [...]."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])

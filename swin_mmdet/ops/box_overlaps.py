@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 
 KINDS = 'iou', 'iof', 'giou'
+# of mmdet's overlaps: the smallest area that is divided by
+EPSILON = 1e-6
 
 
 def corners_of(boxes: Tensor) -> Tensor:
@@ -18,7 +20,7 @@ def centers_of(boxes: Tensor) -> Tensor:
     return torch.cat([(first + last) / 2, last - first], -1)
 
 
-def overlaps(boxes: Tensor, others: Tensor, kind: str = 'iou', eps: float = 1e-6) -> Tensor:
+def overlaps(boxes: Tensor, others: Tensor, kind: str = 'iou', eps: float = EPSILON) -> Tensor:
     """Of corners [..., 4] and [..., 4], broadcast: [...]. 'iof' is the share of `boxes` that `others` cover.
 
     No area that is divided by is less than eps.

@@ -20,7 +20,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from swin_mmdet.ops.box_assignment import EPSILON, AssignmentRule
+from swin_mmdet.ops.box_assignment import AssignmentRule
+from swin_mmdet.ops.box_overlaps import EPSILON
 from swin_mmdet.ops.triton_fast_launch import fast_launch, on_device_of
 
 BLOCK = 512

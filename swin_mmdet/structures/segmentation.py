@@ -97,7 +97,7 @@ def run_lengths(counts: object) -> np.ndarray | None:
     `counts` as an annotation has them: a list, or the text of 6 bits a byte that pycocotools writes.
     """
     if isinstance(counts, str):
-        counts = counts.encode('ascii', 'replace')
+        counts = counts.encode(errors='surrogatepass')  # bytes beyond ASCII are no digits
     if isinstance(counts, bytes):
         lengths = _decoded(np.frombuffer(counts, np.uint8))
     else:

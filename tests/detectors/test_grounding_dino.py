@@ -127,6 +127,23 @@ def test_detections_are_those_of_mmdet(bert, text, monkeypatch):
         torch.testing.assert_close(one.scores, other.scores, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(one.bboxes, other.bboxes, rtol=1e-5, atol=1e-3)
         assert torch.equal(one.labels, other.labels)
+        assert one.label_names == other.label_names
+
+
+def test_a_text_that_comes_again_is_read_once_and_another_anew(bert, monkeypatch):
+    detector = build(bert, detectors, 'swin_mmdet.').eval()
+    read = []
+    whole = detector.get_tokens_positive_and_prompts
+    monkeypatch.setattr(
+        detector, 'get_tokens_positive_and_prompts', lambda *text: (read.append(text), whole(*text))[1]
+    )
+    for text in (TEXT, TEXT, ('cat', 'dog')):
+        samples = samples_of('some', DIFFERENT, text)
+        monkeypatch.setattr(detector, 'extract_feat', lambda _images, samples=samples: maps(samples))
+        with torch.no_grad():
+            found = detector.predict(torch.zeros(2, device=DEVICE), samples)
+        assert {name for sample in found for name in sample.pred_instances.label_names} <= set(text)
+    assert read == [(TEXT, True), (('cat', 'dog'), True)]
 
 
 def test_a_step_asks_the_gpu_nothing(bert, monkeypatch):

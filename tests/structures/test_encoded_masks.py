@@ -235,3 +235,9 @@ def test_pixels_are_on_the_device_of_the_boxes(masks, bitmaps):
     assert there.is_cuda
     assert torch.equal(there & bitmaps.cuda(), bitmaps.cuda())
     assert torch.equal(there.cpu(), bitmaps)
+
+
+def test_masks_of_another_device_are_told_to_come_to_the_cpu(masks):
+    elsewhere = EncodedMasks(masks.rles, HEIGHT, WIDTH, device='meta')
+    assert elsewhere[:2].device.type == elsewhere[[0]].device.type == elsewhere.detach().device.type == 'meta'
+    assert (elsewhere.cpu().device.type, elsewhere.cpu().rles) == ('cpu', masks.rles)

@@ -3,9 +3,9 @@
     nice -n 10 python tools/benchmarks/mutants.py engine --sample 80 --out tools/benchmarks/results/mutants.csv
 
 Works on a copy of the tracked files, which stays for `mutmut show NAME` in it. A mutant counts as killed when one of
-the tests of its room that run the changed function fails, or runs endlessly; other rooms' tests are not asked, so the
-library as a whole is tested better than this says. mutmut changes bodies of functions, but none that are decorated
-other than as class or static methods, and no constants of modules and classes.
+the tests of its room that run the changed function fails, or runs endlessly; of other rooms' tests few are asked
+(BESIDES), so the library as a whole is tested better than this says. mutmut changes bodies of functions, but none that
+are decorated other than as class or static methods, and no constants of modules and classes.
 
 Every verdict is written at once, and the order is random: what is cut short by --seconds has tried a random part, and
 goes on with the same --folder. With --again it tries the survivors in that folder once more, with the tests of now.
@@ -37,6 +37,22 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNNER = Path(__file__).with_name('mutants_runner.py')
 EQUIVALENT = ROOT / 'tests/mutants/EQUIVALENT.md'
 ROOMS = ('ops', 'checkpoint', 'datasets', 'structures', 'detectors', 'engine', 'evaluation')
+# tests of what a room has that stand elsewhere: with its users, or with programs that they call in the same process
+BESIDES = {
+    'structures': (
+        *('ops/test_mask_runs.py', 'ops/test_mask_targets.py', 'ops/test_mask_points.py', 'ops/test_pair_costs.py'),
+        *('datasets/test_transforms.py', 'detectors/test_prediction.py', 'detectors/test_rpn_head.py'),
+        *('detectors/test_roi_heads.py', 'detectors/test_mask_fusion_head.py'),
+    ),
+    'checkpoint': ('engine/test_pretrained.py', 'reppoints_v2/test_official_names.py'),
+    'datasets': ('structures/test_lazy_masks.py', 'tools/test_errors.py', 'tools/test_words.py'),
+    'detectors': ('ops/test_pair_costs.py',),
+    'engine': (
+        *('configs/test_everyday.py', 'tools/test_errors.py', 'tools/test_everyday.py', 'tools/test_prepare.py'),
+        *('tools/test_trackers.py', 'tools/test_train_options.py', 'tools/test_words.py'),
+    ),
+    'evaluation': ('datasets/test_check_and_loader.py', 'report/test_matching.py'),
+}
 # options of pytest: triton's interpreter runs kernels far too slowly for this
 FAST = ['--ignore-glob=*/test_triton*', '--ignore-glob=*/test_residual_branch.py', '-k', 'not triton']
 FAST += ['-m', 'not slow and not long']
@@ -64,7 +80,8 @@ def main() -> None:
     begun = folder / 'begun.json'
     if not begun.exists():
         copy_checkout(folder)
-        tests = json.dumps([f'tests/{args.room}', *FAST])
+        besides = [f'tests/{path}' for path in BESIDES.get(args.room, ())]
+        tests = json.dumps([f'tests/{args.room}', *besides, *FAST])
         (folder / 'pyproject.toml').write_text(SETTINGS.format(room=args.room, tests=tests))
         os.chdir(folder)  # whose settings mutmut reads
         population = write_sample(args.room, args.sample, args.seed)

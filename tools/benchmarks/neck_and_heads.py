@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 
 import detector
 import torch
+import whole_detectors
 from harness import conditions, gpu_work, measure, rounded, write_rows
 from mmdet.utils import register_all_modules
 from mmengine.logging import MMLogger
@@ -64,7 +65,7 @@ def measure_case(name: str, ways: list[str], case: str, mode: str, repeats: int)
     images, height, width, objects = detector.CASES[case]
     found, first = {}, {}
     for way in ways:
-        found[way] = detector.Detector(name, 'ours', detector.CASES[case], mode)
+        found[way] = whole_detectors.Detector(name, 'ours', detector.CASES[case], mode)
         WAYS[way](found[way].model)
         first[way] = seconds(found[way])
     results = measure(found, repeats)
@@ -81,7 +82,7 @@ def measure_case(name: str, ways: list[str], case: str, mode: str, repeats: int)
         }
         slowest = 0.0
         for size in NEW_SIZES:
-            one.batch = detector.make_batch(images, *size, objects, 'ours')
+            one.batch = whole_detectors.make_batch(images, *size, objects, 'ours')
             slowest = max(slowest, seconds(one))
         yield row | {'new size s': slowest}
     del found

@@ -183,7 +183,9 @@ def _blend_inputs(
     at_mid = (first + row)[:, None] * D + channel
     at_low = (first_low + row)[:, None] * D + channel
     at_high = (first_high + row)[:, None] * D + channel
-    low_seen, high_seen = seen & (first_low >= 0), seen & (first_high >= 0)
+    # a condition of rows: the interpreter of Triton 3.9 reads masks in which a lone number was compared wrongly
+    low_seen = seen & (first_low + 0 * row >= 0)[:, None]
+    high_seen = seen & (first_high + 0 * row >= 0)[:, None]
     mid = tl.load(results + at_mid, mask=seen, other=0.0).to(tl.float32)
     low = tl.load(results + at_low, mask=low_seen, other=0.0).to(tl.float32)
     high = tl.load(enlarged + at_high, mask=high_seen, other=0.0).to(tl.float32)

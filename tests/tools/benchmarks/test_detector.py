@@ -59,13 +59,15 @@ def small(monkeypatch, tmp_path):
 @pytest.mark.usefixtures('on_cpu', 'small')
 def test_the_peers_are_one_detector(name):
     """mmdet's parts and ours have the same parameters outside the backbone, and both step."""
-    ours, theirs = (detector.Detector(name, peer, CASE, 'infer') for peer in ('ours', 'mmdet'))
+    ours, theirs = (whole_detectors.Detector(name, peer, CASE, 'infer') for peer in ('ours', 'mmdet'))
     states = (one.model.state_dict() for one in (ours, theirs))
     heads = [{key: x for key, x in state.items() if not key.startswith('backbone')} for state in states]
     assert heads[0].keys() == heads[1].keys()
     assert all(torch.equal(x, heads[1][key]) for key, x in heads[0].items())
     # of the config, for whoever imports `swin_mmdet.drop_in` in this process makes mmdet's names ours
     kinds = [str(whole_detectors.model_config(name, peer).model) for peer in ('ours', 'mmdet')]
+    # mmdet's language model does not run on transformers 5
+    kinds = [kind.replace('swin_mmdet.BertModel', '') for kind in kinds]
     assert ['swin_mmdet.' in kind for kind in kinds] == [True, False]
     for one in (ours, theirs):
         assert len(one()) == 1
@@ -74,7 +76,7 @@ def test_the_peers_are_one_detector(name):
 @pytest.mark.parametrize('change', list(neck_and_heads.WAYS.values())[1:])
 @pytest.mark.usefixtures('on_cpu', 'small')
 def test_ways_of_neck_and_heads_give_the_same(change):
-    plain, changed = (detector.Detector('mask-rcnn', 'ours', CASE, 'infer') for _ in range(2))
+    plain, changed = (whole_detectors.Detector('mask-rcnn', 'ours', CASE, 'infer') for _ in range(2))
     changed.model.load_state_dict(plain.model.state_dict())
     if change is neck_and_heads.compile_parts:
         change(changed.model, backend='eager')

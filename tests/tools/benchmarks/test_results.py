@@ -33,7 +33,10 @@ def results(tmp_path, monkeypatch):
     return result_files.RESULTS
 
 
-@pytest.mark.parametrize('name', ['attention', 'backbone', 'backbone_memory', 'neck_and_heads', 'speed', 'time'])
+EMPTY = ('attention', 'backbone', 'backbone_memory', 'deformable', 'detectors', 'half', 'learning', 'zoo')
+
+
+@pytest.mark.parametrize('name', [*EMPTY, 'neck_and_heads', 'speed', 'time'])
 def test_a_table_without_files_says_so(name, results):
     text = f'before\n<!-- table {name} -->\n<!-- end {name} -->\nafter'
     filled = f'before\n<!-- table {name} -->\nNot measured yet.\n<!-- end {name} -->\nafter'
@@ -124,6 +127,64 @@ def test_ways_of_neck_and_heads_become_a_table(results):
     write_rows(results / 'neck_and_heads-x.csv', [case | dict(zip(names, alone)) | WHERE])
     assert render_tables.neck_and_heads_table(results.parent).splitlines()[4:] == [
         '| mask-rcnn, train, 2 x 800x1344, 10 objects | contiguous | 40.0 |  | 21.0 | 1500 | 2.0 | 0.5 | 0.1 |',
+    ]
+
+
+def test_steps_of_detectors_become_a_line_for_each_batch(results):
+    """Of two environments, whose rows lie in one file."""
+    case = {'detector': 'dino', 'batch': 2, 'height': 800, 'width': 1344, 'objects': 10}
+    found = [('ours', 'train', 50.0, 1024.0), ('mmdet', 'train', 200.0, 2048.0), ('ours', 'infer', 10.0, 512.0)]
+    rows = [
+        {'peer': peer, **case, 'mode': mode, 'median ms': ms, 'peak MiB': peak, 'failed': '', **WHERE}
+        for peer, mode, ms, peak in found
+    ]
+    write_rows(results / 'detector-x.csv', rows)
+    assert render_tables.detectors_table(results.parent).splitlines()[2:] == [
+        '| dino | 2 x 800x1344, 10 objects | 50 / 200 (0.25) |  | 1.0 / 2.0 | [H100](results/detector-x.csv) |'
+    ]
+
+
+def test_the_zoo_becomes_a_line_for_each_environment(results):
+    modes = [('a', 'train', '', ''), ('a', 'infer', '', 'ValueError: no'), ('b', 'train', '4 images do not fit', '')]
+    rows = [
+        {'config': config, 'mode': mode, 'note': note, 'failed': failed, 'mmcv': '2.1'}
+        for config, mode, note, failed in modes
+    ]
+    write_rows(results / 'zoo_on_gpu-x.csv', rows)
+    line = '2 of 2 | 0 of 0 | 0 of 1 | 0 of 0 | 0 of 0 | 1 | a, infer: ValueError: no |'
+    assert render_tables.zoo_table(results.parent).splitlines()[2:] == [
+        f'| [mmcv 2.1](results/zoo_on_gpu-x.csv) | 2 | {line}'
+    ]
+
+
+def test_deformable_operations_become_a_line_for_each_case(results):
+    case = {'operation': 'attention', 'case': 'encoder', 'mode': 'forward'}
+    names = 'way', 'median ms', 'to mmcv fp16', 'floor ms'
+    found = [('ours bf16', 1.0, 0.25, 0.5), ('mmcv bf16', None, None, None), ('mmcv fp16', 4.0, 1.0, 0.5)]
+    write_rows(results / 'deformable_ops-x.csv', [case | dict(zip(names, one)) | WHERE for one in found])
+    assert render_tables.deformable_table(results.parent).splitlines()[2:] == [
+        '| ms | step | ours bf16 | mmcv fp16 | ours bf16 to mmcv fp16 | floor, bf16 |',
+        '| --- | --- | --- | --- | --- | --- |',
+        '| attention, encoder | forward | 1.000 | 4.000 | 0.25 | 0.500 |',
+    ]
+
+
+def test_what_is_learned_by_heart_becomes_a_line_for_each_run(results):
+    run_of = {'detector': 'dino', 'peer': 'ours', 'seed': 0}
+    rows = [run_of | {'step': step, 'loss': float(step), 's/step': None, 'box AP': None, 'mask AP': None}
+            for step in range(1, 121)]  # fmt: skip
+    rows[-1] |= {'s/step': 0.1, 'box AP': 0.5}
+    write_rows(results / 'learning-x.csv', rows)
+    assert render_tables.learning_table(results.parent).splitlines()[2:] == [
+        '| dino | [ours](results/learning-x.csv) | 0 | 120 | 90.50 |  |  | 0.500 |  | 0.100 |'
+    ]
+
+
+def test_half_precision_becomes_a_line_for_each_type(results):
+    row = {'detector': 'dino', 'peer': 'ours', 'precision': 'bf16', 'loss error': 0.01234, 'found again': 0.9}
+    write_rows(results / 'half_precision-x.csv', [row | {'failed': ''}])
+    assert render_tables.half_table(results.parent).splitlines()[2:] == [
+        '| dino | [ours](results/half_precision-x.csv) | bf16 | 0.012 | 0.900 |  |'
     ]
 
 

@@ -17,38 +17,53 @@ def detector_cases() -> Iterator[tuple[Path, dict[str, dict[str, str]]]]:
 
 
 def detector_case(row: dict[str, str]) -> tuple[str, str]:
-    size = f'{row["batch"]} x {row["height"]}x{row["width"]}, {row["objects"]} objects'
-    return row['detector'], f'{row["mode"]}, {size}'
+    return row['detector'], f'{row["mode"]}, {_size(row)}'
+
+
+def _size(row: dict[str, str]) -> str:
+    return f'{row["batch"]} x {row["height"]}x{row["width"]}, {row["objects"]} objects'
 
 
 def detectors_table(here: Path) -> str:
-    """What `detector.py` measured of ours in one line a case, in proportion to mmdet."""
-    rows = []
+    """What `detector.py` measured of ours in one line a batch, in proportion to mmdet."""
+    lines: dict[tuple[str, str, Path], dict[str, str]] = {}
     for path, found in detector_cases():
-        if not {'ours', 'mmdet'} <= set(found) or any(row['failed'] for row in found.values()):
+        if not {'ours', 'mmdet'} <= set(found) or any(found[peer]['failed'] for peer in ('ours', 'mmdet')):
             continue
         one, other = found['ours'], found['mmdet']
         pair = [float(row['median ms']) for row in (one, other)]
-        memory = ' / '.join(f'{float(row["peak MiB"]) / 1024:.1f}' for row in (one, other))
-        numbers = f'{pair[0]:.4g}', f'{pair[1]:.4g}', f'{pair[0] / pair[1]:.2f}', memory
-        rows.append((*detector_case(one), *numbers, link(one['device'], path, here)))
-    names = 'Swin-T', 'step', 'ours, ms', 'mmdet, ms', 'ours / mmdet', 'peak GiB: ours / mmdet', 'device'
+        cells = lines.setdefault((one['detector'], _size(one), path), {'device': one['device']})
+        cells[one['mode']] = f'{pair[0]:.4g} / {pair[1]:.4g} ({pair[0] / pair[1]:.2f})'
+        if one['mode'] == 'train':
+            cells['peak'] = ' / '.join(f'{float(row["peak MiB"]) / 1024:.1f}' for row in (one, other))
+    rows = [
+        (name, size, *(cells.get(key, '') for key in ('train', 'infer', 'peak')), link(cells['device'], path, here))
+        for (name, size, path), cells in lines.items()
+    ]
+    names = 'ours / mmdet', 'batch', 'training step, ms', 'inference, ms', 'peak of training, GiB', 'device'
     return markdown(names, rows) if rows else NOT_YET
 
 
 def parts_table(here: Path) -> str:
     """The parts of these steps: a table for each detector, a row for each peer and case."""
     rows = []
-    parts = 'preprocess', 'backbone', 'neck', 'rpn', 'roi', 'backward', 'optimizer'
+    parts = 'preprocess', 'backbone', 'neck', 'rpn', 'roi', 'transformer', 'head', 'backward', 'optimizer'
     for path, found in detector_cases():
         for peer, row in found.items():
-            numbers = [f'{float(row[f"{part} ms"]):.1f}' if row[f'{part} ms'] else '' for part in parts]
+            step = ', '.join(detector_case(row))
+            if row['failed']:
+                rows.append((step, link(peer, path, here), row['failed'], *[''] * (len(parts) + 4)))
+                continue
+            numbers = [_number(row.get(f'{part} ms'), 1) for part in parts]
             whole = f'{float(row["median ms"]):.1f}', f'{float(row["peak MiB"]) / 1024:.1f}', row['kernels']
-            detector, case = detector_case(row)
             gpu = f'{float(row["GPU busy"]):.2f}', row['synchronisations']
-            rows.append((f'{detector}, {case}', link(peer, path, here), *numbers, *whole, *gpu))
+            rows.append((step, link(peer, path, here), *numbers, *whole, *gpu))
     names = 'step', 'parts', *parts, 'whole', 'peak GiB', 'kernels', 'GPU busy', 'waits'
     return markdown(names, rows) if rows else NOT_YET
+
+
+def _number(text: str | None, digits: int) -> str:
+    return f'{float(text):.{digits}f}' if text else ''
 
 
 def neck_and_heads_table(here: Path) -> str:

@@ -28,6 +28,7 @@ from swin_mmdet.recording import RecordStepsHook
 from swin_mmdet.structures import PackedMasks
 from swin_mmdet.variants import VARIANTS
 
+DEVICE = 'cuda'
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 OURS = {
     'mask-rcnn': 'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
@@ -160,8 +161,9 @@ def own_ops_of_mmcv() -> Iterator[None]:
 def initial_weights(name: str) -> dict[str, torch.Tensor]:
     """Those that a detector starts from, backbone aside: the same for every peer."""
     torch.manual_seed(0)
-    model = MODELS.build(model_config(name, 'ours').model)
-    model.init_weights()
+    with torch.device(DEVICE):
+        model = MODELS.build(model_config(name, 'ours').model)
+        model.init_weights()
     return {key: x for key, x in model.state_dict().items() if not key.startswith('backbone')}
 
 
@@ -174,7 +176,10 @@ class Detector:
         # as many detections as objects
         test_cfg = cfg.model.test_cfg.get('rcnn', cfg.model.test_cfg)
         test_cfg['max_per_image' if 'max_per_image' in test_cfg else 'max_per_img'] = case[3]
-        self.model: nn.Module = MODELS.build(cfg.model).cuda()
+        # made there, random numbers take no time
+        with torch.device(DEVICE):
+            self.model: nn.Module = MODELS.build(cfg.model)
+        self.model.to(DEVICE)
         if name in KEEPS_INITIAL_WEIGHTS:
             self.model.load_state_dict(initial_weights(name), strict=False)
         else:

@@ -6,11 +6,11 @@ Reference points are float32 also under autocast. The layers are told by `pyrami
 from typing import Any
 
 import torch
+from mmdet.models.layers import MLP
 from mmdet.models.layers import DeformableDetrTransformerDecoder as MMDetDeformableDetrTransformerDecoder
 from mmdet.models.layers import DeformableDetrTransformerDecoderLayer as MMDetDeformableDetrTransformerDecoderLayer
 from mmdet.models.layers import DeformableDetrTransformerEncoder as MMDetDeformableDetrTransformerEncoder
 from mmdet.models.layers import DeformableDetrTransformerEncoderLayer as MMDetDeformableDetrTransformerEncoderLayer
-from mmdet.models.layers import MLP
 from mmdet.models.layers import DinoTransformerDecoder as MMDetDinoTransformerDecoder
 from mmengine.model import ModuleList
 from torch import Tensor, nn

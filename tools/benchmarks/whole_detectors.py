@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
@@ -23,6 +24,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from swin_mmdet.config import nodes
+from swin_mmdet.recording import RecordStepsHook
 from swin_mmdet.structures import PackedMasks
 from swin_mmdet.variants import VARIANTS
 
@@ -65,7 +67,7 @@ def model_config(name: str, peer: str) -> Config:
     amp = {} if cfg.optim_wrapper.type == 'AmpOptimWrapper' else {'dtype': 'bfloat16'}
     if peer == 'ours without graphs':
         cfg.model.backbone.cuda_graphs = False
-    elif peer != 'ours':
+    elif not peer.startswith('ours'):
         to_mmdet(cfg.model, with_backbone=peer == 'mmdet')
         # mmengine's, which leaves the optimizer as it is and computes in fp16
         cfg.optim_wrapper.pop('constructor')
@@ -187,6 +189,9 @@ class Detector:
         # what is measured is a step, not what training for hours with random labels makes of the weights
         for group in self.wrapper.optimizer.param_groups:
             group['lr'] = 1e-6
+        if peer == 'ours' and mode == 'train':
+            # as the training runner's hook does
+            RecordStepsHook().before_train(SimpleNamespace(model=self.model))
         self.ops = own_ops_of_mmcv if peer == 'mmdet' else nullcontext
         self.batch = make_batch(*case, peer, with_masks='mask' in str(cfg.model).lower())
         self.mode = mode

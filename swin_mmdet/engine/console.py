@@ -64,7 +64,7 @@ def open_log(log: MMLogger, seed: int | None, processes: int) -> None:
     """
     for handler in log.handlers:
         if isinstance(handler, logging.FileHandler):
-            handler.handleError = TellOnce(handler.baseFilename)
+            handler.handleError = TellOnce(handler.baseFilename)  # type: ignore[method-assign]
         else:
             handler.addFilter(ForPeople())
     EARLY_LINES.hand_over(log)

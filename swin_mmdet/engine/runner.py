@@ -29,6 +29,7 @@ from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.engine.schedules import described, scale_rates
 from swin_mmdet.engine.warm_up import bound_warm_up
 from swin_mmdet.errors import UserError
+from swin_mmdet.recording import RecordStepsHook
 from swin_mmdet.registry import RUNNERS
 
 # of the optimizer; a run with fewer is too short for large batches
@@ -133,6 +134,8 @@ class TrainingRunner(LoadingRunner):
     def register_hooks(self, *hooks: Any, **more: Any) -> None:
         super().register_hooks(*hooks, **more)
         self.register_hook(SettingsHook())
+        if not any(isinstance(hook, RecordStepsHook) for hook in self.hooks):
+            self.register_hook(RecordStepsHook())
 
     def train(self) -> nn.Module:
         if self._frozen:

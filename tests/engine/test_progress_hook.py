@@ -102,8 +102,10 @@ def test_bars_begin_where_a_run_goes_on_and_have_their_names(runner):
     hook = ProgressHook(Terminal())
     hook.before_train(runner)
     hook.before_val_epoch(runner)
-    bars = [(bar.desc.removesuffix(': '), bar.n, bar.total, bar.delay, bar.pos, bar.leave) for bar in (hook.training, hook.evaluation)]
-    assert bars == [('training', 5, 20, 0.0, 0, False), ('evaluation', 0, 3, 1.0, -1, False)]
+    names = [bar.desc.removesuffix(': ') for bar in (hook.training, hook.evaluation)]
+    assert names == ['training', 'evaluation']
+    bars = [(bar.n, bar.total, bar.delay, bar.pos, bar.leave) for bar in (hook.training, hook.evaluation)]
+    assert bars == [(5, 20, 0.0, 0, False), (0, 3, 1.0, -1, False)]
     hook.close()
     runner.test_dataloader = [None] * 4
     hook.before_test_epoch(runner)

@@ -40,19 +40,21 @@ class Watch:
             self.failed.add(report.nodeid)
 
 
-def watch(path: str) -> Watch:
-    """Run a file's tests."""
+def watch(tests: list[str]) -> Watch:
+    """Run them."""
     watched = Watch()
     with change_cwd('mutants'), open(os.devnull, 'w') as sys.stdout:
-        PytestRunner().execute_pytest(['-q', path], plugins=[watched])
+        PytestRunner().execute_pytest(['-q', *tests], plugins=[watched])
     return watched
 
 
 def collect_stats(self: ForkServerRunner, _: Iterable[str]) -> int:
     """mutmut's own runs all tests in one process, and gives up when one fails."""
-    paths = sorted({test.partition('::')[0] for test in self.list_all_tests().ids})
+    by_file: dict[str, list[str]] = {}
+    for test in sorted(self.list_all_tests().ids):
+        by_file.setdefault(test.partition('::')[0], []).append(test)
     with ProcessPoolExecutor(PROCESSES, get_context('fork')) as pool:
-        for watched in pool.map(watch, paths):
+        for watched in pool.map(watch, by_file.values()):
             for test in sorted(watched.failed):
                 print(f'fails without a change, and is left out: {test}', file=sys.__stderr__)
             for test in watched.functions.keys() - watched.failed:

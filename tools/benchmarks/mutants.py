@@ -51,7 +51,7 @@ BESIDES = {
         *('configs/test_everyday.py', 'tools/test_errors.py', 'tools/test_everyday.py', 'tools/test_prepare.py'),
         *('tools/test_trackers.py', 'tools/test_train_options.py', 'tools/test_words.py'),
     ),
-    'evaluation': ('datasets/test_check_and_loader.py', 'report/test_matching.py'),
+    'evaluation': ('datasets/test_check_and_loader.py', 'report/test_matching.py', 'structures/test_encoded_masks.py'),
 }
 # options of pytest: triton's interpreter runs kernels far too slowly for this
 FAST = ['--ignore-glob=*/test_triton*', '--ignore-glob=*/test_residual_branch.py', '-k', 'not triton']

@@ -8,12 +8,14 @@ those of a run that is cut short are a random part. For every mutant a process i
 
 import os
 import random
+import signal
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from mutmut import __main__ as mutmut
+from mutmut.mutation.data import SourceFileMutationData
 from mutmut.runners.harness import PytestRunner
 from mutmut.state import state
 from mutmut.utils.file_utils import change_cwd
@@ -69,6 +71,15 @@ def arguments(self: PytestRunner, tests: Iterable[str]) -> list[str]:
     return of_mutmut(self, sorted(tests, key=state().duration_by_test.get))
 
 
+def save(self: SourceFileMutationData) -> None:
+    """Whole, also when the run is cut short meanwhile."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    as_mutmut_does(self)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+as_mutmut_does = SourceFileMutationData.save
+SourceFileMutationData.save = save
 of_mutmut = PytestRunner._pytest_args_regular_run
 PytestRunner._pytest_args_regular_run = arguments
 ForkServerRunner.collect_stats = collect_stats

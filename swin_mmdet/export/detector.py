@@ -17,7 +17,7 @@ from swin_mmdet.errors import UserError
 from swin_mmdet.export.about import about, about_any, preprocessing_of
 from swin_mmdet.export.backbone import BackboneProgram, MapDifference, check_maps, prove_maps
 from swin_mmdet.export.families import family_of
-from swin_mmdet.export.files import write_proven, write_runtime
+from swin_mmdet.export.files import check_folder, check_room, write_proven, write_runtime
 from swin_mmdet.export.options import ROOM, ExportOptions
 from swin_mmdet.export.pasted import Pasted
 from swin_mmdet.export.pictures import batches
@@ -75,6 +75,7 @@ def check_options(cfg: Config, out: Path, options: ExportOptions, *, backbone: b
         raise UserError(f'no folder {out.parent} for {out.name}')
     if out.is_dir():
         raise UserError(f'{out} is a folder; give the name of a file')
+    check_folder(out.parent)
     target.check()
     if options.device == 'cuda' and not torch.cuda.is_available():
         raise UserError('--device cuda: PyTorch finds no GPU here, and the file is proven on one')
@@ -129,6 +130,7 @@ def export_detector(
     """
     out = Path(out)
     target, family = check_options(cfg, out, options), check_model(model, options)
+    check_room(out.parent, model)
     least = family.least(model)
     model.eval()
     differences: list[Difference] = []
@@ -171,6 +173,7 @@ def export_backbone(
     """
     out = Path(out)
     target = check_options(cfg, out, options, backbone=True)
+    check_room(out.parent, backbone)
     backbone.eval()
     preprocessor = MODELS.build(cfg.model.data_preprocessor).to(options.device)
     program = BackboneProgram(backbone, preprocessor, half=options.fp16)

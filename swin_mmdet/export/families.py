@@ -37,7 +37,10 @@ def family_of(model: BaseDetector) -> type[Program]:
     families = (family for part, kind, family in FAMILIES if isinstance(getattr(model, part, None), kind))
     family = next(families, None)
     if family is None:
-        raise ValueError(f'{type(model).__name__} is not exported; these are: {KNOWN}')
+        parts = dict.fromkeys(part for part, _, _ in FAMILIES)
+        heads = [type(getattr(model, part)).__name__ for part in parts if hasattr(model, part)]
+        which = ' with '.join([type(model).__name__, *heads])
+        raise ValueError(f'{which} is not exported; these are: {KNOWN}')
     reason = family.why_not(model)
     if reason is not None:
         raise ValueError(f'{type(model).__name__} is not exported as it is set: {reason}')

@@ -6,12 +6,33 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from torch import nn
 from torch.export import ExportedProgram
 
+from swin_mmdet.errors import UserError
 from swin_mmdet.export.targets import Target
 
 # what there is to keep of a file at a path, which a runtime can load
 Report = Callable[[Path], list]
+# of the weights: the file, its copy that is proven, and what an exporter writes meanwhile
+TIMES_WEIGHTS = 3
+
+
+def check_folder(folder: Path) -> None:
+    """UserError where no file can be written into a folder."""
+    try:
+        with TemporaryDirectory(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f'nothing can be written into {folder}: {error.strerror}') from error
+
+
+def check_room(folder: Path, model: nn.Module) -> None:
+    """UserError where a folder's disk has no room for the files of an export of this model."""
+    weights = sum(one.numel() * one.element_size() for one in model.state_dict().values())
+    needed, free = TIMES_WEIGHTS * weights, shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(f'the disk of {folder} has {free / 1e6:.0f} MB left, and an export needs {needed / 1e6:.0f} MB')
 
 
 def write_proven(

@@ -148,8 +148,7 @@ class Detector(Exported):
             canvas = batch.images.shape[2:]
             masks = [grow(mask, canvas, batch.resized, size) for mask in found['mask_logits'][0][keep]]
         elif 'full_masks' in found:
-            parts = found['full_masks'][0][keep][:, :high, :wide].astype(np.float32)
-            masks = [resize(mask, *size) >= 0.5 for mask in parts]
+            masks = [resize(one.astype(np.float32), *size) >= 0.5 for one in found['full_masks'][0][keep, :high, :wide]]
         stack = None if masks is None else np.stack(masks) if masks else np.zeros((0, *size), bool)
         return Found(boxes.astype(np.float32), found['scores'][0][keep], found['labels'][0][keep], stack)
 
@@ -207,8 +206,7 @@ def draw(image: np.ndarray, found: Found, classes: Sequence[str]) -> Image.Image
     shown = image.copy()
     for mask, colour in zip([] if found.masks is None else found.masks, colours):
         shown[mask] = shown[mask] // 2 + np.array(colour, np.uint8) // 2
-    picture = Image.fromarray(shown)
-    pen = ImageDraw.Draw(picture)
+    pen = ImageDraw.Draw(picture := Image.fromarray(shown))
     for box, score, label, colour in zip(found.boxes.tolist(), found.scores, found.labels, colours):
         pen.rectangle(box, outline=colour, width=2)
         pen.text((box[0] + 3, box[1] + 2), f'{classes[label]} {score:.2f}', fill=colour)
@@ -260,8 +258,7 @@ def read_torch(path: Path, threads: int) -> tuple[dict, Run]:
     """The same of a program of torch.export."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            keys = {name: key for name in names for key in (ABOUT, DIGEST) if name.endswith(f'/extra/{key}')}
+            keys = {one: key for one in archive.namelist() for key in (ABOUT, DIGEST) if one.endswith(f'/extra/{key}')}
             known = {key: archive.read(name).decode() for name, key in keys.items()}
     except zipfile.BadZipFile as error:
         raise ValueError(f'{path} is no program of PyTorch: {error}') from error
@@ -272,13 +269,15 @@ def read_torch(path: Path, threads: int) -> tuple[dict, Run]:
     try:
         import torchvision  # noqa: F401  its operators are in the program
     except ImportError:
+        if not Path(__file__).with_name('swin_mmdet_torch_ops.py').exists():
+            raise ValueError(f'{path} needs torchvision, or swin_mmdet_torch_ops.py beside the runtime') from None
+        sys.path.append(str(Path(__file__).parent))
         import swin_mmdet_torch_ops  # noqa: F401  the same, written beside this file
     about = json.loads(known[ABOUT])
-    device = about['device']
+    device, is_compiled = about['device'], about['to'] == 'aoti'
     if device == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f'{path} is a program for a GPU, and torch {torch.__version__} finds none here')
     torch.set_num_threads(threads or torch.get_num_threads())
-    is_compiled = about['to'] == 'aoti'
     try:
         program = torch._inductor.aoti_load_package(str(path)) if is_compiled else torch.export.load(path).module()
     except Exception as error:  # whatever a foreign file makes it raise
@@ -331,18 +330,18 @@ def main() -> int:
             found = detector(image := np.asarray(Image.open(name).convert('RGB')), args.score_thr)
             print(f'{name}: {len(found.scores)} objects')
             for (x1, y1, x2, y2), score, label in zip(found.boxes.tolist(), found.scores.tolist(), found.labels):
-                category = detector.classes[label]
-                box = [x1, y1, x2 - x1, y2 - y1]
-                rows.append({'file_name': name, 'category_name': category, 'bbox': box, 'score': score})
-                print(f'  {category} {score:.3f} at ({x1:.1f}, {y1:.1f}) to ({x2:.1f}, {y2:.1f})')
+                print(f'  {detector.classes[label]} {score:.3f} at ({x1:.1f}, {y1:.1f}) to ({x2:.1f}, {y2:.1f})')
+                of = {'file_name': name, 'category_name': detector.classes[label]}
+                rows.append(of | {'bbox': [x1, y1, x2 - x1, y2 - y1], 'score': score})
             if args.draw:
                 Path(args.draw).mkdir(parents=True, exist_ok=True)
                 draw(image, found, detector.classes).save(Path(args.draw, Path(name).name))
+        if args.out:
+            Path(args.out).write_text(json.dumps(rows))
     except (ValueError, OSError, ImportError) as error:
-        print(f'error: {error}', file=sys.stderr)
+        remedy = f': pip install {error.name}' if isinstance(error, ImportError) else ''
+        print(f'error: {error}{remedy}', file=sys.stderr)
         return 2
-    if args.out:
-        Path(args.out).write_text(json.dumps(rows))
     return 0
 
 

@@ -15,8 +15,9 @@ import swin_mmdet.compat  # noqa: F401  before mmengine
 # isort: split
 from mmengine.logging import MMLogger
 
+from swin_mmdet.commands.run import run_cli
+from swin_mmdet.early_lines import EARLY_LINES
 from swin_mmdet.engine.console import describe_groups, device_name, open_log, prints_in_file, versions
-from swin_mmdet.run_log import EARLY_LINES, keep_library_warnings
 
 
 @pytest.fixture
@@ -121,10 +122,25 @@ def test_parameter_groups_in_a_line():
     assert describe_groups(optimizer) == 'SGD: 1 tensors train, learning rate 0.1, no weight decay'
 
 
+def test_a_file_that_cannot_be_written_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture):
+    log = MMLogger('a full disk', log_file=str(tmp_path / 'run.log'))
+    open_log(log, seed=7, processes=1)
+    (file,) = (handler for handler in log.handlers if isinstance(handler, logging.FileHandler))
+    file.setStream(open('/dev/full', 'w'))  # noqa: SIM115
+    for step in range(3):
+        log.info(f'step {step}')
+    console, errors = capsys.readouterr()
+    assert console.count('step ') == 3
+    assert errors.count('run.log cannot be written ([Errno 28] No space left on device); training goes on') == 1
+    assert 'Traceback' not in errors
+    file.stream = None
+
+
 def test_what_libraries_say_to_their_developers_is_for_the_file(capfd):
     logger = logging.getLogger('torch.utils._pytree')
-    keep_library_warnings()
-    keep_library_warnings()
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            run_cli(lambda: 0)
     try:
         logger.warning('an enum is deprecated')
         assert [record.getMessage() for record in EARLY_LINES.records[-1:]] == ['an enum is deprecated']

@@ -1,5 +1,7 @@
 """What a config and options must have to be exported, said before anything slow."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 
@@ -9,10 +11,12 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from torch import nn
 
 from swin_mmdet.export import ExportOptions
 from swin_mmdet.export.about import preprocessing_of
 from swin_mmdet.export.detector import check_model, check_options, limited
+from swin_mmdet.export.files import check_room
 from swin_mmdet.export.targets import Target, target_of
 from tests.configs.small import shrink
 
@@ -69,7 +73,17 @@ def test_a_program_for_a_gpu_needs_one(tmp_path, monkeypatch, user_error):
         check_options(Config(), tmp_path / 'model.pt2', ExportOptions(to='torch', device='cuda'))
 
 
-def test_names_and_packages_are_looked_at_first(tmp_path, user_error):
+def test_a_disk_must_have_room(tmp_path, monkeypatch, user_error):
+    weights = nn.Linear(1000, 999)
+    free = Mock(return_value=Mock(free=11_999_987))
+    monkeypatch.setattr('swin_mmdet.export.files.shutil.disk_usage', free)
+    with pytest.raises(user_error, match=r'has 12 MB left, and an export needs 12 MB'):
+        check_room(tmp_path, weights)
+    free.return_value.free += 1
+    check_room(tmp_path, weights)
+
+
+def test_names_and_packages_are_looked_at_first(tmp_path, monkeypatch, user_error):
     cfg = Config({'test_dataloader': {'dataset': {'pipeline': [ENDS[0], RESIZE, ENDS[1]]}}})
     with pytest.raises(user_error, match=r'--to tensorrt: there are torch, onnx, aoti, openvino'):
         target_of('tensorrt')
@@ -80,6 +94,9 @@ def test_names_and_packages_are_looked_at_first(tmp_path, user_error):
     (tmp_path / 'folder.pt2').mkdir()
     with pytest.raises(user_error, match=r'folder\.pt2 is a folder'):
         check_options(cfg, tmp_path / 'folder.pt2', ExportOptions(to='torch'))
+    monkeypatch.setattr('swin_mmdet.export.files.TemporaryDirectory', Mock(side_effect=PermissionError(13, 'Denied')))
+    with pytest.raises(user_error, match=r'nothing can be written into .*: Denied'):
+        check_options(cfg, tmp_path / 'model.pt2', ExportOptions(to='torch'))
     target = Target('onnx', '.onnx', ('json', 'not_there'), None, None)
     with pytest.raises(user_error, match=r"--to onnx needs not_there: pip install 'swin_mmdet\[export\]'"):
         target.check()
@@ -94,6 +111,9 @@ def test_a_detector_that_cannot_be_exported_is_named_with_its_reason(repository,
     cfg.model.test_cfg.nms = dict(type='soft_nms', sigma=0.5)
     model = MODELS.build(cfg.model)
     with pytest.raises(user_error, match=r'RetinaNet is not exported as it is set: .*soft_nms'):
+        check_model(model, ExportOptions())
+    model.bbox_head = nn.Linear(1, 1)
+    with pytest.raises(user_error, match=r'RetinaNet with Linear is not exported; these are: Faster, .*Mask2Former'):
         check_model(model, ExportOptions())
     del model.bbox_head
     with pytest.raises(user_error, match=r'RetinaNet is not exported; these are: Faster, .*Mask2Former'):

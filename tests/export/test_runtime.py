@@ -1,6 +1,7 @@
 """The runtime of exported files: what it does to images and what it refuses. Its detectors are in test_export.py."""
 
 import json
+import sys
 import zipfile
 
 import cv2
@@ -191,6 +192,16 @@ def test_a_program_for_a_gpu_is_refused_without_one(tmp_path, monkeypatch):
     annotate_archive(path, json.dumps({'to': 'torch', 'device': 'cuda'}))
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(ValueError, match=r'program\.pt2 is a program for a GPU, and torch .* finds none here'):
+        Detector(path)
+
+
+def test_a_program_that_finds_no_operators_says_where_they_are(tmp_path, monkeypatch):
+    path = tmp_path / 'program.pt2'
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('program/weights', '')
+    annotate_archive(path, json.dumps({'to': 'torch', 'device': 'cpu'}))
+    monkeypatch.setitem(sys.modules, 'torchvision', None)
+    with pytest.raises(ValueError, match=r'program\.pt2 needs torchvision, or swin_mmdet_torch_ops\.py beside'):
         Detector(path)
 
 

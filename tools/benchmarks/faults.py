@@ -16,13 +16,14 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
+import gpu_faults  # noqa: F401  adds its own to the table
 import torch
-from fault_lab import INTERVAL, STEPS, Lab, finish, losses, said, wait_for_step
+from fault_lab import FAULTS, INTERVAL, STEPS, Lab, fault, finish, goes_on, losses, said, same, straight, wait_for_step
 from harness import conditions, write_rows
-from mmengine.runner import Runner
 
 from swin_mmdet.checkpoint.damage import damage
 from swin_mmdet.engine.last_checkpoint import last_checkpoint
@@ -30,32 +31,6 @@ from swin_mmdet.engine.resuming.train_loops import IterBasedTrainLoop
 from swin_mmdet.errors import UserError
 
 TOOLS = Path(__file__).resolve().parents[1]
-FAULTS: dict[str, Callable[[Lab, argparse.Namespace], tuple[str, bool]]] = {}
-
-
-def fault(function: Callable) -> Callable:
-    FAULTS[function.__name__] = function
-    return function
-
-
-def straight(lab: Lab) -> Path:
-    """An uninterrupted run, made once."""
-    work_dir = lab.folder / 'straight'
-    if not (work_dir / f'iter_{STEPS}.pth').exists():
-        code, text = lab.run(work_dir)
-        assert code == 0, text[-2000:]
-    return work_dir
-
-
-def goes_on(lab: Lab, work_dir: Path, *words: object) -> str:
-    """Resume to the end; '' if every loss is that of the uninterrupted run, or else what is not."""
-    code, text = lab.run(work_dir, '--resume', *words)
-    if code:
-        return f'resuming ended with {code}: {text[-300:]}'
-    expected, found = losses(straight(lab)), losses(work_dir)
-    differ = [step for step in expected if found.get(step) != expected[step]]
-    return f'{len(differ)} of {len(expected)} losses differ' if differ else ''
-
 
 @fault
 def killed_while_saving(lab: Lab, args: argparse.Namespace) -> tuple[str, bool]:
@@ -68,7 +43,7 @@ def killed_while_saving(lab: Lab, args: argparse.Namespace) -> tuple[str, bool]:
         end = time.monotonic() + 120
         while not list(work_dir.glob('*.part')) and time.monotonic() < end:
             time.sleep(0.0005)
-        time.sleep(generator.random() * 0.02)
+        time.sleep(generator.random() * 0.08)
         os.kill(id, signal.SIGKILL)
         finish([id])
         parts += len(list(work_dir.glob('*.part')))
@@ -98,7 +73,7 @@ def _signalled(lab: Lab, number: signal.Signals, processes: int = 1) -> tuple[st
     if processes > 1:
         return f'exit {code}; {line.split(" - ")[-1][:80]}', code == 0 and 'saved to' in line
     problem = goes_on(lab, work_dir)
-    seen = f'exit {code}; {line.split(" - ")[-1][:44]}; resumed: {problem or "every loss the same"}'
+    seen = f'exit {code}; {line.split(" - ")[-1][:44]}; resumed: {problem or same()}'
     return seen, not code and not problem
 
 
@@ -285,32 +260,6 @@ def one_of_two_processes_killed_under_torchrun(lab: Lab, _: argparse.Namespace) 
     )
 
 
-@fault
-def out_of_memory(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
-    def little() -> None:
-        def fail(*_: object, **__: object) -> None:
-            raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 20.00 GiB.')
-
-        if torch.cuda.is_available():
-            torch.cuda.set_per_process_memory_fraction(1e-3)
-        else:
-            Runner.wrap_model = _then(Runner.wrap_model, lambda model: setattr(model, 'train_step', fail))
-
-    work_dir = lab.new('memory')
-    code, text = lab.run(work_dir, prepare=little)
-    line = next((line for line in text.splitlines() if line.startswith('error: ')), 'a traceback')
-    return f'exit {code}; {line[:150]}', code == 2 and 'a batch of 2 images of 3x' in line
-
-
-def _then(function: Callable, change: Callable) -> Callable:
-    def both(*args: object, **kwargs: object) -> object:
-        result = function(*args, **kwargs)
-        change(result)
-        return result
-
-    return both
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', type=Path)
@@ -319,7 +268,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, help='CSV')
     args = parser.parse_args(argv)
     lab, rows = Lab(args.folder.resolve()), []
-    here = conditions(device='cuda' if torch.cuda.is_available() else 'cpu')
+    # in a fork: a process that has asked for the GPU cannot have forks that do
+    with ProcessPoolExecutor(1, get_context('fork')) as other:
+        here = other.submit(conditions, device='cuda' if torch.cuda.is_available() else 'cpu').result()
     for name in args.only:
         try:
             seen, right = FAULTS[name](lab, args)

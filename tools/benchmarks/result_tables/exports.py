@@ -27,6 +27,22 @@ def export_cell(row: dict[str, str]) -> str:
     return f'boxes {row["boxes px"]} px, scores {row["scores"]}{masks} ({row["detections"]} pairs)'
 
 
+def export_full_size_table(here: Path) -> str:
+    """What `export_full_size.py` measured, a row for each detector and kind of file."""
+    blocks = []
+    names = 'detector', 'file', 'the same as eager', 'exported in s', 'eager ms', 'file ms', 'MB'
+    for path, rows in read_all('export_full_size-*.csv').items():
+        cells = []
+        for row in rows:
+            parts = [row[name] for name in ('traced in s', 'written and proven in s') if row[name]]
+            taken = ' + '.join(parts) if not row['problem'] else ''
+            kind = f'`--to {row["to"]}`'
+            cells.append((row['detector'], kind, export_cell(row), taken, row['eager ms'], row['file ms'], row['MB']))
+        title = f'{rows[0]["height"]}x{rows[0]["width"]}; {device_of(rows[0])}'
+        blocks.append(f'{link(title, path, here)}:\n\n{markdown(names, cells)}')
+    return '\n\n'.join(blocks) or NOT_YET
+
+
 def export_speed_table(here: Path) -> str:
     """What `export_speed.py` measured, a row for each way to compute."""
     blocks = []
@@ -36,7 +52,8 @@ def export_speed_table(here: Path) -> str:
         cells = []
         for row in rows:
             times = f'{row["median ms"]} ({row["p20 ms"]}, {row["p80 ms"]})'
-            same = '' if row is first else f'{row["partners"]}: boxes {row["boxes px"]} px, scores {row["scores"]}'
+            has_partners = row is not first and row['partners']
+            same = f'{row["partners"]}: boxes {row["boxes px"]} px, scores {row["scores"]}' if has_partners else ''
             cells.append((row['way'], times, row['to eager'], row['MB'], same))
         title = f'{first["height"]}x{first["width"]}; {device_of(first)}'
         blocks.append(f'{link(title, path, here)}:\n\n{markdown(names, cells)}')

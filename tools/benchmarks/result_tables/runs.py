@@ -6,6 +6,9 @@ from pathlib import Path
 from result_tables import rows as result_files
 from result_tables.rows import NOT_YET, device_of, link, markdown, read_all, read_csv
 
+# of a check
+OUTCOMES = 'refused', 'warned', 'accepted'
+
 
 def runs_table(here: Path) -> str:
     """The training runs: final AP, speed, memory, conditions; a row for every JSON that `summarise_run.py` wrote."""
@@ -100,6 +103,21 @@ def data_check_table(here: Path) -> str:
     keys = 'check', 'images', 'kB an image', 'objects', 'all s', 'annotations s', 'cpu s', 'load'
     rows = [[row[key] for key in keys] for row in read_csv(path)]
     return f'{link("data_check.csv", path, here)}:\n\n{markdown(names, rows)}'
+
+
+def data_faults_table(here: Path) -> str:
+    """What `data_faults.py` was told of small data sets: for each kind how many cases each door got right."""
+    path = result_files.RESULTS / 'data_faults.csv'
+    rows = read_csv(path)
+    doors = [door for door in dict.fromkeys(row['door'] for row in rows) if not door.endswith('program')]
+    cells = []
+    for kind in [*dict.fromkeys(row['kind'] for row in rows), 'all']:
+        own = [row for row in rows if kind in (row['kind'], 'all')]
+        wanted = [row['right is'] for row in own if row['door'] == doors[0]]
+        right = [sum(row['verdict'] == 'right' for row in own if row['door'] == door) for door in doors]
+        cells.append((kind, len(wanted), *map(wanted.count, OUTCOMES), *right))
+    names = ('kind', 'cases', *(f'{outcome} is right' for outcome in OUTCOMES), *(f'right: {door}' for door in doors))
+    return f'{link("data_faults.csv", path, here)}:\n\n{markdown(names, cells)}'
 
 
 def faults_table(here: Path) -> str:

@@ -103,3 +103,37 @@ def test_a_check_says_what_is_wrong_before_anything_is_built():
     ]
     (one,) = mistakes(dict(type='ResNet', depth=50), NECK)
     assert one.startswith("model: in_channels='from_backbone' is known of the backbones swin_mmdet.SwinTransformer and")
+
+
+@pytest.mark.parametrize('backbone', [SWIN, *(dict(type=one, **SMALL) for one in ('SwinTransformer', SwinTransformer))])
+@pytest.mark.parametrize('several', [False, True])
+def test_numbers_of_another_backbone_are_refused(backbone: dict, several: bool):
+    neck = dict(NECK, in_channels=[96, 192, 384, 768])
+    model = detector(backbone, [neck, dict(type='swin_mmdet.DyHead')] if several else neck)
+    mistakes = list(find_mistakes(Config(dict(default_scope='mmdet', model=dict(type='SoftTeacher', detector=model)))))
+    assert mistakes == [
+        f'model.detector.neck{".0" * several}.in_channels=[96, 192, 384, 768]: the backbone\'s maps have '
+        "[16, 32, 64, 128] channels; in_channels='from_backbone' takes those"
+    ]
+
+
+class Other(torch.nn.Module):
+    """A backbone of another package with the name, whose maps have other channels."""
+
+    def __init__(self, arch: str) -> None:
+        super().__init__()
+        self.arch = arch
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'channels'),
+    [
+        (SWIN, (16, 32, 64, 128)),
+        (dict(SWIN, out_indices=(1, 2, 3)), [32, 64, 128]),
+        (dict(type=type('SwinTransformer', (Other,), {}), arch='base'), [256, 512, 1024, 1024]),
+        (dict(type='ResNet', depth=50), [256, 512, 1024, 2048]),
+    ],
+)
+def test_numbers_that_fit_or_that_nobody_knows_are_taken(backbone: dict, channels: list):
+    model = detector(backbone, dict(NECK, in_channels=channels))
+    assert list(find_mistakes(Config(dict(default_scope='mmdet', model=model)))) == []

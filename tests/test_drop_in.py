@@ -41,9 +41,9 @@ CONFIGS = {
 }  # fmt: skip
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
-names = 'ATSSHead BertModel CascadeRoIHead ConditionalDETRHead DETRHead DINO DINOHead DeformableDETR '
+names = 'ATSSHead BertModel CascadeRoIHead ConditionalDETRHead DDQDETRHead DETRHead DINO DINOHead DeformableDETR '
 names += 'DeformableDETRHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead HybridTaskCascadeRoIHead '
-names += 'MSDeformAttnPixelDecoder Mask2Former Mask2FormerHead MaskFormerFusionHead RPNHead '
+names += 'MSDeformAttnPixelDecoder Mask2Former Mask2FormerHead MaskFormerFusionHead MaskFormerHead RPNHead '
 names += 'RTMDetHead RTMDetSepBNHead RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
 names = [*names.split(), 'SwinTransformer']
 print([name for name in names if MODELS.get(name).__module__.startswith('swin_mmdet.')]
@@ -51,10 +51,11 @@ print([name for name in names if MODELS.get(name).__module__.startswith('swin_mm
        if TRANSFORMS.get(name).__module__.startswith('swin_mmdet.')])
 """
 MODELS = [
-    'ATSSHead', 'BertModel', 'CascadeRoIHead', 'ConditionalDETRHead', 'DETRHead', 'DINO', 'DINOHead',
+    'ATSSHead', 'BertModel', 'CascadeRoIHead', 'ConditionalDETRHead', 'DDQDETRHead', 'DETRHead', 'DINO', 'DINOHead',
     'DeformableDETR', 'DeformableDETRHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
     'HybridTaskCascadeRoIHead', 'MSDeformAttnPixelDecoder', 'Mask2Former', 'Mask2FormerHead', 'MaskFormerFusionHead',
-    'RPNHead', 'RTMDetHead', 'RTMDetSepBNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead', 'StandardRoIHead',
+    'MaskFormerHead', 'RPNHead', 'RTMDetHead', 'RTMDetSepBNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead',
+    'StandardRoIHead',
 ]  # fmt: skip
 EVERYTHING = [*MODELS, 'SwinTransformer', 'LoadAnnotations', 'RandomFlip', 'PackDetInputs']
 

@@ -16,6 +16,7 @@ model = dict(
         drop_path_rate=0.3,
         init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_large_patch4_window12_384_22k),
     ),
+    panoptic_head=dict(type='swin_mmdet.MaskFormerHead'),
     panoptic_fusion_head=dict(type='swin_mmdet.MaskFormerFusionHead'),
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')

@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 
 from mmengine.config import Config
 from mmengine.config.lazy import LazyAttr, LazyObject
 
-from swin_mmdet.backbone_channels import KEY, WORD, fill_in
+from swin_mmdet.backbone_channels import KEY, KNOWN, WORD, channels_of, fill_in
 from swin_mmdet.config.arguments import accepted_arguments
 from swin_mmdet.config.nearest import CERTAIN, meant, nearest
-from swin_mmdet.config.nodes import children, keyed_nodes, kind_name
+from swin_mmdet.config.nodes import children, keyed_nodes, kind_name, type_name
 from swin_mmdet.config.places import DEFAULT_HOOKS, PARAMWISE, Place, top_keys, top_places
 from swin_mmdet.config.registries import every_registry, find, names, scope_of
 from swin_mmdet.errors import UserError
@@ -30,6 +31,8 @@ BUILT = re.compile(
     r'(?:.*_)?(?:backbone|neck|head|data_preprocessor|assigner|sampler|bbox_coder|anchor_generator|detector)'
     r'|loss.*|model'
 )
+# necks of mmdet that take all maps of a backbone, with a number of channels for each
+READERS = ('FPN', 'PAFPN', 'FPN_CARAFE', 'NASFPN', 'ChannelMapper', 'CSPNeXtPAFPN', 'YOLOXPAFPN')
 # classes of these do with the dicts inside theirs what `places` says; any other may take what it likes out of them
 FRAMEWORK = ('mmengine', 'mmdet', 'swin_mmdet', 'mmcv', 'torch')
 # layers: their builders take more than they do
@@ -60,12 +63,12 @@ def find_mistakes(cfg: Config) -> Iterator[str]:
             yield f'{key}: nothing reads this key; did you mean {near}?'
     for key, place in top_places().items():
         yield from _walk(_with_default_type(key, cfg.get(key)), key, place, scope)
-    yield from _unknown_channels(cfg.get('model'))
+    yield from _unknown_channels(cfg.get('model'), scope)
     yield from _unknown_default_hooks(cfg.get('default_hooks') or {})
     yield from _unknown_named(cfg, scope)
 
 
-def _unknown_channels(model: object) -> Iterator[str]:
+def _unknown_channels(model: object, scope: str) -> Iterator[str]:
     for key, node in keyed_nodes(model, 'model'):
         if isinstance(node.get(KEY), str) and node[KEY] != WORD:
             yield f'{key}.{KEY}={node[KEY]!r}: it takes numbers of channels, or {WORD!r}'
@@ -73,6 +76,33 @@ def _unknown_channels(model: object) -> Iterator[str]:
         fill_in(model)
     except UserError as error:
         yield f'model: {error}'
+    yield from _other_channels(model, scope)
+
+
+def _other_channels(model: object, scope: str) -> Iterator[str]:
+    """Necks with the numbers of another backbone."""
+    for key, node in keyed_nodes(model, 'model'):
+        neck = node.get('neck')
+        first, name = (neck[0], 'neck.0') if isinstance(neck, list | tuple) and neck else (neck or {}, 'neck')
+        if type_name(first) in READERS and isinstance(first.get(KEY), list | tuple):
+            channels = _channels_of_maps(node.get('backbone'), scope)
+            if channels is not None and list(first[KEY]) != channels:
+                yield (
+                    f"{key}.{name}.{KEY}={list(first[KEY])}: the backbone's maps have {channels} channels; "
+                    f'{KEY}={WORD!r} takes those'
+                )
+
+
+def _channels_of_maps(backbone: object, scope: str) -> list[int] | None:
+    """Of a Swin of ours or mmdet's: those of other packages with the name count otherwise."""
+    if not isinstance(backbone, dict) or kind_name(backbone.get('type')) not in KNOWN:
+        return None
+    found = find(backbone['type'], ('MODELS',), backbone.get('_scope_') or scope)
+    if _package(found) not in ('mmdet', 'swin_mmdet'):
+        return None
+    with suppress(UserError):  # of another mistake, which is said when the backbone is built
+        return channels_of(backbone)
+    return None
 
 
 def misspelled_top_key(key: str) -> str | None:

@@ -12,6 +12,7 @@ from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 
 from swin_mmdet.config import nodes
+from swin_mmdet.datasets.coco_dataset import CocoDataset as OurCocoDataset
 from swin_mmdet.datasets.coco_dataset import NamedCOCO
 
 SPLITS = ('train', 'val', 'test')
@@ -119,11 +120,10 @@ def _source(split: str, key: str, dataset: dict) -> CocoSource | str:
 
 def _reads_as_coco(cls: type | None) -> bool:
     """LVIS, panoptic and other children of CocoDataset override these because their files differ."""
-    return (
-        isinstance(cls, type)
-        and issubclass(cls, CocoDataset)
-        and all(getattr(cls, name) is getattr(CocoDataset, name) for name in ('load_data_list', 'parse_data_info'))
-    )
+    if not (isinstance(cls, type) and issubclass(cls, CocoDataset)):
+        return False
+    known = OurCocoDataset if issubclass(cls, OurCocoDataset) else CocoDataset
+    return all(getattr(cls, name) is getattr(known, name) for name in ('load_data_list', 'parse_data_info'))
 
 
 def _joined(dataset: dict, path: str) -> str:

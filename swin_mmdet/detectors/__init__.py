@@ -4,6 +4,7 @@ from swin_mmdet.detectors.atss_head import ATSSHead
 from swin_mmdet.detectors.cascade_roi_head import CascadeRoIHead
 from swin_mmdet.detectors.conditional_detr_head import ConditionalDETRHead
 from swin_mmdet.detectors.data_preprocessor import DetDataPreprocessor
+from swin_mmdet.detectors.ddq_detr_head import DDQDETRHead
 from swin_mmdet.detectors.deformable_detr import DeformableDETR
 from swin_mmdet.detectors.deformable_detr_head import DeformableDETRHead
 from swin_mmdet.detectors.detr_head import DETRHead
@@ -17,6 +18,7 @@ from swin_mmdet.detectors.language_model import BertModel
 from swin_mmdet.detectors.mask2former import Mask2Former
 from swin_mmdet.detectors.mask2former_head import Mask2FormerHead
 from swin_mmdet.detectors.mask_fusion_head import MaskFormerFusionHead
+from swin_mmdet.detectors.maskformer_head import MaskFormerHead
 from swin_mmdet.detectors.pixel_decoder import MSDeformAttnPixelDecoder
 from swin_mmdet.detectors.retina_head import RetinaHead
 from swin_mmdet.detectors.roi_extractor import SingleRoIExtractor
@@ -33,6 +35,7 @@ __all__ = [
     'BertModel',
     'CascadeRoIHead',
     'ConditionalDETRHead',
+    'DDQDETRHead',
     'DETRHead',
     'DINOHead',
     'DeformableDETR',
@@ -47,6 +50,7 @@ __all__ = [
     'Mask2Former',
     'Mask2FormerHead',
     'MaskFormerFusionHead',
+    'MaskFormerHead',
     'RPNHead',
     'RTMDetHead',
     'RTMDetSepBNHead',

@@ -11,17 +11,24 @@ from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from swin_mmdet.detectors.maps import sizes_of
-from swin_mmdet.detectors.mask_losses import PointSettings, at_points, mask_losses, uncertain_points, why_not_losses
+from swin_mmdet.detectors.mask_losses import (
+    PointSettings,
+    at_points,
+    class_losses,
+    mask_losses,
+    uncertain_points,
+    why_not_losses,
+)
 from swin_mmdet.detectors.mask_matching import SampledMasks, mask_costs, why_not_matched
 from swin_mmdet.detectors.masked_attention import Mask2FormerTransformerDecoder, compute_dtype, looks_within
 from swin_mmdet.detectors.pixel_decoder import level_positions
-from swin_mmdet.detectors.set_losses import CLASS_LOSSES, EPS, Labels, PredictedSets, by_name, layer_names
+from swin_mmdet.detectors.set_losses import PredictedSets, by_name, layer_names
 from swin_mmdet.detectors.set_matching import AsyncCosts, cheapest_pairs
 from swin_mmdet.detectors.true_masks import AsyncTrueMasks, TrueMasks
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.mask_points import sample_features
 from swin_mmdet.ops.pyramid import Pyramid
-from swin_mmdet.ops.to_device import constant, to_device
+from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.registry import MODELS
 
 
@@ -109,7 +116,7 @@ class Mask2FormerHead(MMDetMask2FormerHead):
         # an image without a mask counts as one
         factor = reduce_mean(to_device([sum(max(1, count) for count in counts)], features, torch.float32))
         own = embeds.flatten(1, 2).gather(1, indices[..., None].expand(-1, -1, embeds.shape[-1]))
-        losses = {'loss_cls': self._class_losses(scores.flatten(1, 2), labels)}
+        losses = {'loss_cls': class_losses(self, scores.flatten(1, 2), labels)}
         losses |= self._mask_losses(own, features, counts, truth, numbers, factor.clamp(min=1)[0])
         return by_name(PredictedSets(scores, embeds, layer_names(len(scores))), losses)
 
@@ -134,12 +141,6 @@ class Mask2FormerHead(MMDetMask2FormerHead):
         (costs,) = AsyncCosts([mask_costs(self.assigner, sampled)]).wait()
         indices, _, _, numbers = to_device(cheapest_pairs(costs, truth.counts), truth.labels)
         return indices, numbers, counts
-
-    def _class_losses(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """[S] of logits [S, N, classes + 1] and labels [S, N]."""
-        weights = constant(tuple(map(float, self.class_weight)), scores.device)[labels].sum(1)
-        loss = CLASS_LOSSES[type(self.loss_cls)](self.loss_cls, scores, Labels(labels, None))
-        return self.loss_cls.loss_weight * loss / (weights + EPS)
 
     def _mask_losses(
         self, own: Tensor, features: Tensor, counts: list[int], truth: TrueMasks, numbers: Tensor, factor: Tensor

@@ -8,6 +8,7 @@ from mmengine.registry import DefaultScope
 
 from swin_mmdet.datasets import find_problems, label_by_name
 from swin_mmdet.datasets.problems import ERROR
+from swin_mmdet.datasets.sources import coco_sources
 from swin_mmdet.registry import METRICS
 from tests.datasets.conftest import COCO
 
@@ -27,6 +28,15 @@ def test_only_splits_that_need_it_are_numbered_by_name(config, coco, split):
         expected = 'swin_mmdet.CocoDataset' if name in splits else 'CocoDataset'
         assert cfg[f'{name}_dataloader'].dataset.type == expected
     assert [problem for problem in find_problems(cfg)[0] if problem.level == ERROR] == []
+
+
+def test_splits_that_are_numbered_by_name_are_checked_too(config, coco):
+    coco['annotations'][0]['bbox'] = [1, 2, 'three', 4]
+    cfg = config(train=reversed_file(coco))
+    label_by_name(cfg)
+    assert cfg.train_dataloader.dataset.type == 'swin_mmdet.CocoDataset'
+    assert [source.by_name for source in coco_sources(cfg)] == [True, False, False]
+    assert any(problem.level == ERROR for problem in find_problems(cfg)[0])
 
 
 def test_a_config_in_the_order_of_its_files_stays_as_it_is(config):

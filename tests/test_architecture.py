@@ -17,12 +17,13 @@ MAY_IMPORT = {
     'lazy': set(),
     '__main__': {'commands'},
     'errors': set(),
+    'early_lines': set(),
     'progress': {'mmengine', 'tqdm'},
     # the programs: they call every room
     'commands': {
-        *('__init__', 'api', 'errors', 'config', 'compat', 'run_log', 'drop_in', 'checkpoint', 'datasets', 'detectors'),
+        *('__init__', 'api', 'errors', 'early_lines', 'config', 'compat', 'drop_in', 'checkpoint', 'datasets'),
         *('doctor', 'engine', 'evaluation', 'export', 'analysis', 'progress', 'visualization', 'report', 'fitting'),
-        *('torch', 'mmengine', 'mmcv', 'mmdet'),
+        *('detectors', 'torch', 'mmengine', 'mmcv', 'mmdet'),
     },
     # a training is the program's, with its options
     'api': MMLAB
@@ -50,8 +51,10 @@ MAY_IMPORT = {
     'models': {'config', 'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
     'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
     'engine': MMLAB
-    | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'run_log', 'numpy', 'torch'}
-    | {'transformers', 'filelock', 'tqdm'},
+    | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'early_lines', 'numpy', 'torch'}
+    | {'recording', 'transformers', 'filelock', 'tqdm'},
+    # whole training steps as CUDA graphs
+    'recording': MMLAB | {'detectors', 'models', 'ops', 'structures', 'registry', 'torch'},
     # settings from data: above `engine`, which applies them
     'fitting': MMLAB
     | {'errors', 'config', 'compat', 'datasets', 'engine', 'analysis', 'numpy', 'torch'},

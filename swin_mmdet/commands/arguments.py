@@ -10,7 +10,13 @@ from swin_mmdet.config.nearest import meant
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse's parser that says what is wrong in one line, without the usage of every argument."""
+    """argparse's parser that says what is wrong in one line, without the usage of every argument.
+
+    Names are not abbreviated: half of one is more often a slip.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{'allow_abbrev': False} | options)
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2."""

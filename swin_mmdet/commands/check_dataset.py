@@ -60,9 +60,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def examine(args: argparse.Namespace) -> 'tuple[list[Problem], list[CocoFile]]':
     """Problems of the target and the annotation files it reads."""
-    from swin_mmdet.run_log import keep_library_warnings
-
-    keep_library_warnings()
     from swin_mmdet.datasets import check_folder, find_problems, label_by_name, read_coco
     from swin_mmdet.datasets.check import check_file
     from swin_mmdet.datasets.missing_data import check_folders

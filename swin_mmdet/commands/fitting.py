@@ -1,6 +1,7 @@
 """The arguments of train.py that fit settings to data: a short name for a config, and what follows from it."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,4 +149,9 @@ def fit_and_write(
         cfg.custom_imports = dict(imports, imports=[*imports['imports'], 'swin_mmdet.drop_in'])
     cfg[COMMAND] = command_of(args)
     write_config(written, cfg, args.config, f'{run_name(args)}, fitted to {args.data}.', fitted.settings)
-    say(f'config: {written} trains the same (tools/train.py {written})')
+    say(f'config: {written} trains the same ({_own_name()} {written})')
+
+
+def _own_name() -> str:
+    """This program, as it was called."""
+    return sys.argv[0] if sys.argv[0].startswith('swin-mmdet ') else 'python tools/train.py'

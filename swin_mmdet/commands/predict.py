@@ -51,9 +51,6 @@ def main(argv: list[str] | None = None) -> int:
     if args.ann_file:
         existing(args.ann_file, 'annotation file')
     cfg = read_config(args.config)
-    from swin_mmdet.run_log import keep_library_warnings
-
-    keep_library_warnings()
     from swin_mmdet.api.detector import Detector
     from swin_mmdet.api.drawings import Drawings
     from swin_mmdet.api.slices import Slices

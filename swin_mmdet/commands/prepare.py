@@ -95,10 +95,9 @@ def load_config(args: argparse.Namespace) -> 'Config':
     cfg = read_config(args.config)
     from mmengine.logging import MMLogger
 
+    from swin_mmdet.early_lines import EARLY_LINES
     from swin_mmdet.report.conditions import command_line
-    from swin_mmdet.run_log import EARLY_LINES, keep_library_warnings
 
-    keep_library_warnings()
     MMLogger.get_current_instance().addHandler(EARLY_LINES)
     # for the file of the log
     EARLY_LINES.keep(command_line(sys.argv))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 from urllib.error import URLError
 
+from swin_mmdet.early_lines import keep_library_warnings
 from swin_mmdet.errors import UserError
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -14,6 +15,7 @@ USER_ERROR, INTERRUPTED = 2, 130
 
 def run_cli(main: Callable[[], int | None]) -> NoReturn:
     """Run a program and exit: code 2 and one message for a user's mistake, a traceback for anything else."""
+    keep_library_warnings()
     try:
         code = _code_of(main)
         dist = sys.modules.get('torch.distributed')

@@ -86,7 +86,10 @@ def _check(one: Pretrained) -> None:
             version = to_canonical(weights, one.prefix).detection.version if wanted else None
     except UserError as error:
         text = str(error).rstrip('.')
-        raise UserError(f'{one.key}: {text}; or set another file: --cfg-options {one.key}=FILE') from error
+        remedy = f'; or set another file: --cfg-options {one.key}=FILE'
+        if one.key.endswith('.checkpoint'):
+            remedy += f' ({one.key.removesuffix(".checkpoint")}=None begins with random weights)'
+        raise UserError(f'{one.key}: {text}{remedy}') from error
     if version != wanted:
         raise UserError(
             f'{one.key}: {one.source} holds a SwinV{version}, the model has a SwinV{one.version}; '

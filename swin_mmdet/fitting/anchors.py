@@ -130,7 +130,7 @@ def _fit_generator(generator: dict, anchors: Anchors, data: Resized, name: str, 
     tried = [(one, _score(best_overlaps(boxes, sizes, one))) for one in candidates(anchors, boxes) if one != anchors]
     found, after = max(tried, key=lambda pair: pair[1])
     if 1 - after[0] > LEFT_OUT * (1 - before) and after[0] < before + GAIN:
-        reason = f'an anchor meets {before:.1%} {what}; of {len(tried)} others the best {after[0]:.1%}'
+        reason = f'an anchor meets {before:.1%} {what}; the best of {len(tried)} others {after[0]:.1%}, too little more'
         return Setting(name, old, old, reason, option)
     _write(generator, found, anchors)
     reason = f'an anchor meets {after[0]:.1%} {what}, before {before:.1%}'

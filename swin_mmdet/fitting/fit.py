@@ -172,13 +172,13 @@ def _fit_length(
     if options.epochs or options.iters:
         apply_length(cfg, options, dict.fromkeys(explicit))
         option = '--epochs' if options.epochs else '--iters'
-        return [set_by_user(setting.name, str(run_length(cfg)), option)]
+        return [set_by_user(setting.name, str(run_length(cfg)), option), fit_intervals(cfg, explicit, data.images)]
     if any(key.startswith('train_cfg.max_') for key in explicit):
         return [set_by_user(setting.name, str(run_length(cfg)), '--cfg-options')]
     if wanted is None:
         return [setting]
     apply_length(cfg, EverydayOptions(epochs=wanted), dict.fromkeys(explicit))
-    return [setting, fit_intervals(cfg, explicit)]
+    return [setting, fit_intervals(cfg, explicit, data.images)]
 
 
 def _fit_warm_up(cfg: Config, data: Statistics) -> Setting | None:

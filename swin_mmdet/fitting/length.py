@@ -67,12 +67,17 @@ def fit_length(cfg: Config, images: int, recipe_images: int | None) -> tuple[Set
     return Setting(NAME, old, f'{wanted} epochs', reason, OPTION), wanted
 
 
-def fit_intervals(cfg: Config, explicit: list[str]) -> Setting | None:
-    """Evaluate and save about `EVALUATIONS` times in a run, in place; None where that is so."""
+def fit_intervals(cfg: Config, explicit: list[str], images: int) -> Setting | None:
+    """Evaluate and save about `EVALUATIONS` times in a run, at most once a pass over so many images, in place.
+
+    None where that is so.
+    """
     length, changes = run_length(cfg), Changes()
     if length is None:
         return None
-    interval = max(round(length.count / EVALUATIONS), 1)
+    # a run that is shorter than a pass is evaluated at its end
+    a_pass = 1 if length.by_epoch else steps_of_epoch(cfg, images)
+    interval = min(max(round(length.count / EVALUATIONS), a_pass), length.count)
     before = cfg.train_cfg.get('val_interval', 1)
     if not covered('train_cfg.val_interval', explicit):
         changes.set(cfg.train_cfg, 'val_interval', interval, 'val_interval')
@@ -87,5 +92,6 @@ def fit_intervals(cfg: Config, explicit: list[str]) -> Setting | None:
     unit = RunLength(interval, length.by_epoch)
     return Setting(
         'evaluation and checkpoints', f'every {RunLength(before, length.by_epoch)}', f'every {unit}',
-        f'about {EVALUATIONS} in a run of {length}', '--cfg-options train_cfg.val_interval=...',
+        f'about {EVALUATIONS} in a run of {length}, at most once a pass over the data',
+        '--cfg-options train_cfg.val_interval=...',
     )  # fmt: skip

@@ -16,6 +16,8 @@ from swin_mmdet.report.matching import Matching, match
 
 # of what was logged and what is measured now
 SAME = 1e-6
+# of what `predict` draws
+SCORE_THR = 0.3
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ class Evaluated:
 
     @property
     def threshold(self) -> float:
-        """Of the best F1 of all classes together; 0 where nothing was found."""
-        return _at_best(self.together, self.together.thresholds) or 0.0
+        """Of all classes together."""
+        return best_threshold(self.together)
 
 
 def evaluate_kept(kept: KeptDetections, only: Sequence[str] = IOU_TYPES) -> tuple[dict, list[Evaluated], list[str]]:
@@ -110,9 +112,15 @@ def _evaluate(kept: KeptDetections, ground_truth: dict, iou_type: str) -> Evalua
         )
         for index, (name, cat_id, of_class) in enumerate(zip(kept.classes, matching.cat_ids, curves))
     ]
-    threshold = _at_best(together, together.thresholds) or 0.0
+    threshold = best_threshold(together)
     return Evaluated(iou_type, kept.classes, scores, rows, detections, matching, curves, together, ap50, gains, errors,
                      find_errors(matching, threshold))  # fmt: skip
+
+
+def best_threshold(together: ClassCurves) -> float:
+    """Of the best F1; where nothing was found, the one from which `predict` draws."""
+    best = _at_best(together, together.thresholds)
+    return SCORE_THR if best is None else best
 
 
 def _at_best(curves: ClassCurves, values: np.ndarray) -> float | None:

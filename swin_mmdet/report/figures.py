@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from swin_mmdet.datasets.describe import MEDIUM, SMALL
 from swin_mmdet.report.history import History, Series
@@ -58,6 +58,8 @@ PLAIN = {'Date': None, 'Creator': None, 'Format': None, 'Type': None}
 # spread over more than this, values are drawn on a logarithmic axis
 WIDE = 30
 HISTOGRAM_BINS = 30
+# less is written as 1e-4
+SMALLEST = 0.001
 # below this ratio, a logarithmic axis has too few numbers on it
 NARROW = 6
 
@@ -110,15 +112,17 @@ def _over_iterations(
         for colour, (title, one) in zip(SERIES, series.items()):
             width = 2.2 if title == strong else 1.4
             dashed = '--' if title.endswith('50') else '-'
+            # a line of one point is none
+            points = marker or 'o' * (len(one.values) == 1)
             lines[title] = axes.plot(one.iterations, one.values, dashed, color=colour, linewidth=width,
-                                     marker=marker, markersize=3.5, label=title, zorder=3 if title == strong else 2)[0]
+                                     marker=points, markersize=3.5, label=title, zorder=3 if title == strong else 2)[0]
         values = np.array([value for one in series.values() for value in one.values], float)
         values = values[np.isfinite(values)]
         if marker:
             axes.set_ylim(0, None)
         elif may_be_log and len(values) and values.min() > 0 and values.max() > WIDE * values.min():
             axes.set_yscale('log')
-        axes.yaxis.set_major_formatter('{x:g}')
+        axes.yaxis.set_major_formatter(FuncFormatter(_short))
         axes.yaxis.set_minor_formatter(NullFormatter())
         for iteration in resumed:
             axes.axvline(iteration, color=MUTED, linewidth=0.8, linestyle=':')
@@ -126,6 +130,14 @@ def _over_iterations(
         if legend:
             _legend(figure, list(lines.values()))
         return as_svg(figure, name)
+
+
+def _short(value: float, _: int | None = None) -> str:
+    """A number for which there is room beside an axis: '0.05', '1.88e-4'."""
+    if value and abs(value) < SMALLEST:
+        digits, exponent = f'{value:.2e}'.split('e')
+        return f'{float(digits):g}e{int(exponent)}'
+    return f'{value:.6g}'
 
 
 def class_curves_figure(

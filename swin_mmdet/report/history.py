@@ -43,7 +43,9 @@ class History:
 
     @property
     def last_iteration(self) -> int:
-        return max((series.iterations[-1] for series in self.training.values()), default=0)
+        """Of a training or an evaluation: of the last steps there may be no line of their own."""
+        every = (*self.training.values(), *self.evaluations.values())
+        return max((series.iterations[-1] for series in every), default=0)
 
 
 def scalars(path: Path, broken: dict[Path, int] | None = None) -> Iterator[dict]:

@@ -329,8 +329,9 @@ def test_it_is_evaluated_as_by_the_program(detector: Detector, work_dir: Path, s
 def test_it_trains_as_the_program(work_dir: Path, shapes: Path, photo: Path, tmp_path: Path):
     options = dict(epochs=2, batch_size=1, work_dir=tmp_path / 'run', seed=3, workers=0, no_report=True)
     options |= dict(freeze=['backbone'], cfg_options={'model.test_cfg.rcnn.max_per_img': 4})
-    with pytest.raises(UserError, match=r'^no argument --epohcs; did you mean --epochs'):
-        Detector.train(shapes, work_dir / 'tiny.py', epohcs=2)
+    for slip in ('epohcs', 'epoch'):
+        with pytest.raises(UserError, match=rf'^no argument --{slip}; did you mean --epochs'):
+            Detector.train(shapes, work_dir / 'tiny.py', **{slip: 2})
     with pytest.raises(UserError, match='--epochs many: give a whole number'):
         Detector.train(shapes, work_dir / 'tiny.py', epochs='many')
     trained = Detector.train(shapes, work_dir / 'tiny.py', score_thr=0, **options)

@@ -158,6 +158,19 @@ def test_missing_images_are_counted_and_named(config, tmp_path):
     assert '2.jpg' in text
 
 
+@pytest.mark.parametrize(('gone', 'remedy'), [
+    (1, 'copy them there, or leave them out'), (2, "set data_prefix['img'] so that"),
+])
+def test_a_few_missing_images_are_copied_and_for_many_the_folder_is_wrong(config, coco, gone, remedy, tmp_path):
+    cfg = config()
+    for image in coco['images'][:gone]:
+        image['file_name'] = f'gone {image["id"]}.jpg'
+    (tmp_path / 'annotations/instances_train2017.json').write_text(json.dumps(coco))
+    text = only(cfg)
+    assert f'{gone} of 3 images' in text
+    assert remedy in text
+
+
 def test_a_folder_named_twice_is_explained(config, coco, tmp_path):
     cfg = config()
     for image in coco['images']:

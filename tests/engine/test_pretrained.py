@@ -82,7 +82,8 @@ def test_a_swin_takes_a_file_of_its_version(version, saved):
 def test_a_file_that_is_not_there_is_named_with_its_setting():
     cfg = starts(type='swin_mmdet.SwinTransformer', init_cfg=weights('gone.pth'))
     with pytest.raises(UserError, match=r'^model\.backbone\.init_cfg\.checkpoint: .*gone\.pth.*; or set another file: '
-                                        r'--cfg-options model\.backbone\.init_cfg\.checkpoint=FILE$'):  # fmt: skip
+                                        r'--cfg-options model\.backbone\.init_cfg\.checkpoint=FILE '
+                                        r'\(model\.backbone\.init_cfg=None begins with random weights\)$'):  # fmt: skip
         check_pretrained(cfg)
 
 

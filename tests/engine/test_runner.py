@@ -85,6 +85,13 @@ def test_the_rate_is_that_of_the_images_of_a_step(options, factor, rule, tmp_pat
     }  # fmt: skip
 
 
+def test_the_rate_that_the_log_has_is_scaled_too(tmp_path):
+    groups = [{'params': [torch.nn.Parameter(torch.zeros(1))], 'weight_decay': decay} for decay in (0, 1)]
+    built = OptimWrapper(torch.optim.SGD(groups, lr=0.08))
+    make(tmp_path).scale_lr(built, {'base_batch_size': 4, 'enable': True})
+    assert built.get_lr() == {'lr': [0.04, 0.04], 'base_lr': [0.04]}
+
+
 @pytest.mark.parametrize('iters', [6, None])
 def test_the_batch_is_logged_with_the_steps_that_there_are(iters, tmp_path, caplog):
     make(tmp_path, counts=2, iters=iters, log=caplog, auto_scale_lr={'base_batch_size': 8, 'enable': True})
@@ -175,6 +182,18 @@ def test_another_seed_or_no_average_is_refused(tmp_path):
         runner._check_resumed('a.pth', resumable(runner))
     with pytest.raises(UserError, match='averaged weights; add --ema'):
         runner._check_resumed('a.pth', {'meta': {}, 'ema_state_dict': {}})
+
+
+def test_weights_of_another_shape_are_refused(tmp_path):
+    """Such as those of another number of classes, whose rows mmengine would leave as they are."""
+    runner = make(tmp_path)
+    state = runner.model.state_dict()
+    runner._check_resumed('a.pth', {'meta': {}, 'state_dict': state})
+    first, *_ = (name for name, value in state.items() if value.dim())
+    other = dict(state, **{first: torch.zeros(7, 2)})
+    message = rf'a\.pth: its weights are of another model: {first} has 7x2 there, .* here; give the same config'
+    with pytest.raises(UserError, match=message):
+        runner._check_resumed('a.pth', {'meta': {}, 'state_dict': other})
 
 
 def test_a_checkpoint_has_the_settings(tmp_path):

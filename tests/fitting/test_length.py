@@ -56,10 +56,18 @@ def test_a_config_of_unknown_data_keeps_its_length():
 def test_a_run_is_evaluated_and_saved_twelve_times():
     cfg = in_iterations()
     cfg.train_cfg.update(max_iters=2400, dynamic_intervals=[(2000, 50)])
-    assert 'every 500 iterations -> every 200 iterations' in str(fit_intervals(cfg, []))
+    assert 'every 500 iterations -> every 200 iterations' in str(fit_intervals(cfg, [], 1000))
     assert cfg.train_cfg == dict(max_iters=2400, val_interval=200)
     assert cfg.default_hooks.checkpoint.interval == 200
-    assert fit_intervals(cfg, []) is None
+    assert fit_intervals(cfg, [], 1000) is None
     cfg.train_cfg.max_iters = 24000
-    fit_intervals(cfg, ['train_cfg.val_interval', 'default_hooks'])
+    fit_intervals(cfg, ['train_cfg.val_interval', 'default_hooks'], 1000)
     assert (cfg.train_cfg.val_interval, cfg.default_hooks.checkpoint.interval) == (200, 200)
+
+
+@pytest.mark.parametrize(('iterations', 'images', 'interval'), [(240, 800, 100), (240, 80, 20), (12, 800, 12)])
+def test_a_short_run_is_evaluated_once_a_pass_over_the_data_or_at_its_end(iterations: int, images: int, interval: int):
+    cfg = in_iterations()
+    cfg.train_cfg.max_iters = iterations
+    assert f'every {interval} iterations' in str(fit_intervals(cfg, [], images))
+    assert (cfg.train_cfg.val_interval, cfg.default_hooks.checkpoint.interval) == (interval, interval)

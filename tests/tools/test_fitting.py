@@ -97,8 +97,8 @@ def test_the_written_config_trains_the_same(
     output = capsys.readouterr().out
     assert 'image scale: 64x64: --img-scale set it' in output
     assert 'length: 8 iterations: --epochs set it' in output
-    written = tmp_path / 'work_dirs/mask-rcnn-micro/mask-rcnn-micro_fitted.py'
-    assert f'config: {written.relative_to(tmp_path)} trains the same' in output
+    written, how = tmp_path / 'work_dirs/mask-rcnn-micro/mask-rcnn-micro_fitted.py', 'python tools/train.py'
+    assert f'config: {written.relative_to(tmp_path)} trains the same ({how} {written.relative_to(tmp_path)})' in output
     # the report is none of the training
     train(written, '--no-report')
     first, again = losses(written.parent), losses(tmp_path / 'work_dirs/mask-rcnn-micro_fitted')

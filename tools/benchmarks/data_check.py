@@ -1,6 +1,7 @@
 """How long the check of a large data set takes: the first time, with headers alone, and again when nothing has changed.
 
-    python tools/benchmarks/data_check.py [--images 100000] [--objects 7] [--source FOLDER] [--out FILE.csv] [--add]
+    python tools/benchmarks/data_check.py [--images 100000] [--objects 7] [--source FOLDER] [--folder FOLDER]
+                                           [--make-only] [--out FILE.csv] [--add]
 
 The images are hard links to copies of a few: of small ones made here, or of those in `--source`. Times hold for the
 machine at hand, whose cores, load and reading speed of files stand in the result.
@@ -32,9 +33,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--objects', type=int, default=7, help='on each image (default: %(default)s, as in COCO)')
     parser.add_argument('--size', type=int, default=128, help='sides of the made images (default: %(default)s)')
     parser.add_argument('--source', type=Path, help='a folder of images to link to instead')
+    parser.add_argument('--folder', type=Path, help='make the data there and leave them, or take those that are there')
+    parser.add_argument('--make-only', action='store_true', help='make the data in --folder and end, for a quiet hour')
     parser.add_argument('--out', type=Path, default=RESULTS, metavar='FILE.csv')
     parser.add_argument('--add', action='store_true', help='to the rows that FILE.csv has')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.make_only and not args.folder:
+        parser.error('--make-only needs --folder')
+    return args
 
 
 def make(folder: Path, args: argparse.Namespace) -> Path:
@@ -51,6 +57,8 @@ def make(folder: Path, args: argparse.Namespace) -> Path:
     for number, path in enumerate(originals):
         (folder / f'kept/{number}.jpg').write_bytes(path.read_bytes())
     originals = sorted((folder / 'kept').iterdir())
+    # written once for each original: to write millions of numbers anew takes minutes
+    texts = [[made_object(rng, *Image.open(path).size) for _ in range(args.objects)] for path in originals]
     sizes = [Image.open(path).size for path in originals]
     images, annotations = [], []
     for id in range(1, args.images + 1):
@@ -58,19 +66,27 @@ def make(folder: Path, args: argparse.Namespace) -> Path:
         width, height = sizes[which]
         os.link(originals[which], folder / f'images/{id:08}.jpg')
         images.append({'id': id, 'file_name': f'{id:08}.jpg', 'width': width, 'height': height})
-        for _ in range(args.objects):
-            w, h = (int(side) for side in rng.integers(8, min(width, height) // 2, 2))
-            x, y = int(rng.integers(0, width - w)), int(rng.integers(0, height - h))
-            angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-            points = np.stack([x + w / 2 * (1 + np.cos(angles)), y + h / 2 * (1 + np.sin(angles))], 1).round(1)
-            annotations.append({
-                'id': len(annotations) + 1, 'image_id': id, 'category_id': 1 + id % 80, 'bbox': [x, y, w, h],
-                'area': w * h * 0.78, 'iscrowd': 0, 'segmentation': [points.ravel().tolist()],
-            })  # fmt: skip
+        first = 1 + (id - 1) * args.objects
+        annotations += [
+            f'{{"id": {first + number}, "image_id": {id}, "category_id": {1 + id % 80}, {text}'
+            for number, text in enumerate(texts[which])
+        ]
     categories = [{'id': id, 'name': f'class {id}'} for id in range(1, 81)]
     path = folder / 'annotations.json'
-    path.write_text(json.dumps({'images': images, 'categories': categories, 'annotations': annotations}))
+    head = json.dumps({'images': images, 'categories': categories})
+    path.write_text(f'{head[:-1]}, "annotations": [{", ".join(annotations)}]}}')
     return path
+
+
+def made_object(rng: np.random.Generator, width: int, height: int) -> str:
+    """The end of an annotation in JSON, behind its numbers: an ellipse of 24 points inside of an image."""
+    w, h = (int(side) for side in rng.integers(8, min(width, height) // 2, 2))
+    x, y = int(rng.integers(0, width - w)), int(rng.integers(0, height - h))
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    points = np.stack([x + w / 2 * (1 + np.cos(angles)), y + h / 2 * (1 + np.sin(angles))], 1).round(1)
+    return json.dumps({
+        'bbox': [x, y, w, h], 'area': w * h * 0.78, 'iscrowd': 0, 'segmentation': [points.ravel().tolist()],
+    })[1:]  # fmt: skip
 
 
 def cpu_seconds() -> float:
@@ -80,28 +96,38 @@ def cpu_seconds() -> float:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    with tempfile.TemporaryDirectory() as temporary:
+        data = args.folder or Path(temporary, 'data')
+        path = data / 'annotations.json'
+        if not path.exists():
+            make(data, args)
+        if not args.make_only:
+            measure(path, Path(temporary, 'cache'), args)
+
+
+def measure(path: Path, cache: Path, args: argparse.Namespace) -> None:
+    """Check the images of an annotation file in three ways, and write what each took."""
     from swin_mmdet.datasets import coco_file
     from swin_mmdet.datasets.check import check_file
     from swin_mmdet.datasets.checks.options import CheckOptions
 
-    with tempfile.TemporaryDirectory() as folder:
-        path, cache = make(Path(folder) / 'data', args), Path(folder) / 'cache'
-        rows = []
-        for name, options in (
-            ('headers alone (`--quick`)', CheckOptions(pixels=False)),
-            ('every pixel', CheckOptions(cache=cache)),
-            ('every pixel, again', CheckOptions(cache=cache)),
-        ):
-            coco_file._read.cache_clear()
-            begin, used = time.perf_counter(), cpu_seconds()
-            coco = coco_file.read_coco(path)
-            read = time.perf_counter() - begin
-            problems = check_file(coco, path.parent / 'images', options)
-            seconds, cpu = time.perf_counter() - begin, cpu_seconds() - used
-            assert not problems, problems
-            rows.append((name, args.images, len(coco.box_sizes), f'{read:.1f}', f'{seconds:.1f}', f'{cpu:.1f}'))
-            print(*rows[-1], flush=True)
-        mean = np.mean([path.stat().st_size for path in (Path(folder) / 'data/kept').iterdir()])
+    rows = []
+    for name, options in (
+        ('headers alone (`--quick`)', CheckOptions(pixels=False)),
+        ('every pixel', CheckOptions(cache=cache)),
+        ('every pixel, again', CheckOptions(cache=cache)),
+    ):
+        coco_file._read.cache_clear()
+        begin, used = time.perf_counter(), cpu_seconds()
+        coco = coco_file.read_coco(path)
+        read = time.perf_counter() - begin
+        problems = check_file(coco, path.parent / 'images', options)
+        seconds, cpu = time.perf_counter() - begin, cpu_seconds() - used
+        assert not problems, problems
+        images = len(coco.file_names)
+        rows.append((name, images, len(coco.box_sizes), f'{read:.1f}', f'{seconds:.1f}', f'{cpu:.1f}'))
+        print(*rows[-1], flush=True)
+    mean = np.mean([one.stat().st_size for one in (path.parent / 'kept').iterdir()])
     load = os.getloadavg()[1]
     is_new = not args.add or not args.out.exists()
     with open(args.out, 'w' if is_new else 'a', newline='') as file:

@@ -13,7 +13,17 @@ from pathlib import Path
 from result_tables.backbones import attention_table, backbone_memory_table, backbone_table, speed_table, time_table
 from result_tables.detectors import detectors_table, neck_and_heads_table, parts_table
 from result_tables.exports import export_ap_table, export_full_size_table, export_speed_table, export_table
-from result_tables.runs import data_check_table, data_table, faults_table, formats_table, memory_table, runs_table
+from result_tables.runs import (
+    data_check_table,
+    data_faults_table,
+    data_table,
+    faults_table,
+    formats_table,
+    memory_table,
+    runs_table,
+    saving_table,
+    soak_table,
+)
 from result_tables.zoo import deformable_table, half_table, learning_table, zoo_table
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -24,6 +34,7 @@ TABLES = {
     'backbone_memory': backbone_memory_table,
     'data': data_table,
     'data_check': data_check_table,
+    'data_faults': data_faults_table,
     'deformable': deformable_table,
     'detectors': detectors_table,
     'export': export_table,
@@ -38,6 +49,8 @@ TABLES = {
     'neck_and_heads': neck_and_heads_table,
     'parts': parts_table,
     'runs': runs_table,
+    'saving': saving_table,
+    'soak': soak_table,
     'speed': speed_table,
     'time': time_table,
     'zoo': zoo_table,

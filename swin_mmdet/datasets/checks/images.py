@@ -68,7 +68,11 @@ def image_problems(
     if not missing:
         return size_problems(coco, folder, where, reader, options, may_ignore=may_ignore, with_masks=with_masks)
     what = f'{len(missing)} of {len(coco.file_names)} images are not in {folder}: {some(missing, 3)}'
-    remedy = f'set {key} so that {key} + file_name is the path of an image{_hint(folder, missing)}'
+    hint = _hint(folder, missing)
+    if hint or len(missing) > len(coco.file_names) / 2:
+        remedy = f'set {key} so that {key} + file_name is the path of an image{hint}'
+    else:
+        remedy = 'copy them there, or leave them out: check_dataset.py with --fix OUT writes a copy without them'
     return [Problem(where, what, remedy, WARNING if may_ignore and reader.ignores else ERROR, 'image_missing')]
 
 

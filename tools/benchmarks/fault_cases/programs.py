@@ -11,6 +11,8 @@ from .doors import WORTH_A_LOOK, own_config
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = ROOT / 'configs/quickstart/mask-rcnn_swin-micro_shapes.py'
+# without which mmdet pastes no masks
+RESIZE = dict(type='Resize', scale=(192, 192), keep_ratio=True)
 
 
 def program(door: str, data: Data) -> list[str]:
@@ -42,6 +44,7 @@ def _written(data: Data, path: Path) -> Path:
     lines = [f'_base_ = {str(SMALL)!r}', f'data_root = {str(data.folder)!r}']
     for split in ('train', 'val', 'test'):
         own = dict(cfg['train_dataloader' if split == 'train' else 'val_dataloader'].dataset.to_dict(), _delete_=True)
+        own['pipeline'].insert(-1, RESIZE)
         lines.append(f'{split}_dataloader = {pprint.pformat(dict(dataset=own))}')
         if split != 'train':
             lines.append(f'{split}_evaluator = {pprint.pformat(dict(cfg.val_evaluator.to_dict(), _delete_=True))}')

@@ -6,6 +6,9 @@ from pathlib import Path
 from result_tables import rows as result_files
 from result_tables.rows import NOT_YET, device_of, link, markdown, read_all, read_csv
 
+# of a check
+OUTCOMES = 'refused', 'warned', 'accepted'
+
 
 def runs_table(here: Path) -> str:
     """The training runs: final AP, speed, memory, conditions; a row for every JSON that `summarise_run.py` wrote."""
@@ -102,6 +105,21 @@ def data_check_table(here: Path) -> str:
     return f'{link("data_check.csv", path, here)}:\n\n{markdown(names, rows)}'
 
 
+def data_faults_table(here: Path) -> str:
+    """What `data_faults.py` was told of small data sets: for each kind how many cases each door got right."""
+    path = result_files.RESULTS / 'data_faults.csv'
+    rows = read_csv(path)
+    doors = [door for door in dict.fromkeys(row['door'] for row in rows) if not door.endswith('program')]
+    cells = []
+    for kind in [*dict.fromkeys(row['kind'] for row in rows), 'all']:
+        own = [row for row in rows if kind in (row['kind'], 'all')]
+        wanted = [row['right is'] for row in own if row['door'] == doors[0]]
+        right = [sum(row['verdict'] == 'right' for row in own if row['door'] == door) for door in doors]
+        cells.append((kind, len(wanted), *map(wanted.count, OUTCOMES), *right))
+    names = ('kind', 'cases', *(f'{outcome} is right' for outcome in OUTCOMES), *(f'right: {door}' for door in doors))
+    return f'{link("data_faults.csv", path, here)}:\n\n{markdown(names, cells)}'
+
+
 def faults_table(here: Path) -> str:
     """What `faults.py` saw, a row for each fault."""
     blocks = []
@@ -109,4 +127,25 @@ def faults_table(here: Path) -> str:
         cells = [(row['fault'], row['seen'], 'yes' if row['right'] == 'True' else '**no**') for row in rows]
         names = 'fault', 'seen', 'as it must be'
         blocks.append(f'{link(device_of(rows[0]), path, here)}:\n\n{markdown(names, cells)}')
+    return '\n\n'.join(blocks) or NOT_YET
+
+
+def saving_table(here: Path) -> str:
+    """What `saving.py` measured, a row for each way to save."""
+    blocks = []
+    for path, rows in read_all('saving-*.csv').items():
+        names = 'training', 'way', 'MiB', 'step ms', 'a save holds up ms', 'until written ms', 'step beside to step'
+        cells = [[row[name] for name in names] for row in rows]
+        blocks.append(f'{link(device_of(rows[0]), path, here)}:\n\n{markdown(names, cells)}')
+    return '\n\n'.join(blocks) or NOT_YET
+
+
+def soak_table(here: Path) -> str:
+    """What `soak.py` measured, a row for each quantity."""
+    blocks = []
+    for path, rows in read_all('soak-*.csv').items():
+        title = f'{rows[0]["config"]}, {rows[0]["steps"]} steps; {device_of(rows[0])}'
+        names = 'quantity', 'first', 'last', 'growth', 'bound'
+        shown = 'quantity', 'first', 'last', 'growth in 1,000 steps', 'bound'
+        blocks.append(f'{link(title, path, here)}:\n\n{markdown(shown, [[row[n] for n in names] for row in rows])}')
     return '\n\n'.join(blocks) or NOT_YET

@@ -39,7 +39,9 @@ TRANSFORMS = Registry(
 VISUALIZERS = Registry(
     'visualizer', parent=MMENGINE_VISUALIZERS, scope=SCOPE, locations=['swin_mmdet.visualization']
 )
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['swin_mmdet.engine'])
+HOOKS = Registry(
+    'hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['swin_mmdet.engine', 'swin_mmdet.recording']
+)
 RUNNERS = Registry(
     'runner', parent=MMENGINE_RUNNERS, scope=SCOPE, locations=['swin_mmdet.engine', 'swin_mmdet.engine.runner']
 )

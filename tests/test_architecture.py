@@ -52,7 +52,9 @@ MAY_IMPORT = {
     'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
     'engine': MMLAB
     | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'early_lines', 'numpy', 'torch'}
-    | {'transformers', 'filelock', 'tqdm'},
+    | {'recording', 'transformers', 'filelock', 'tqdm'},
+    # whole training steps as CUDA graphs
+    'recording': MMLAB | {'detectors', 'models', 'ops', 'structures', 'registry', 'torch'},
     # settings from data: above `engine`, which applies them
     'fitting': MMLAB
     | {'errors', 'config', 'compat', 'datasets', 'engine', 'analysis', 'numpy', 'torch'},

@@ -41,7 +41,7 @@ CONFIGS = {
 }  # fmt: skip
 PRINT = """
 from mmdet.registry import MODELS, TRANSFORMS
-names = 'ATSSHead BertModel CascadeRoIHead ConditionalDETRHead DETRHead DINO DINOHead DeformableDETR '
+names = 'ATSSHead BertModel CascadeRoIHead ConditionalDETRHead DDQDETRHead DETRHead DINO DINOHead DeformableDETR '
 names += 'DeformableDETRHead DetDataPreprocessor DetTTAModel EmbeddingRPNHead HybridTaskCascadeRoIHead '
 names += 'MSDeformAttnPixelDecoder Mask2Former Mask2FormerHead MaskFormerFusionHead MaskFormerHead RPNHead '
 names += 'RTMDetHead RTMDetSepBNHead RetinaHead SingleRoIExtractor SparseRoIHead StandardRoIHead '
@@ -51,7 +51,7 @@ print([name for name in names if MODELS.get(name).__module__.startswith('swin_mm
        if TRANSFORMS.get(name).__module__.startswith('swin_mmdet.')])
 """
 MODELS = [
-    'ATSSHead', 'BertModel', 'CascadeRoIHead', 'ConditionalDETRHead', 'DETRHead', 'DINO', 'DINOHead',
+    'ATSSHead', 'BertModel', 'CascadeRoIHead', 'ConditionalDETRHead', 'DDQDETRHead', 'DETRHead', 'DINO', 'DINOHead',
     'DeformableDETR', 'DeformableDETRHead', 'DetDataPreprocessor', 'DetTTAModel', 'EmbeddingRPNHead',
     'HybridTaskCascadeRoIHead', 'MSDeformAttnPixelDecoder', 'Mask2Former', 'Mask2FormerHead', 'MaskFormerFusionHead',
     'MaskFormerHead', 'RPNHead', 'RTMDetHead', 'RTMDetSepBNHead', 'RetinaHead', 'SingleRoIExtractor', 'SparseRoIHead',

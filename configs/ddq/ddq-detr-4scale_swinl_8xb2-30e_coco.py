@@ -1,7 +1,7 @@
 """DDQ DETR with 4 scales, Swin-L (ImageNet-22K), 30 epochs; 8 GPUs x 2 images.
 
-mmdet's recipe on our backbone; detector and head are mmdet's. Published by mmdet: 58.7 box AP on val2017. Not rerun
-here.
+mmdet's recipe on our backbone; detector and head are mmdet's, the head in float32. Published by mmdet: 58.7 box AP on
+val2017. Not rerun here.
 """
 
 _base_ = ['mmdet::ddq/ddq-detr-4scale_swinl_8xb2-30e_coco.py', '../_base_/weights.py']
@@ -18,6 +18,7 @@ model = dict(
         out_indices=(1, 2, 3),
         init_cfg=dict(type='Pretrained', checkpoint=_base_.weights.swin_large_patch4_window12_384_22k),
     ),
+    bbox_head=dict(type='swin_mmdet.DDQDETRHead'),
 )
 optim_wrapper = dict(constructor='swin_mmdet.OptimWrapperConstructor')
 default_hooks = dict(runtime_info=dict(type='swin_mmdet.RuntimeInfoHook'))

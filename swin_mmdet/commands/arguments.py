@@ -16,7 +16,7 @@ class ArgumentParser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **options)
+        super().__init__(*args, **{'allow_abbrev': False} | options)
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2."""

@@ -4,6 +4,7 @@ from swin_mmdet.detectors.atss_head import ATSSHead
 from swin_mmdet.detectors.cascade_roi_head import CascadeRoIHead
 from swin_mmdet.detectors.conditional_detr_head import ConditionalDETRHead
 from swin_mmdet.detectors.data_preprocessor import DetDataPreprocessor
+from swin_mmdet.detectors.ddq_detr_head import DDQDETRHead
 from swin_mmdet.detectors.deformable_detr import DeformableDETR
 from swin_mmdet.detectors.deformable_detr_head import DeformableDETRHead
 from swin_mmdet.detectors.detr_head import DETRHead
@@ -34,6 +35,7 @@ __all__ = [
     'BertModel',
     'CascadeRoIHead',
     'ConditionalDETRHead',
+    'DDQDETRHead',
     'DETRHead',
     'DINOHead',
     'DeformableDETR',

@@ -1,15 +1,19 @@
 """The anchors of a batch, kept for the sizes of maps that come again, and heads that have them."""
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
-from mmdet.models.task_modules.prior_generators import AnchorGenerator, anchor_inside_flags
+from mmdet.models.task_modules.prior_generators import AnchorGenerator
 from mmengine.config import ConfigDict
 from torch import Tensor
 
+from swin_mmdet.detectors.image_sizes import image_shapes, pad_shapes
 from swin_mmdet.detectors.maps import sizes_of
 from swin_mmdet.ops.tracing import remembered
+from swin_mmdet.structures import training_batch
 
 if TYPE_CHECKING:
     from mmdet.models.dense_heads import AnchorHead as Base
@@ -19,7 +23,7 @@ else:
 Sizes = Sequence[tuple[int, int]]
 # multi-scale training comes with hundreds of sizes: the last that were used are kept, some megabytes each
 MAX_KEPT = 16
-MAX_FLAGS_KEPT = 128
+MAX_CHECKED = 1024
 
 
 class AnchorCache:
@@ -27,8 +31,10 @@ class AnchorCache:
 
     def __init__(self, generator: AnchorGenerator) -> None:
         self.generator = generator
+        self._base: list[list[list[float]]] = [level.tolist() for level in generator.base_anchors]
         self._boxes = remembered(MAX_KEPT)(self._make_boxes)
-        self._inside = remembered(MAX_FLAGS_KEPT)(self._make_inside)
+        self._cells = remembered(MAX_KEPT)(self._make_cells)
+        self._check = lru_cache(MAX_CHECKED)(self._check_image)
 
     def boxes(self, sizes: Sizes, device: torch.device) -> Tensor:
         """[N, 4] float32."""
@@ -43,25 +49,44 @@ class AnchorCache:
         Raises:
             ValueError: an image without any.
         """
-        flags = []
-        for meta in metas:
-            padded, image = (tuple(meta[name][:2]) for name in ('pad_shape', 'img_shape'))
-            # where those beyond the border count, images of all sizes in one padding share their flags
-            flags.append(self._inside(tuple(sizes), device, border, padded, image if border >= 0 else padded))
-        return torch.stack(flags)
+        cells = self._cells(tuple(sizes), device)
+        inside = (cells < pad_shapes(metas, cells)[:, :, None]).all(1)
+        if border < 0:
+            return inside
+        if training_batch(metas) is None:
+            for meta in metas:
+                self._check(tuple(sizes), tuple(meta['img_shape'][:2]), border)
+        left, top, right, bottom = self.boxes(sizes, device).unbind(1)
+        height, width = (image_shapes(metas, cells) + border).T[..., None]
+        return inside & (left >= -border) & (top >= -border) & (right < width) & (bottom < height)
 
-    def _make_inside(
-        self, sizes: Sizes, device: torch.device, border: int, padded: tuple[int, int], image: tuple[int, int]
-    ) -> Tensor:
-        valid = torch.cat(self.generator.valid_flags(sizes, padded, device))
-        inside = anchor_inside_flags(self.boxes(sizes, device), valid, image, border)
-        # any image has some where those beyond its border count
-        if border >= 0 and not inside.any():
-            raise ValueError(
-                f'no anchor lies inside an image of {image} with allowed_border={border}: '
-                'set allowed_border=-1 in the train_cfg of the head, or smaller anchors'
-            )
-        return inside
+    def _make_cells(self, sizes: Sizes, device: torch.device) -> Tensor:
+        """The row and column of pixels at which each anchor's cell begins: [2, N] float32."""
+        levels = []
+        for (height, width), (stride_x, stride_y), anchors in zip(
+            sizes, self.generator.strides, self.generator.num_base_priors, strict=False
+        ):
+            rows = torch.arange(height, device=device, dtype=torch.float32) * stride_y
+            columns = torch.arange(width, device=device, dtype=torch.float32) * stride_x
+            cells = torch.stack([rows[:, None].expand(-1, width), columns.expand(height, -1)])
+            levels.append(cells.flatten(1).repeat_interleave(anchors, 1))
+        return torch.cat(levels, 1)
+
+    def _check_image(self, sizes: Sizes, image: tuple[int, int], border: int) -> None:
+        """Whether any anchor of maps of `sizes` lies at most `border` pixels beyond an image, asking no device."""
+        for (rows, columns), (stride_x, stride_y), level in zip(sizes, self.generator.strides, self._base):
+            for left, top, right, bottom in level:
+                # the first cell whose anchor begins inside
+                row, column = (max(0, math.ceil((-border - x) / by)) for x, by in ((top, stride_y), (left, stride_x)))
+                if (
+                    (row < rows and bottom + row * stride_y < image[0] + border)
+                    and (column < columns and right + column * stride_x < image[1] + border)
+                ):  # fmt: skip
+                    return
+        raise ValueError(
+            f'no anchor lies inside an image of {image} with allowed_border={border}: '
+            'set allowed_border=-1 in the train_cfg of the head, or smaller anchors'
+        )
 
     def __reduce__(self) -> tuple:
         return AnchorCache, (self.generator,)

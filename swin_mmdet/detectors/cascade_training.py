@@ -13,20 +13,21 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from swin_mmdet.detectors.image_sizes import image_shapes
 from swin_mmdet.detectors.matching import coding_of, why_not_matched
 from swin_mmdet.detectors.region_losses import (
+    MaskRegionsLater,
     box_loss,
     mask_loss,
     own_deltas,
-    positive_regions,
     why_not_box_loss,
     why_not_mask_loss,
+    why_not_weighted,
 )
-from swin_mmdet.detectors.region_sampling import AsyncCounts, classify_used, sample_regions
+from swin_mmdet.detectors.region_sampling import classify_used, sample_regions, why_not_asked
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
-from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.structures import SampledRegions, boxes_of, gather_objects
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class BatchedCascadeTraining(Base):
         x = channels_innermost(x)
         losses, features = self._before_stages(x, batch_data_samples)
         boxes, valid = boxes_of(rpn_results_list)
-        shapes = to_device([meta['img_shape'][:2] for meta in metas], boxes)
+        shapes = image_shapes(metas, boxes)
         waiting = []
         for stage, (weight, head, config) in enumerate(
             zip(self.stage_loss_weights, self.bbox_head, self.train_cfg, strict=True)
@@ -88,19 +89,27 @@ class BatchedCascadeTraining(Base):
                 if self.interleaved:
                     regions = sample_regions(boxes, valid, *matching)
                     rois = regions.rois()
-                waiting.append((stage, weight, config, regions, rois, AsyncCounts(regions)))
+                waiting.append((stage, weight, config, rois, MaskRegionsLater(regions, instances)))
         # last, for then their counts have arrived
-        for stage, weight, config, regions, rois, async_counts in waiting:
-            counts = async_counts.wait()
-            positive = positive_regions(regions, counts)
-            predicted = self._mask_forward(stage, x, rois[positive], **features)['mask_preds']
-            own = mask_loss(self.mask_head[stage], predicted, regions, positive, counts, instances, config)
+        for stage, weight, config, rois, later in waiting:
+            chosen = later.get()
+            predicted = self._mask_forward(stage, x, rois[chosen.indices], **features)['mask_preds']
+            own = mask_loss(self.mask_head[stage], predicted, later.regions, chosen, config)
             losses |= of_stage(stage, own, weight)
         return losses
 
     def _before_stages(self, _x: Sequence[Tensor], _samples: SampleList) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Losses of no stage, and what box and mask heads of every stage take besides regions, by keyword."""
         return {}, {}
+
+    def why_not_recorded(self) -> str | None:
+        """None when a training step asks the device nothing, whatever its batch, else why in words."""
+        reason = self._why_not_batched([])
+        for stage, head in enumerate(self.bbox_head):
+            reason = reason or why_not_asked(head)
+            if self.with_mask:
+                reason = reason or why_not_weighted(self.mask_head[stage])
+        return reason
 
     def _why_not_batched(self, ignored: Sequence[InstanceData]) -> str | None:
         """None when training is that of Cascade (Mask) R-CNN or HTC, else why in words."""

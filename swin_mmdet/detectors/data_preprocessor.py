@@ -1,6 +1,6 @@
 """Batches for the detector, of images that reach the GPU as bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmdet.models.data_preprocessors import DetDataPreprocessor as MMDetDataPreprocessor
@@ -11,9 +11,13 @@ from swin_mmdet.models.derived_buffers import DerivedBuffers
 from swin_mmdet.ops.normalize_images import normalize_images
 from swin_mmdet.registry import MODELS
 
+FitSize = Callable[[tuple[int, int]], tuple[int, int]]
+
 
 class _BytesToBatch(ImgDataPreprocessor):
     """mmengine's part of the work, between mmdet's, for lists of uint8 images of 3 channels."""
+
+    _fit_size: FitSize = staticmethod(lambda size: size)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         images = data['inputs']
@@ -22,6 +26,7 @@ class _BytesToBatch(ImgDataPreprocessor):
         data = self.cast_data(data)
         divisor = self.pad_size_divisor
         size = tuple(-(-max(image.shape[axis] for image in images) // divisor) * divisor for axis in (1, 2))
+        size = self._fit_size(size)
         mean, std = (self.mean, self.std) if self._enable_normalize else (None, None)
         images = data['inputs']
         channels_last = images[0].is_cuda and torch.is_autocast_enabled('cuda')
@@ -53,6 +58,19 @@ class DetDataPreprocessor(DerivedBuffers, MMDetDataPreprocessor, _BytesToBatch):
         super().__init__(mean, std, *args, non_blocking=non_blocking, **kwargs)
         self._statistics = {'mean': tuple(mean), 'std': tuple(std)} if mean is not None and std is not None else {}
         self.register_derived_buffers()
+
+    def forward(self, data: dict, training: bool = False, fit_size: FitSize | None = None) -> dict:
+        """As mmdet's; `fit_size` takes the height and width of a batch of byte images, to those that it is padded to.
+
+        `pad_shape` of an image stays that of its own padding.
+        """
+        if fit_size is None:
+            return super().forward(data, training)
+        self._fit_size = fit_size
+        try:
+            return super().forward(data, training)
+        finally:
+            del self._fit_size
 
     def derived_buffers(self) -> dict[str, Tensor]:
         """What images are normalised with."""

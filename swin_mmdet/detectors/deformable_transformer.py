@@ -6,6 +6,7 @@ Reference points are float32 also under autocast. The layers are told by `pyrami
 from typing import Any
 
 import torch
+from mmdet.models.layers import MLP
 from mmdet.models.layers import DeformableDetrTransformerDecoder as MMDetDeformableDetrTransformerDecoder
 from mmdet.models.layers import DeformableDetrTransformerDecoderLayer as MMDetDeformableDetrTransformerDecoderLayer
 from mmdet.models.layers import DeformableDetrTransformerEncoder as MMDetDeformableDetrTransformerEncoder
@@ -107,7 +108,11 @@ class DeformableDetrTransformerDecoder(MMDetDeformableDetrTransformerDecoder):
 
 
 class DinoTransformerDecoder(DeformableDetrTransformerDecoder, MMDetDinoTransformerDecoder):
-    """mmdet's, of the same parameters and arguments."""
+    """mmdet's, of the same parameters and arguments; onedl's has others, into which no published weights fit."""
+
+    def _init_layers(self) -> None:
+        super()._init_layers()
+        self.ref_point_head = MLP(2 * self.embed_dims, self.embed_dims, self.embed_dims, 2)
 
     def forward(  # type: ignore[override]  # as mmdet's decoders differ
         self,

@@ -6,11 +6,28 @@ import torch
 from torch import Tensor
 
 from swin_mmdet.ops.to_device import to_device
+from swin_mmdet.structures import training_batch
+
+
+def image_shapes(metas: Sequence[dict], like: Tensor) -> Tensor:
+    """Height and width of each image as the model sees it, without padding: [B, 2] float32."""
+    batch = training_batch(metas)
+    if batch is not None:
+        return batch.image_sizes
+    return to_device([meta['img_shape'][:2] for meta in metas], like, torch.float32)
+
+
+def pad_shapes(metas: Sequence[dict], like: Tensor) -> Tensor:
+    """The same with the padding of the image alone, which is none of the batch's."""
+    batch = training_batch(metas)
+    if batch is not None:
+        return batch.pad_sizes
+    return to_device([meta['pad_shape'][:2] for meta in metas], like, torch.float32)
 
 
 def image_sizes(metas: Sequence[dict], like: Tensor) -> Tensor:
     """Width, height, width, height of each image as the model sees it, without padding: [B, 4] float32."""
-    return to_device([meta['img_shape'][1::-1] * 2 for meta in metas], like, torch.float32)
+    return image_shapes(metas, like).flip(1).repeat(1, 2)
 
 
 def in_original(boxes: Tensor, metas: Sequence[dict]) -> Tensor:

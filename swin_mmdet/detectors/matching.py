@@ -16,10 +16,11 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from swin_mmdet.detectors.elementwise import KNOWN, why_not_elementwise
+from swin_mmdet.detectors.image_sizes import image_shapes
 from swin_mmdet.ops.box_assignment import AssignmentRule
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes, encode_boxes
 from swin_mmdet.ops.log import log_once
-from swin_mmdet.ops.to_device import constant, to_device
+from swin_mmdet.ops.to_device import constant
 
 Ignored = Sequence[InstanceData | None] | None
 
@@ -106,7 +107,7 @@ def decode_in_images(coder: DeltaXYWHBBoxCoder, boxes: Tensor, deltas: Tensor, m
     """Boxes [B, ..., 4] moved by deltas of as many, and clipped to their images where the coder does that."""
     coding = coding_of(coder)
     boxes = decode_boxes(boxes, deltas, coding.means, coding.stds, coding.ctr_clamp)
-    return clip_boxes(boxes, to_device([meta['img_shape'][:2] for meta in metas], boxes)) if coding.clip else boxes
+    return clip_boxes(boxes, image_shapes(metas, boxes)) if coding.clip else boxes
 
 
 def without_small(valid: Tensor, boxes: Tensor, cfg: ConfigDict) -> Tensor:

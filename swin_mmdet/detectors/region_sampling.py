@@ -1,6 +1,7 @@
 """Which regions of a batch an R-CNN's heads train on."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from mmdet.models.task_modules import MaxIoUAssigner, RandomSampler
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from swin_mmdet.detectors.matching import rule_of, sampling_of
+from swin_mmdet.ops.batch_norm import StatisticsOf
 from swin_mmdet.ops.box_assignment import assign_boxes
 from swin_mmdet.ops.box_sampling import close_ranks, sample_boxes
 from swin_mmdet.ops.to_device import AsyncHostCopy
@@ -38,15 +40,30 @@ def classify_used(
 ) -> tuple[Tensor, Tensor]:
     """Scores [B * K, n] and deltas [B * K, m] of a box head, of whatever value for unused regions.
 
-    `forward` takes rois. Statistics of a batch norm are of the used ones alone, for which the host synchronises.
+    `forward` takes rois. Statistics of a batch norm are of the used ones alone; for those of several processes the host
+    synchronises.
     """
-    if not any(isinstance(part, _BatchNorm) for part in head.modules()):
+    used = (regions.assigned >= 0).flatten()
+    if why_not_asked(head) is not None:
+        chosen = used.nonzero()[:, 0]
+        outputs = forward(rois[chosen])
+        both = outputs['cls_score'], outputs['bbox_pred']
+        return tuple(one.new_zeros(len(rois), one.shape[1]).index_copy(0, chosen, one) for one in both)
+    has_norms = any(isinstance(part, _BatchNorm) for part in head.modules())
+    with StatisticsOf(used) if has_norms else nullcontext():
         outputs = forward(rois)
-        return outputs['cls_score'], outputs['bbox_pred']
-    used = (regions.assigned >= 0).flatten().nonzero()[:, 0]
-    outputs = forward(rois[used])
-    both = outputs['cls_score'], outputs['bbox_pred']
-    return tuple(one.new_zeros(len(rois), one.shape[1]).index_copy(0, used, one) for one in both)
+    return outputs['cls_score'], outputs['bbox_pred']
+
+
+def why_not_asked(head: nn.Module) -> str | None:
+    """None when `classify_used` asks the device nothing of this box head, else why in words."""
+    norms = [type(part) for part in head.modules() if isinstance(part, _BatchNorm) and not is_own_norm(part)]
+    return f'there is a {norms[0].__name__} in the box head' if norms else None
+
+
+def is_own_norm(part: nn.Module) -> bool:
+    """Whether this is a batch norm of one process, which goes through `F.batch_norm`, whatever its class."""
+    return isinstance(part, _BatchNorm) and type(part).forward is _BatchNorm.forward
 
 
 class AsyncCounts:

@@ -15,6 +15,7 @@ from swin_mmdet.detectors.anchors import KeepsAnchors
 from swin_mmdet.detectors.elementwise import CLASS_LOSSES, why_not_elementwise
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
 from swin_mmdet.detectors.matching import (
+    Ignored,
     class_weight,
     count_chosen,
     decode_in_images,
@@ -30,7 +31,7 @@ from swin_mmdet.ops.batched_nms import batched_nms
 from swin_mmdet.ops.box_assignment import assign_boxes
 from swin_mmdet.ops.box_sampling import sample_boxes
 from swin_mmdet.ops.log import log_once
-from swin_mmdet.ops.to_device import to_device
+from swin_mmdet.ops.to_device import constant
 from swin_mmdet.registry import MODELS
 from swin_mmdet.structures import BatchedProposals, gather_objects
 
@@ -52,12 +53,7 @@ class RPNHead(KeepsAnchors, MMDetRPNHead):
         batch_gt_instances_ignore: Sequence[InstanceData] | None = None,
     ) -> dict[str, Tensor]:
         """`loss_rpn_cls` and `loss_rpn_bbox`, each []; arguments as in mmdet."""
-        reason = self._why_not_batched()
-        reason = reason or why_not_matched(self.assigner, self.sampler, batch_gt_instances_ignore)
-        if reason is None and type(self.loss_cls) is not CrossEntropyLoss:
-            reason = f'loss_cls is {type(self.loss_cls).__name__}'
-        reason = reason or why_not_elementwise('loss_cls', self.loss_cls, CLASS_LOSSES)
-        reason = reason or why_not_elementwise('loss_bbox', self.loss_bbox)
+        reason = self._why_not_trained(batch_gt_instances_ignore)
         if reason is not None:
             log_once(f'RPNHead: training as in mmdet: {reason}')
             return super().loss_by_feat(
@@ -102,9 +98,7 @@ class RPNHead(KeepsAnchors, MMDetRPNHead):
         No gradient goes through them.
         """
         cfg = self.test_cfg if cfg is None else cfg
-        reason = self._why_not_batched()
-        if set(cfg.nms) != {'type', 'iou_threshold'} or cfg.nms.type != 'nms':
-            reason = f'nms={dict(cfg.nms)}'
+        reason = self._why_not_proposed(cfg)
         if rescale or not with_nms or reason is not None:
             if reason is not None:
                 log_once(f'RPNHead: proposals as in mmdet: {reason}')
@@ -117,6 +111,22 @@ class RPNHead(KeepsAnchors, MMDetRPNHead):
         anchors = self._anchors.boxes(sizes_of(cls_scores), scores.device)[indices]
         boxes = decode_in_images(self.bbox_coder, anchors, deltas.view_as(anchors), batch_img_metas)
         return _suppress(boxes, scores, cfg)
+
+    def why_not_recorded(self, proposal_cfg: ConfigDict) -> str | None:
+        """None when a training step asks the device nothing, whatever its batch, else why in words."""
+        return self._why_not_trained(None) or self._why_not_proposed(proposal_cfg)
+
+    def _why_not_trained(self, ignored: Ignored) -> str | None:
+        reason = self._why_not_batched() or why_not_matched(self.assigner, self.sampler, ignored)
+        if reason is None and type(self.loss_cls) is not CrossEntropyLoss:
+            reason = f'loss_cls is {type(self.loss_cls).__name__}'
+        reason = reason or why_not_elementwise('loss_cls', self.loss_cls, CLASS_LOSSES)
+        return reason or why_not_elementwise('loss_bbox', self.loss_bbox)
+
+    def _why_not_proposed(self, cfg: ConfigDict) -> str | None:
+        if set(cfg.nms) != {'type', 'iou_threshold'} or cfg.nms.type != 'nms':
+            return f'nms={dict(cfg.nms)}'
+        return self._why_not_batched()
 
     def _why_not_batched(self) -> str | None:
         """None when this head is an R-CNN's, else why in words."""
@@ -135,8 +145,8 @@ def _best(scores: Tensor, counts: Sequence[int], max_per_level: int) -> tuple[Te
     best = [level.topk(min(longest, level.shape[1])) for level in scores.split(counts, 1)]
     scores = torch.stack([_filled(scores, longest, -1) for scores, _ in best], 1)
     indices = torch.stack([_filled(indices, longest, 0) for _, indices in best], 1)
-    first = [0, *accumulate(counts[:-1])]
-    return scores, indices + to_device(first, indices)[:, None]
+    first = (0, *accumulate(counts[:-1]))
+    return scores, indices + constant(first, indices.device, indices.dtype)[:, None]
 
 
 def _filled(x: Tensor, length: int, value: float) -> Tensor:

@@ -12,13 +12,14 @@ from torch import Tensor
 from swin_mmdet.detectors.matching import why_not_matched
 from swin_mmdet.detectors.prediction import BatchedPrediction
 from swin_mmdet.detectors.region_losses import (
+    MaskRegionsLater,
     box_loss,
     mask_loss,
-    positive_regions,
     why_not_box_loss,
     why_not_mask_loss,
+    why_not_weighted,
 )
-from swin_mmdet.detectors.region_sampling import AsyncCounts, classify_used, sample_regions
+from swin_mmdet.detectors.region_sampling import classify_used, sample_regions, why_not_asked
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
 from swin_mmdet.registry import MODELS
@@ -46,16 +47,20 @@ class StandardRoIHead(BatchedPrediction, MMDetStandardRoIHead):
         regions = sample_regions(
             *boxes_of(rpn_results_list), objects, self.bbox_assigner, self.bbox_sampler, self.bbox_head.num_classes
         )
-        waiting = AsyncCounts(regions)
+        waiting = MaskRegionsLater(regions, instances) if self.with_mask else None
         rois = regions.rois()
         scores, deltas = classify_used(self.bbox_head, partial(self._bbox_forward, x), rois, regions)
         losses = box_loss(self.bbox_head, scores, deltas, regions, objects, self.train_cfg.pos_weight)
-        if self.with_mask:
-            counts = waiting.wait()
-            positive = positive_regions(regions, counts)
-            predicted = self._mask_forward(x, rois[positive])['mask_preds']
-            losses |= mask_loss(self.mask_head, predicted, regions, positive, counts, instances, self.train_cfg)
+        if waiting is not None:
+            chosen = waiting.get()
+            predicted = self._mask_forward(x, rois[chosen.indices])['mask_preds']
+            losses |= mask_loss(self.mask_head, predicted, regions, chosen, self.train_cfg)
         return losses
+
+    def why_not_recorded(self) -> str | None:
+        """None when a training step asks the device nothing, whatever its batch, else why in words."""
+        reason = self._why_not_batched([]) or why_not_asked(self.bbox_head)
+        return reason or (why_not_weighted(self.mask_head) if self.with_mask else None)
 
     def _why_not_batched(self, ignored: Sequence[InstanceData]) -> str | None:
         """None when training is that of Faster or Mask R-CNN, else why in words."""

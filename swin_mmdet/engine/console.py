@@ -6,9 +6,10 @@ mmengine's console begins with hundreds of lines of environment, config, hooks a
 import io
 import logging
 import platform
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -43,13 +44,30 @@ class ForPeople(logging.Filter):
         return not (getattr(record, 'file_only', False) or text.startswith(LONG) or any(one in text for one in WITHIN))
 
 
+class TellOnce:
+    """In the place of Python's traceback for each line of a log that cannot be written, as on a full disk."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self._told = path, False
+
+    def __call__(self, record: logging.LogRecord) -> None:
+        del record
+        if not self._told:
+            self._told = True
+            # which may be on that disk, too
+            with suppress(OSError):
+                print(f'{self.path} cannot be written ({sys.exc_info()[1]}); training goes on', file=sys.stderr)
+
+
 def open_log(log: MMLogger, seed: int | None, processes: int) -> None:
     """The new log of a run: its console is for people, its file has what was said before; two lines say what runs.
 
     Warnings of Python go there as well from here on, each once and in one line.
     """
     for handler in log.handlers:
-        if not isinstance(handler, logging.FileHandler):
+        if isinstance(handler, logging.FileHandler):
+            handler.handleError = TellOnce(handler.baseFilename)  # type: ignore[method-assign]
+        else:
             handler.addFilter(ForPeople())
     EARLY_LINES.hand_over(log)
     log.info(f'{processes} x {device_name()}; {", ".join(versions())}')

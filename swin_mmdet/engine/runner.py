@@ -2,9 +2,11 @@
 
 import copy
 from itertools import chain, count
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import MMLogger
@@ -19,12 +21,16 @@ from swin_mmdet.engine.console import describe_groups, open_log, prints_in_file
 from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
 from swin_mmdet.engine.guards import BrokenImagesHook, guard, lost_process_named
 from swin_mmdet.engine.load_weights import load_weights
+from swin_mmdet.engine.loader_workers import end_workers
 from swin_mmdet.engine.progress_hook import ProgressHook
 from swin_mmdet.engine.run_length import interval_problems
+from swin_mmdet.engine.saving.curves import keep_training
+from swin_mmdet.engine.saving.whole_file import write_text
 from swin_mmdet.engine.schedule_problems import schedule_problems
 from swin_mmdet.engine.schedules import described, scale_rates
 from swin_mmdet.engine.warm_up import bound_warm_up
 from swin_mmdet.errors import UserError
+from swin_mmdet.recording import RecordStepsHook
 from swin_mmdet.registry import RUNNERS
 
 # of the optimizer; a run with fewer is too short for large batches
@@ -49,11 +55,19 @@ class LoadingRunner(Runner):
             names = chain([name], (f'{name}_{number}' for number in count(2)))
             visualizer = copy.deepcopy(visualizer)
             visualizer['name'] = next(one for one in names if not Visualizer.check_instance_created(one))
-        return super().build_visualizer(visualizer)
+        built = super().build_visualizer(visualizer)
+        keep_training(built)
+        return built
 
     def register_hooks(self, *hooks: Any, **more: Any) -> None:
         super().register_hooks(*hooks, **more)
         self.register_hook(ProgressHook())
+
+    @master_only
+    def dump_config(self) -> None:
+        """As mmengine names it; a link in its place is replaced, not followed."""
+        name = Path(self.cfg.filename or f'{self.timestamp}.py').name
+        write_text(Path(self.work_dir, name), self.cfg.dump())
 
     @staticmethod
     def build_dataloader(*args: Any, **kwargs: Any) -> DataLoader:
@@ -89,7 +103,9 @@ class StrictRunner(LoadingRunner):
     def test(self) -> dict:
         if not any(isinstance(hook, BrokenImagesHook) for hook in self.hooks):
             self.register_hook(BrokenImagesHook())
-        return super().test()
+        metrics = super().test()
+        end_workers(self.test_loop.dataloader)
+        return metrics
 
 
 @RUNNERS.register_module()
@@ -121,15 +137,22 @@ class TrainingRunner(LoadingRunner):
     def register_hooks(self, *hooks: Any, **more: Any) -> None:
         super().register_hooks(*hooks, **more)
         self.register_hook(SettingsHook())
+        if not any(isinstance(hook, RecordStepsHook) for hook in self.hooks):
+            self.register_hook(RecordStepsHook())
 
     def train(self) -> nn.Module:
         if self._frozen:
             self.register_hook(FreezeHook(self._frozen))
         try:
             with lost_process_named(self):
-                return super().train()
+                model = super().train()
+            for loop in (self.train_loop, self.val_loop):
+                if loop is not None:
+                    end_workers(loop.dataloader)
+            return model
         finally:
-            for hook in self.hooks:
+            # the folder is left to others when nothing is written into it any more
+            for hook in reversed(self.hooks):
                 if hasattr(hook, 'close'):
                     hook.close()
 
@@ -213,6 +236,8 @@ class TrainingRunner(LoadingRunner):
     def _check_resumed(self, filename: str, checkpoint: dict) -> None:
         if 'ema_state_dict' in checkpoint and not any(isinstance(hook, EMAHook) for hook in self.hooks):
             raise UserError(f'--resume {filename}: it was trained with averaged weights; add --ema')
+        if problem := _of_another_model(self.model, checkpoint.get('state_dict', {})):
+            raise UserError(f'--resume {filename}: its weights are of another model: {problem}')
         # a checkpoint of another program has none
         before, now = checkpoint['meta'].get('settings', {}), self.settings()
         seeds = checkpoint['meta'].get('seed'), self._randomness_cfg.get('seed')
@@ -227,9 +252,28 @@ class TrainingRunner(LoadingRunner):
                 )
 
     def resume(self, filename: str, *args: object, **kwargs: object) -> None:
-        super().resume(filename, *args, **kwargs)
+        try:
+            super().resume(filename, *args, **kwargs)
+        except ValueError as error:
+            if 'parameter group' not in str(error):
+                raise
+            raise UserError(
+                f'--resume {filename}: its optimizer is of another model ({error}); give the same config and options '
+                'as before'
+            ) from error
         rates = sorted({rate for one in self.optim_wrapper.get_lr().values() for rate in one})
         self.logger.info(f'learning rates go on from the checkpoint: {", ".join(f"{rate:.4g}" for rate in rates)}')
+
+
+def _of_another_model(model: nn.Module, state: dict) -> str | None:
+    """How the weights of a file differ in their shapes from those of a model, in words."""
+    own = (model.module if is_model_wrapper(model) else model).state_dict()
+    other = [name for name, value in own.items() if name in state and state[name].shape != value.shape]
+    if not other:
+        return None
+    there, here = ('x'.join(map(str, weights[other[0]].shape)) for weights in (state, own))
+    more = f' (and {len(other) - 1} others)' if len(other) > 1 else ''
+    return f'{other[0]} has {there} there, {here} here{more}; give the same config, data and classes as before'
 
 
 class SettingsHook(Hook):

@@ -11,7 +11,13 @@ from swin_mmdet.ops.tracing import is_traced, remembered
 
 
 def to_device(values: Any, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """A tensor of `values`, which may be nested or an array, on the device of `like` and of its type, or of `dtype`."""
+    """A tensor of `values`, which may be nested or an array, on the device of `like` and of its type, or of `dtype`.
+
+    Raises:
+        RuntimeError: a CUDA graph is being recorded, whose replays would read the memory of these numbers.
+    """
+    if like.is_cuda and torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(f'numbers of the host, {values}, in a recording')
     made = torch.tensor(values, dtype=dtype or like.dtype)
     if not like.is_cuda or is_traced():
         return made.to(like.device)
@@ -51,6 +57,6 @@ class AsyncNewTensors(TorchFunctionMode):
 
 
 @remembered(64)
-def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """float32 [n] on the device, made once and shared: not to be written into."""
-    return torch.tensor(values, dtype=torch.float32, device=device)
+def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """[n] on the device, made once and shared: not to be written into."""
+    return torch.tensor(values, dtype=dtype, device=device)

@@ -1,6 +1,8 @@
 """Whether operations are being traced, and constants that outlive a call but never come from a trace."""
 
-from collections.abc import Callable, Hashable
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache, wraps
 
 import torch
@@ -9,6 +11,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 # torch 2.6 cannot tell an export from a compilation
 is_exported = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
 _innermost_transformation = torch._C._functorch.peek_interpreter_stack
+_kept = threading.local()
 
 
 def is_transformed() -> bool:
@@ -43,15 +46,35 @@ def remembered(max_results: int) -> Callable[[Callable], Callable]:
     def decorate(make: Callable) -> Callable:
         @lru_cache(maxsize=max_results)
         def keep(*arguments: Hashable) -> object:
+            if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
+                # its memory would be the recording's, and what is in it made again at each replay
+                raise RuntimeError(f'{make.__name__}{arguments} has to be made before a recording that reads it')
             # an inference tensor would make a training step after an evaluation fail in backward
             with torch.inference_mode(False), torch.no_grad():
                 return make(*arguments)
 
         @wraps(make)
         def recall(*arguments: Hashable) -> object:
-            return make(*arguments) if is_traced() else keep(*arguments)
+            if is_traced():
+                return make(*arguments)
+            made = keep(*arguments)
+            readers = getattr(_kept, 'readers', None)
+            if readers is not None:
+                readers.append(made)
+            return made
 
         vars(recall).update(cache_clear=keep.cache_clear, cache_info=keep.cache_info)
         return recall
 
     return decorate
+
+
+@contextmanager
+def kept_alive() -> Iterator[list[object]]:
+    """All that `remembered` functions return meanwhile in this thread, for a recording that will read their memory."""
+    before = getattr(_kept, 'readers', None)
+    _kept.readers = made = []
+    try:
+        yield made
+    finally:
+        _kept.readers = before

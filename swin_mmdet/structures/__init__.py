@@ -3,11 +3,13 @@
 import swin_mmdet.compat  # noqa: F401  mmdet can be imported only after it
 from swin_mmdet.structures.compact_masks import CompactMasks
 from swin_mmdet.structures.encoded_masks import EncodedMasks
+from swin_mmdet.structures.gather_objects import gather_objects
 from swin_mmdet.structures.lazy_masks import LazyMasks
-from swin_mmdet.structures.objects import Objects, gather_objects
+from swin_mmdet.structures.objects import Objects
 from swin_mmdet.structures.packed_masks import PackedMasks
 from swin_mmdet.structures.proposals import BatchedProposals, boxes_of
 from swin_mmdet.structures.sampled_regions import SampledRegions, rois_of
+from swin_mmdet.structures.training_batch import TrainingBatch, training_batch
 
 __all__ = [
     'BatchedProposals',
@@ -17,7 +19,9 @@ __all__ = [
     'Objects',
     'PackedMasks',
     'SampledRegions',
+    'TrainingBatch',
     'boxes_of',
     'gather_objects',
     'rois_of',
+    'training_batch',
 ]

@@ -166,6 +166,7 @@ def test_all_but_the_named_parts_is_mmdets(name: str):
         parts |= {'swin_mmdet.MSDeformAttnPixelDecoder'}
     if name.startswith('maskformer'):
         parts |= {'swin_mmdet.MaskFormerHead', 'swin_mmdet.MaskFormerFusionHead'}
+    parts |= {'swin_mmdet.DDQDETRHead'} if name.startswith('ddq') else set()
     parts |= {'swin_mmdet.RTMDetSepBNHead'} if name.startswith('rtmdet') else set()
     parts |= {'swin_mmdet.DyHead', 'swin_mmdet.ATSSHead'} if name.startswith('dyhead') else set()
     if name.startswith('grounding_dino'):

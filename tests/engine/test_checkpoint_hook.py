@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from mmengine.runner import Runner
 
 from swin_mmdet.checkpoint.damage import damage
 from swin_mmdet.engine.saving import writer
+from swin_mmdet.engine.saving.checkpoint_hook import checkpoint_hook
+from swin_mmdet.engine.saving.curves import keep_training
 from swin_mmdet.engine.saving.whole_file import remove_left_overs, whole_file, write_text
 
 from . import tiny_run
@@ -109,11 +112,39 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
                             default_hooks__checkpoint__save_last=False)  # fmt: skip
     assert names(tmp_path) == {'iter_5.pth'}
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_5.pth')
-    reason = '(OSError: [Errno 28] No space left on device); the checkpoint before it stays'
-    assert f'iter_10.pth could not be written {reason}' in log(runner)
+    reason = r'OSError: \[Errno 28\] No space left on device; \d+ MiB of the disk are free without it'
+    assert re.search(rf'iter_10.pth could not be written \({reason}\); the checkpoint before it stays', log(runner))
     monkeypatch.undo()
     tiny_run.train(tmp_path / 'more', default_hooks__checkpoint__max_keep_ckpts=1)
     assert names(tmp_path / 'more') == {'iter_20.pth'}
+
+
+def test_curves_that_cannot_be_written(tmp_path: Path):
+    runner = tiny_run.build(tmp_path, train_cfg__max_iters=5)
+    keep_training(runner.visualizer)
+    scalars = Path(runner.log_dir, 'vis_data/scalars.json')
+    scalars.unlink(missing_ok=True)
+    scalars.symlink_to('/dev/full')
+    runner.train()
+    assert log(runner).count('the curves could not be written ([Errno 28] No space left on device)') == 1
+    assert names(tmp_path) == {'iter_5.pth'}
+
+
+def test_a_run_that_fails_ends_when_its_checkpoint_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Fails(tiny_run.Hook):
+        def after_train_iter(self, runner: Runner, **_: object) -> None:
+            if runner.iter == 5:
+                raise KeyError
+
+    real = torch.save
+    monkeypatch.setattr(writer.torch, 'save', lambda *args: (tiny_run.time.sleep(0.3), real(*args)))
+    runner = tiny_run.build(tmp_path)
+    runner.register_hook(Fails())
+    with pytest.raises(KeyError):
+        runner.train()
+    assert names(tmp_path) == {f'iter_5.pth.{os.getpid()}.part'}
+    checkpoint_hook(runner).close()
+    assert names(tmp_path) == {'iter_5.pth'}
 
 
 def test_a_poisoned_one_does_not_replace_a_good_one(tmp_path: Path):

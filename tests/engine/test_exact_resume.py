@@ -30,6 +30,7 @@ CASES = {
     'loss scale': AMP,
     'accumulation': ACCUMULATION | EPOCHS,
     'evaluation': EVALUATION | EMA,
+    'all at once': EPOCHS | WORKERS | EMA | AMP | ACCUMULATION,
 }
 
 

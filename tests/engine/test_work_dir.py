@@ -3,18 +3,21 @@
 import os
 import shutil
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
-from swin_mmdet.engine.guards import check_work_dir
+from swin_mmdet.engine.guards import check_work_dir, work_dir
+from swin_mmdet.engine.guards.broken_images import CarefulReading
+from swin_mmdet.engine.runner import TrainingRunner
 from swin_mmdet.errors import UserError
 
 from . import tiny_run
 
 HOOKS = dict(custom_hooks=[dict(type='WriteLosses'), dict(type='swin_mmdet.WorkDirHook')])
 SLOW = dict(train_dataloader__dataset__pipeline=[dict(type='Jitter', seconds=0.1)], train_dataloader__num_workers=2,
-            default_hooks__checkpoint__interval=100)  # fmt: skip
+            default_hooks__checkpoint__interval=10**6, train_cfg__max_iters=10**6)  # fmt: skip
 
 
 def test_a_new_folder_and_an_empty_one(tmp_path: Path):
@@ -75,7 +78,51 @@ def test_the_run_before_is_removed_on_request_or_stays(tmp_path: Path):
     assert (tmp_path / 'notes.txt').exists()
 
 
+def test_a_link_to_another_place_is_not_written_through(tmp_path: Path, capfd: pytest.CaptureFixture):
+    (tmp_path / 'far').mkdir()
+    names = 'run.py', 'broken_images.txt', 'last_checkpoint', '.training.txt'
+    work_dir = tmp_path / 'here'
+    work_dir.mkdir()
+    for name in names:
+        (tmp_path / 'far' / name).write_text('kept')
+        (work_dir / name).symlink_to(tmp_path / 'far' / name)
+    runner = tiny_run.train(work_dir, **HOOKS, train_cfg__max_iters=5)
+    runner.cfg._filename = 'elsewhere/run.py'
+    TrainingRunner.dump_config(runner)
+    CarefulReading(runner.train_dataloader.dataset, work_dir / 'broken_images.txt')._tell('0.jpg', 'cut')
+    assert '0.jpg cannot be read (cut); nor ' in capfd.readouterr().err
+    assert all((tmp_path / 'far' / name).read_text() == 'kept' for name in names)
+    assert (work_dir / 'last_checkpoint').read_text() == str(work_dir / 'iter_5.pth')
+    (work_dir / '.training.lock').unlink()
+    (work_dir / '.training.lock').symlink_to(tmp_path / 'far/run.py')
+    with pytest.raises(UserError, match=r'\.training\.lock cannot be locked .*: remove it'):
+        tiny_run.train(work_dir, **HOOKS)
+
+
 def test_little_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, 'disk_usage', lambda _: shutil._ntuple_diskusage(10, 10, 100))
     runner = tiny_run.train(tmp_path, **HOOKS, train_cfg__max_iters=1)
     assert f'{tmp_path} has 0.0 GiB left; two checkpoints' in next(Path(runner.log_dir).glob('*.log')).read_text()
+
+
+HERE = socket.gethostname()
+
+
+@pytest.mark.parametrize(('note', 'error', 'is_alive'), [
+    (f'process {os.getpid()} on {HERE}\n', None, True), (f'process 5 on {HERE}', PermissionError, True),
+    (f'process 5 on {HERE}', ProcessLookupError, False), (f'process {os.getpid()} on elsewhere.{HERE}', None, False),
+    (f'process five on {HERE}', None, False), (f'process {os.getpid()}', None, False), ('', None, False),
+    (None, None, False),
+])  # fmt: skip
+def test_whether_the_process_that_noted_itself_lives(note, error, is_alive, tmp_path, monkeypatch):
+    """It decides how long one waits for its folder."""
+    if note is not None:
+        (tmp_path / 'note.txt').write_text(note)
+
+    def kill(number: int, sign: int) -> None:
+        assert (number in (5, os.getpid()), sign) == (True, 0)
+        if error:
+            raise error
+
+    monkeypatch.setattr(os, 'kill', kill)
+    assert work_dir._is_alive(tmp_path / 'note.txt') is is_alive

@@ -6,7 +6,8 @@ A training step is the model's `train_step` from uint8 images in pinned memory, 
 mixed precision: ours in bf16, mmdet's in the same type where its parts and a compiled mmcv run in it, else in fp16. An
 inference is `test_step`, with masks as they are returned: mmdet's are bitmaps on the GPU, ours run
 lengths on the host. Images, boxes, masks and weights are random, and as many objects are detected as there are. The
-parts are timed in runs of their own, each from an idle GPU to an idle GPU, so that they are more than the whole.
+parts are timed in runs of their own, each from an idle GPU to an idle GPU and without recorded steps, so that they
+are more than the whole.
 
 Peers with and without a compiled mmcv need two environments: two calls that are given the same file with `--turns`
 build their detectors at the same time and measure one after the other, case by case.
@@ -16,6 +17,7 @@ import argparse
 import fcntl
 import gc
 import itertools
+import os
 import time
 import traceback
 import warnings
@@ -42,7 +44,9 @@ CASES = {
     '8x1024x1024': (8, 1024, 1024, 30),
     '16x640x640': (16, 640, 640, 7),
 }
-PEERS = ('ours', 'ours without graphs', 'mmdet', 'mmdet with our backbone')
+# seconds that a call waits for others to build
+PATIENCE = 90.0
+PEERS = ('ours', 'ours without recordings', 'ours without graphs', 'mmdet', 'mmdet with our backbone')
 PARTS = ('preprocess', 'backbone', 'neck', 'rpn', 'roi', 'transformer', 'head', 'backward', 'optimizer')
 
 
@@ -94,22 +98,29 @@ def synchronisations(detector: Detector) -> int:
 
 
 @contextmanager
-def turn(path: Path | None) -> Iterator[None]:
-    """While no other process that was given the same file has its turn."""
+def turn(path: Path | None, calls: int = 1) -> Iterator[None]:
+    """While no other process that was given the same file has its turn; not before `calls` of them have come here."""
     if path is None:
         yield
         return
-    with path.open('w') as file:
+    with path.open('a+') as file:
+        file.write(f'{os.getpid()}\n')
+        file.flush()
+        end = time.monotonic() + PATIENCE
+        while len(path.read_text().splitlines()) < calls and time.monotonic() < end:
+            time.sleep(0.1)
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def build(name: str, peers: list[str], case: tuple[int, ...], mode: str) -> tuple[dict[str, Detector], dict[str, str]]:
-    """The peers' detectors, and why there is none."""
+    """The peers' detectors after a step, which compiles kernels, and why there is none."""
     detectors, failed = {}, {}
     for peer in peers:
         with reasons(peer, failed):
-            detectors[peer] = Detector(name, peer, case, mode)
+            one = Detector(name, peer, case, mode)
+            one()
+            detectors[peer] = one
     return detectors, failed
 
 
@@ -127,11 +138,6 @@ def measure_case(
     peers: list[str], detectors: dict[str, Detector], failed: dict[str, str], labels: dict, repeats: int
 ) -> Iterator[dict]:
     """A row for each peer, mmdet's time in all of them."""
-    for peer, one in list(detectors.items()):
-        with reasons(peer, failed):
-            one()
-        if peer in failed:
-            del detectors[peer]
     results = measure(detectors, repeats)
     theirs = results.get('mmdet', {}).get('median ms')
     for peer in peers:
@@ -164,7 +170,8 @@ def make_parser(description: str) -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     parser = make_parser(__doc__)
     parser.add_argument('--peers', nargs='+', choices=PEERS, default=['ours', 'ours without graphs', 'mmdet'])
-    parser.add_argument('--turns', type=Path, help='a file that calls share which measure in turns')
+    parser.add_argument('--turns', type=Path, help='a new file that calls share which measure in turns')
+    parser.add_argument('--calls', type=int, default=1, help='how many share it: none measures while another builds')
     args = parser.parse_args(argv)
     register_all_modules()
     # it says every parameter's learning rate
@@ -172,20 +179,21 @@ def main(argv: list[str] | None = None) -> None:
     where = conditions(args.commit) | {'mmcv': mmcv_in_words()}
     columns = [f'{part} ms' for part in PARTS]
     rows = []
-    for name, case, mode in itertools.product(args.detectors, args.cases, args.modes):
-        detectors, failed = build(name, args.peers, CASES[case], mode)
-        labels = {'detector': name, 'mode': mode} | dict(zip(SIZES, CASES[case], strict=True))
-        with turn(args.turns):
-            for row in measure_case(args.peers, detectors, failed, labels, args.repeats):
-                reason = row.pop('failed')
-                row = dict.fromkeys((*row, *MEASURED)) | row | {key: row.get(key) for key in columns}
-                rows.append(rounded(row | {'failed': reason}) | where)
-                print(*rows[-1].values(), flush=True)
-                if args.out:
-                    write_rows(args.out, rows)
-            detectors.clear()
-            gc.collect()
-            torch.cuda.empty_cache()
+    for name, case in itertools.product(args.detectors, args.cases):
+        built = {mode: build(name, args.peers, CASES[case], mode) for mode in args.modes}
+        with turn(args.turns, args.calls):
+            for mode, (detectors, failed) in built.items():
+                labels = {'detector': name, 'mode': mode} | dict(zip(SIZES, CASES[case], strict=True))
+                for row in measure_case(args.peers, detectors, failed, labels, args.repeats):
+                    reason = row.pop('failed')
+                    row = dict.fromkeys((*row, *MEASURED)) | row | {key: row.get(key) for key in columns}
+                    rows.append(rounded(row | {'failed': reason}) | where)
+                    print(*rows[-1].values(), flush=True)
+                    if args.out:
+                        write_rows(args.out, rows)
+                detectors.clear()
+                gc.collect()
+                torch.cuda.empty_cache()
 
 
 SIZES = ('batch', 'height', 'width', 'objects')

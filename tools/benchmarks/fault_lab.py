@@ -1,7 +1,13 @@
 """A small training in processes that are forks of this one, for faults that are made while it runs."""
 
-import json
 import os
+
+# a GPU that this process had asked for would be none to its forks
+os.environ.setdefault('PYTORCH_NVML_BASED_CUDA_CHECK', '1')
+
+# isort: split
+import json
+import math
 import socket
 import sys
 import time
@@ -49,6 +55,16 @@ custom_hooks = [
 ]
 randomness = dict(seed=0)
 """
+
+
+# of a GPU, whose sums have another order each time: so many straight runs, so much more than they differ by
+RUNS, NOISE, FLOOR = 4, 2.0, 1e-5
+FAULTS: dict[str, Callable] = {}
+
+
+def fault(function: Callable) -> Callable:
+    FAULTS[function.__name__] = function
+    return function
 
 
 class Lab:
@@ -100,11 +116,15 @@ class Lab:
         sys.stdout = sys.stderr = file
         torch.set_num_threads(1)
         if processes > 1:
+            gpus = max(torch.cuda.device_count(), 1) if torch.cuda.is_available() else processes
             os.environ.update(
-                RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes),
+                RANK=str(rank), LOCAL_RANK=str(rank % gpus), WORLD_SIZE=str(processes),
                 MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port),
             )  # fmt: skip
             words = [*words, '--launcher', 'pytorch']
+            if gpus < processes:
+                # NCCL wants a GPU for each
+                words += ['--cfg-options', 'env_cfg.dist_cfg.backend=gloo']
         try:
             if prepare:
                 prepare()
@@ -165,3 +185,50 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(('127.0.0.1', 0))
         return one.getsockname()[1]
+
+
+def straight(lab: Lab) -> Path:
+    """An uninterrupted run, made once; on a GPU with some more at the same time, see `noise`."""
+    runs = [lab.folder / f'straight-{number}' for number in range(RUNS if torch.cuda.is_available() else 1)]
+    if not (runs[0] / f'iter_{STEPS}.pth').exists():
+        ids = [lab.start(run)[0] for run in runs]
+        code = finish(ids)
+        assert code == 0, said(runs[0])[-2000:]
+    return runs[0]
+
+
+def noise(lab: Lab) -> dict[int, float]:
+    """Step -> the largest difference of two straight runs up to there, in shares of the loss."""
+    straight(lab)
+    runs = [losses(run) for run in sorted(lab.folder.glob('straight-[0-9]'))]
+    largest, found = 0.0, {}
+    for step in runs[0]:
+        values = [run[step] for run in runs]
+        largest = max(largest, (max(values) - min(values)) / abs(values[0]))
+        found[step] = largest
+    return found
+
+
+def differences(lab: Lab, work_dir: Path) -> dict[int, float]:
+    """Step -> how far its loss is from the uninterrupted run's, as a share of it; infinite where there is none."""
+    found = losses(work_dir)
+    return {step: abs(found.get(step, math.inf) - loss) / abs(loss) for step, loss in losses(straight(lab)).items()}
+
+
+def beyond_noise(lab: Lab, work_dir: Path, first: int = 1) -> str:
+    """'' if every loss from a step on is that of the uninterrupted run, on a GPU within its noise, or what is not."""
+    usual, found = noise(lab), differences(lab, work_dir)
+    floor = FLOOR if torch.cuda.is_available() else 0.0
+    far = [step for step in found if step >= first and found[step] > max(NOISE * usual[step], floor)]
+    return f'{len(far)} of {len(found)} losses differ, from step {far[0]} on' if far else ''
+
+
+def goes_on(lab: Lab, work_dir: Path, *words: object) -> str:
+    """Resume to the end; '' if every loss is that of the uninterrupted run, or else what is not."""
+    code, text = lab.run(work_dir, '--resume', *words)
+    return f'resuming ended with {code}: {text[-300:]}' if code else beyond_noise(lab, work_dir)
+
+
+def same() -> str:
+    """What `goes_on` has found if it has found nothing."""
+    return 'every loss within the noise of straight runs' if torch.cuda.is_available() else 'every loss the same'

@@ -10,19 +10,35 @@ whether it was right. FOLDER gets the data and the work-dirs. Exit code 1 if one
 import argparse
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
+import gpu_faults  # noqa: F401  adds its own to the table
 import torch
-from fault_lab import INTERVAL, STEPS, Lab, finish, losses, said, wait_for_step
+from fault_lab import (
+    FAULTS,
+    INTERVAL,
+    STEPS,
+    Lab,
+    beyond_noise,
+    fault,
+    finish,
+    goes_on,
+    losses,
+    said,
+    same,
+    straight,
+    wait_for_step,
+)
 from harness import conditions, write_rows
-from mmengine.runner import Runner
 
 from swin_mmdet.checkpoint.damage import damage
 from swin_mmdet.engine.last_checkpoint import last_checkpoint
@@ -30,32 +46,6 @@ from swin_mmdet.engine.resuming.train_loops import IterBasedTrainLoop
 from swin_mmdet.errors import UserError
 
 TOOLS = Path(__file__).resolve().parents[1]
-FAULTS: dict[str, Callable[[Lab, argparse.Namespace], tuple[str, bool]]] = {}
-
-
-def fault(function: Callable) -> Callable:
-    FAULTS[function.__name__] = function
-    return function
-
-
-def straight(lab: Lab) -> Path:
-    """An uninterrupted run, made once."""
-    work_dir = lab.folder / 'straight'
-    if not (work_dir / f'iter_{STEPS}.pth').exists():
-        code, text = lab.run(work_dir)
-        assert code == 0, text[-2000:]
-    return work_dir
-
-
-def goes_on(lab: Lab, work_dir: Path, *words: object) -> str:
-    """Resume to the end; '' if every loss is that of the uninterrupted run, or else what is not."""
-    code, text = lab.run(work_dir, '--resume', *words)
-    if code:
-        return f'resuming ended with {code}: {text[-300:]}'
-    expected, found = losses(straight(lab)), losses(work_dir)
-    differ = [step for step in expected if found.get(step) != expected[step]]
-    return f'{len(differ)} of {len(expected)} losses differ' if differ else ''
-
 
 @fault
 def killed_while_saving(lab: Lab, args: argparse.Namespace) -> tuple[str, bool]:
@@ -68,7 +58,7 @@ def killed_while_saving(lab: Lab, args: argparse.Namespace) -> tuple[str, bool]:
         end = time.monotonic() + 120
         while not list(work_dir.glob('*.part')) and time.monotonic() < end:
             time.sleep(0.0005)
-        time.sleep(generator.random() * 0.02)
+        time.sleep(generator.random() * 0.08)
         os.kill(id, signal.SIGKILL)
         finish([id])
         parts += len(list(work_dir.glob('*.part')))
@@ -98,7 +88,7 @@ def _signalled(lab: Lab, number: signal.Signals, processes: int = 1) -> tuple[st
     if processes > 1:
         return f'exit {code}; {line.split(" - ")[-1][:80]}', code == 0 and 'saved to' in line
     problem = goes_on(lab, work_dir)
-    seen = f'exit {code}; {line.split(" - ")[-1][:44]}; resumed: {problem or "every loss the same"}'
+    seen = f'exit {code}; {line.split(" - ")[-1][:44]}; resumed: {problem or same()}'
     return seen, not code and not problem
 
 
@@ -139,7 +129,8 @@ def a_weight_becomes_nan(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
     line = next((line for line in text.splitlines() if line.startswith('error: training ended')), 'it trained on')
     saved = sorted(path.name for path in work_dir.glob('iter_*.pth'))
     good = 'neck.lateral_convs.0.conv.weight' in line and saved == ['iter_4.pth', 'iter_8.pth']
-    return f'exit {code}; {line[:150]}; {saved}', good and code == 2
+    told = line.replace(str(lab.data), 'DATA').partition('; the last good')[0]
+    return f'exit {code}; {told}; {saved}', good and code == 2
 
 
 @fault
@@ -253,7 +244,8 @@ def _lost(lab: Lab, number: signal.Signals) -> tuple[str, bool]:
     finish(ids[1:])
     lines = said(work_dir).splitlines()
     line = next((line for line in lines if line.startswith('error: process 1')), 'nothing was said')
-    return f'after {seconds:.0f} s exit {code}: {line[:140]}', 'process 1' in line and seconds < 60 and code > 0
+    told = re.split(r'[;.] [tT]he run ends', line)[0]
+    return f'after {seconds:.0f} s exit {code}: {told}', 'process 1' in line and seconds < 60 and code > 0
 
 
 @fault
@@ -285,30 +277,39 @@ def one_of_two_processes_killed_under_torchrun(lab: Lab, _: argparse.Namespace) 
     )
 
 
+# in the place of Slurm's: runs the program itself, on a CPU, and sends the first one the signal of its time limit
+SRUN = """#!/usr/bin/env bash
+echo "$@" >> "$FOLDER/called"
+while [ "$1" != python ]; do shift; done
+words=() skip=
+for word in "${@:2}"; do
+    if [ "$word" = --launcher ]; then skip=1; elif [ -n "$skip" ]; then skip=; else words+=("$word"); fi
+done
+"$PYTHON" "${words[@]}" &
+if [ "$(wc -l < "$FOLDER/called")" = 1 ]; then
+    until grep -qs '"step": 5' "$FOLDER"/run/*/vis_data/scalars.json; do sleep 0.1; done
+    kill -USR1 $!
+fi
+wait $!
+"""
+
+
 @fault
-def out_of_memory(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
-    def little() -> None:
-        def fail(*_: object, **__: object) -> None:
-            raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 20.00 GiB.')
-
-        if torch.cuda.is_available():
-            torch.cuda.set_per_process_memory_fraction(1e-3)
-        else:
-            Runner.wrap_model = _then(Runner.wrap_model, lambda model: setattr(model, 'train_step', fail))
-
-    work_dir = lab.new('memory')
-    code, text = lab.run(work_dir, prepare=little)
-    line = next((line for line in text.splitlines() if line.startswith('error: ')), 'a traceback')
-    return f'exit {code}; {line[:150]}', code == 2 and 'a batch of 2 images of 3x' in line
-
-
-def _then(function: Callable, change: Callable) -> Callable:
-    def both(*args: object, **kwargs: object) -> object:
-        result = function(*args, **kwargs)
-        change(result)
-        return result
-
-    return both
+def slurm_s_time_limit(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
+    """slurm_train.sh queues the run again, which goes on."""
+    folder = lab.new('slurm')
+    (folder / 'bin').mkdir(parents=True)
+    (folder / 'bin/srun').write_text(SRUN)
+    (folder / 'bin/srun').chmod(0o755)
+    changes = dict(FOLDER=str(folder), PYTHON=sys.executable, PATH=f'{folder}/bin:{os.environ["PATH"]}')
+    environment = {name: value for name, value in os.environ.items() if not name.startswith('SLURM')} | changes
+    command = ['bash', TOOLS / 'slurm_train.sh', 'gpu', 'job', lab.config, folder / 'run', '--data', lab.data]
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
+    calls = (folder / 'called').read_text().splitlines()
+    asked = ['--resume' in call for call in calls]
+    problem = beyond_noise(lab, folder / 'run')
+    seen = f'{len(calls)} calls of srun, {sum(asked)} with --resume; exit {done.returncode}; {problem or same()}'
+    return seen, asked == [False, True] and not done.returncode and not problem and '--signal=USR1@120' in calls[0]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -319,7 +320,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, help='CSV')
     args = parser.parse_args(argv)
     lab, rows = Lab(args.folder.resolve()), []
-    here = conditions(device='cuda' if torch.cuda.is_available() else 'cpu')
+    # in a fork: a process that has asked for the GPU cannot have forks that do
+    with ProcessPoolExecutor(1, get_context('fork')) as other:
+        here = other.submit(conditions, device='cuda' if torch.cuda.is_available() else 'cpu').result()
     for name in args.only:
         try:
             seen, right = FAULTS[name](lab, args)

@@ -2,9 +2,9 @@
 
     python tools/benchmarks/saving.py FOLDER --out tools/benchmarks/results/saving-cpu.csv
 
-A Swin backbone with AdamW takes steps on random images. `at once` writes before the next step, as mmengine does, and
-`background` copies the state and writes it in a thread. Steps with nothing to write, and those beside a file that is
-being written, take turns.
+On a CPU a Swin backbone with AdamW takes steps on random images, on a GPU a whole Mask R-CNN as in `detector.py`.
+`at once` writes before the next step, as mmengine does, and `background` copies the state and writes it in a thread.
+Steps with nothing to write, and those beside a file that is being written, take turns.
 """
 
 import argparse
@@ -20,17 +20,18 @@ from swin_mmdet.engine.saving.writer import CheckpointWriter
 from swin_mmdet.models import SwinTransformer
 
 MIB = 2**20
+# steps in which kernels are compiled and recorded
+WARM_UP = 8
 
 
 class Training:
     """Steps of a backbone from scratch."""
 
-    def __init__(self, arch: str, size: int, batch: int, device: str) -> None:
-        self.model = SwinTransformer(arch=arch).to(device).train()
+    def __init__(self, arch: str, size: int, batch: int) -> None:
+        self.name = f'swin {arch}, {batch} x {size}x{size}'
+        self.model = SwinTransformer(arch=arch).train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4)
-        self.images = torch.randn(batch, 3, size, size, device=device)
-        self.device = device
-        self.seconds()
+        self.images = torch.randn(batch, 3, size, size)
 
     def seconds(self) -> float:
         """Of one step, until its end."""
@@ -38,18 +39,39 @@ class Training:
         sum(out.square().mean() for out in self.model(self.images)).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
-        if self.device == 'cuda':
-            torch.cuda.synchronize()
         return time.perf_counter() - begin
 
     def state(self) -> dict:
         return {'state_dict': self.model.state_dict(), 'optimizer': self.optimizer.state_dict()}
 
 
-def measure(training: Training, folder: Path, saves: int, background: bool) -> dict[str, float]:
+class TrainingOnGpu:
+    """Steps of a detector of `detector.py`."""
+
+    def __init__(self, name: str, case: str) -> None:
+        from detector import CASES, Detector, MMLogger, register_all_modules
+
+        register_all_modules()
+        MMLogger.get_current_instance().setLevel('WARNING')
+        self.name, self.step = f'{name}, {case}', Detector(name, 'ours', CASES[case], 'train')
+
+    def seconds(self) -> float:
+        torch.cuda.synchronize()
+        begin = time.perf_counter()
+        self.step()
+        torch.cuda.synchronize()
+        return time.perf_counter() - begin
+
+    def state(self) -> dict:
+        return {'state_dict': self.step.model.state_dict(), 'optimizer': self.step.wrapper.state_dict()}
+
+
+def measure(training: Training | TrainingOnGpu, folder: Path, saves: int, background: bool) -> dict[str, float]:
     """Medians over so many saves."""
     writer, path = CheckpointWriter(background), folder / 'saving.pth'
     alone, beside, waits, writes = [], [], [], []
+    for _ in range(WARM_UP):
+        training.seconds()
     for _ in range(saves):
         alone += [training.seconds() for _ in range(3)]
         begin = time.perf_counter()
@@ -76,21 +98,28 @@ def measure(training: Training, folder: Path, saves: int, background: bool) -> d
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', type=Path)
-    parser.add_argument('--arch', default='tiny')
-    parser.add_argument('--size', type=int, default=128)
-    parser.add_argument('--batch', type=int, default=2)
+    parser.add_argument('--arch', default='tiny', help='on a CPU')
+    parser.add_argument('--size', type=int, default=128, help='on a CPU')
+    parser.add_argument('--batch', type=int, default=2, help='on a CPU')
+    parser.add_argument('--detectors', nargs='+', default=['mask-rcnn'], help='on a GPU')
+    parser.add_argument('--case', default='2x800x1344', help='on a GPU')
     parser.add_argument('--saves', type=int, default=5)
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--out', type=Path, help='CSV')
     args = parser.parse_args(argv)
     args.folder.mkdir(parents=True, exist_ok=True)
-    training, rows = Training(args.arch, args.size, args.batch, args.device), []
-    for background in (False, True):
-        numbers = measure(training, args.folder, args.saves, background)
-        rows.append({'arch': args.arch, 'way': 'background' if background else 'at once', **numbers})
-        print(rounded(rows[-1]), flush=True)
-    if args.out:
-        write_rows(args.out, [rounded(row) | conditions(device=args.device) for row in rows])
+    if torch.cuda.is_available():
+        device, trainings = 'cuda', (TrainingOnGpu(name, args.case) for name in args.detectors)
+    else:
+        device, trainings = 'cpu', iter([Training(args.arch, args.size, args.batch)])
+    rows = []
+    for training in trainings:
+        for background in (False, True):
+            numbers = measure(training, args.folder, args.saves, background)
+            rows.append({'training': training.name, 'way': 'background' if background else 'at once', **numbers})
+            print(rounded(rows[-1]), flush=True)
+        if args.out:
+            # after each: on a GPU the next may not fit
+            write_rows(args.out, [rounded(row) | conditions(device=device) for row in rows])
     return 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
@@ -23,9 +24,11 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from swin_mmdet.config import nodes
+from swin_mmdet.recording import RecordStepsHook
 from swin_mmdet.structures import PackedMasks
 from swin_mmdet.variants import VARIANTS
 
+DEVICE = 'cuda'
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 OURS = {
     'mask-rcnn': 'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
@@ -64,7 +67,7 @@ def model_config(name: str, peer: str) -> Config:
     amp = {} if cfg.optim_wrapper.type == 'AmpOptimWrapper' else {'dtype': 'bfloat16'}
     if peer == 'ours without graphs':
         cfg.model.backbone.cuda_graphs = False
-    elif peer != 'ours':
+    elif not peer.startswith('ours'):
         to_mmdet(cfg.model, with_backbone=peer == 'mmdet')
         # mmengine's, which leaves the optimizer as it is and computes in fp16
         cfg.optim_wrapper.pop('constructor')
@@ -158,8 +161,9 @@ def own_ops_of_mmcv() -> Iterator[None]:
 def initial_weights(name: str) -> dict[str, torch.Tensor]:
     """Those that a detector starts from, backbone aside: the same for every peer."""
     torch.manual_seed(0)
-    model = MODELS.build(model_config(name, 'ours').model)
-    model.init_weights()
+    with torch.device(DEVICE):
+        model = MODELS.build(model_config(name, 'ours').model)
+        model.init_weights()
     return {key: x for key, x in model.state_dict().items() if not key.startswith('backbone')}
 
 
@@ -172,7 +176,10 @@ class Detector:
         # as many detections as objects
         test_cfg = cfg.model.test_cfg.get('rcnn', cfg.model.test_cfg)
         test_cfg['max_per_image' if 'max_per_image' in test_cfg else 'max_per_img'] = case[3]
-        self.model: nn.Module = MODELS.build(cfg.model).cuda()
+        # made there, random numbers take no time
+        with torch.device(DEVICE):
+            self.model: nn.Module = MODELS.build(cfg.model)
+        self.model.to(DEVICE)
         if name in KEEPS_INITIAL_WEIGHTS:
             self.model.load_state_dict(initial_weights(name), strict=False)
         else:
@@ -182,6 +189,9 @@ class Detector:
         # what is measured is a step, not what training for hours with random labels makes of the weights
         for group in self.wrapper.optimizer.param_groups:
             group['lr'] = 1e-6
+        if peer == 'ours' and mode == 'train':
+            # as the training runner's hook does
+            RecordStepsHook().before_train(SimpleNamespace(model=self.model))
         self.ops = own_ops_of_mmcv if peer == 'mmdet' else nullcontext
         self.batch = make_batch(*case, peer, with_masks='mask' in str(cfg.model).lower())
         self.mode = mode

@@ -161,6 +161,7 @@ def run_config(path: Path, data: Path) -> list[dict]:
     rows = [{'mode': 'train'} | row]
     if cfg.optim_wrapper.type == 'OptimWrapper':
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+        del steps  # and its memory
         steps, row = train_largest(cfg)
         rows.append({'mode': 'train --amp'} | row)
     for mode, dtype in AUTOCAST.items():
@@ -171,6 +172,9 @@ def run_config(path: Path, data: Path) -> list[dict]:
             rows.append(row | {'failed': _in_words(error)})
             if any(word in str(error) for word in BROKEN):
                 break
+    # others wait for it
+    del steps
+    _give_back()
     return rows
 
 
@@ -179,25 +183,28 @@ def train_largest(cfg: Config) -> tuple[Steps, dict]:
     wanted = batch_size = cfg.train_dataloader.batch_size or cfg.train_dataloader.batch_sampler.batch_size
     start = time.perf_counter()
     while True:
-        gc.collect()
-        torch.cuda.empty_cache()
-        steps = Steps(copy.deepcopy(cfg), batch_size)
-        row = {
-            'precision': _name(getattr(steps.wrapper, 'cast_dtype', None)),
-            'note': '' if batch_size == wanted else f'{wanted} images do not fit',
-        }
+        _give_back()
+        steps, waits = None, False
         try:
+            steps = Steps(copy.deepcopy(cfg), batch_size)
+            note = '' if batch_size == wanted else f'{wanted} images do not fit'
+            row = {'precision': _name(getattr(steps.wrapper, 'cast_dtype', None)), 'note': note}
             return steps, row | steps.train()
-        except torch.cuda.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError as error:
             waits = used_by_others() > ALONE and time.perf_counter() - start < PATIENCE
-            if batch_size == 1 and not waits:
-                return steps, row | {'failed': 'out of memory with one image'}
+            if not waits and (batch_size == 1 or steps is None):
+                raise MemoryError('out of memory with one image') from error
             batch_size = batch_size if waits else batch_size // 2
-        del steps
         if waits:
-            gc.collect()
-            torch.cuda.empty_cache()
+            del steps
+            _give_back()
             time.sleep(random.SystemRandom().uniform(2, 8))
+
+
+def _give_back() -> None:
+    """The GPU's memory that nothing uses."""
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def used_by_others() -> int:

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,9 +90,16 @@ class CarefulReading:
     def _tell(self, path: str, reason: str) -> None:
         if path not in self._told:
             self._told.add(path)
-            # one write of one line: those of several processes do not mix
-            with open(self.listed, 'a') as file:
-                file.write(f'{path}\t{reason}\n')
+            try:
+                # one write of one line: those of several processes do not mix
+                with open(self.listed, 'a', opener=_without_links) as file:
+                    file.write(f'{path}\t{reason}\n')
+            except OSError as error:
+                print(f'{path} cannot be read ({reason}); nor {self.listed} be written ({error})', file=sys.stderr)
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, 'O_NOFOLLOW', 0), 0o666)
 
 
 def read_list(path: str | Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ The others wait for it in a collective operation that says nothing: for minutes 
 
 import json
 import os
+import re
 import socket
 import sys
 import threading
@@ -26,6 +27,7 @@ from swin_mmdet.registry import HOOKS
 
 LOST = 1
 SURE = 2.0
+WORKER = re.compile(r'DataLoader worker \(pid')
 
 
 @HOOKS.register_module()
@@ -76,11 +78,20 @@ class LostProcessHook(Hook):
 
 @contextmanager
 def lost_process_named(runner: Runner) -> Iterator[None]:
-    """An error of a collective operation becomes a sentence about the process whose end was its reason."""
+    """An error of a collective operation becomes a sentence about the process whose end was its reason.
+
+    So does that of a worker of a loader, which PyTorch raises wherever the training happens to be.
+    """
     try:
         yield
     # gloo raises the first, NCCL the second
     except (RuntimeError, dist.DistError) as error:
+        if WORKER.match(str(error)):
+            raise UserError(
+                f'{" ".join(str(error).split()).rstrip(".")}. It read images for the training: too little memory of '
+                'the host, or of /dev/shm, is the usual reason; fewer --workers need less. The run ends in iteration '
+                f'{runner.iter + 1}, --resume goes on from its last checkpoint'
+            ) from error
         watch = next((hook for hook in runner.hooks if isinstance(hook, LostProcessHook)), None)
         if isinstance(error, torch.OutOfMemoryError) or watch is None or not (who := watch.lost()):
             raise

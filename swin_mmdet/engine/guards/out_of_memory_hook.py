@@ -76,10 +76,11 @@ def describe(runner: Runner, data: dict, error: torch.OutOfMemoryError) -> str:
         memory = f'peak {peak / GIB:.1f} GiB of {total / GIB:.1f} GiB'
     half = len(images) // 2
     smaller = f'--batch-size {half} --accumulate 2 (the same result), ' if half else ''
+    who = f'process {runner.rank}: ' if runner.world_size > 1 else ''
     return (
-        f'out of memory in iteration {runner.iter + 1}: a batch of {len(images)} images of {sizes} ({memory}). What '
-        f'helps: {smaller}activation checkpointing (--cfg-options model.backbone.with_cp=True), --amp, smaller images '
-        '(--img-scale).'
+        f'{who}out of memory in iteration {runner.iter + 1}: a batch of {len(images)} images of {sizes} ({memory}). '
+        f'What helps: {smaller}activation checkpointing (--cfg-options model.backbone.with_cp=True), --amp, smaller '
+        'images (--img-scale).'
     )
 
 

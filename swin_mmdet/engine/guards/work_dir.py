@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
+from swin_mmdet.engine.saving.whole_file import write_text
 from swin_mmdet.errors import UserError
 from swin_mmdet.registry import HOOKS
 
@@ -80,14 +81,15 @@ class WorkDirHook(Hook):
         # a test of the same config has the settings of one
         if not isinstance(runner._train_loop, BaseLoop):
             return
-        problem = [self._take(Path(runner.work_dir, LOCK), runner._resume) if is_main_process() else None]
+        problem = [self._take(runner) if is_main_process() else None]
         broadcast_object_list(problem)
         if problem[0]:
             self.close()
             raise UserError(problem[0])
 
-    def _take(self, path: Path, goes_on: bool) -> str | None:
+    def _take(self, runner: Runner) -> str | None:
         """Take the folder; or say who has it."""
+        path, goes_on = Path(runner.work_dir, LOCK), runner._resume
         noted = path.with_suffix('.txt')
         # of the kernel: it is free when all processes of a run have ended, in whatever way
         self._lock = FileLock(path)
@@ -96,7 +98,12 @@ class WorkDirHook(Hook):
         except Timeout:
             who = f' ({noted.read_text().strip()})' if noted.exists() else ''
             return f'another training runs in {path.parent}{who}: end it, or give another --work-dir'
-        noted.write_text(f'process {os.getpid()} on {socket.gethostname()}\n')
+        except NotImplementedError:
+            # of some network file systems
+            runner.logger.warning(f'{path.parent} is on a disk without locks: a second run in it will not be refused')
+        except OSError as error:
+            return f'{path} cannot be locked ({error.strerror}): remove it, or give another --work-dir'
+        write_text(noted, f'process {os.getpid()} on {socket.gethostname()}\n')
         if self.overwrite and not goes_on:
             for old in _checkpoints(path.parent, 'best_*.pth', 'last_checkpoint'):
                 old.unlink()

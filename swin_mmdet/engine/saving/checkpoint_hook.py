@@ -75,6 +75,10 @@ class CheckpointHook(MMEngineCheckpointHook):
         self.writer.wait()
         super().after_train(runner)
 
+    def close(self) -> None:
+        """A run that fails ends when its last checkpoint is written."""
+        self.writer.wait()
+
     def save_now(self, runner: Runner, epoch: int, iteration: int, evaluates: bool = False) -> str | None:
         """Save a run that ends before its time, after so many epochs and iterations; the file, or None if it failed.
 

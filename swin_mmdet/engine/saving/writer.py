@@ -1,6 +1,8 @@
 """Writes checkpoints, one at a time, while training goes on or at once; a failure is told and leaves the old file."""
 
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -62,10 +64,13 @@ class CheckpointWriter:
             self._written = True
         # PyTorch's writer raises RuntimeError for a full disk
         except (OSError, RuntimeError) as error:
-            log.error(f'{path} could not be written ({_reason(error)}); the checkpoint before it stays, training goes '
-                      'on and tries again at the next one')  # fmt: skip
+            log.error(f'{path} could not be written ({_reason(error, path)}); the checkpoint before it stays, training '
+                      'goes on and tries again at the next one')  # fmt: skip
 
 
-def _reason(error: Exception) -> str:
-    # the rest of PyTorch's are frames of C++
-    return f'{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ""}'
+def _reason(error: Exception, path: Path) -> str:
+    # the rest of PyTorch's are frames of C++, and none of its lines speaks of the disk
+    text = f'{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ""}'
+    with suppress(OSError):
+        text += f'; {shutil.disk_usage(path.parent).free / 2**20:.0f} MiB of the disk are free without it'
+    return text

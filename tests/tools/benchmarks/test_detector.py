@@ -11,9 +11,7 @@ import neck_and_heads
 import pytest
 import torch
 import whole_detectors
-from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
-from torch import nn
 
 from swin_mmdet.ops.memory_format import is_channels_last
 from tests.bert import write_bert
@@ -25,8 +23,7 @@ CASE = (1, 64, 96, 3)
 @pytest.fixture
 def on_cpu(monkeypatch):
     """The scripts' own GPU calls do nothing, and times are the CPU's."""
-    for cls in (nn.Module, BaseModel):
-        monkeypatch.setattr(cls, 'cuda', lambda self: self)
+    monkeypatch.setattr(whole_detectors, 'DEVICE', 'cpu')
     monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda self: self)
     monkeypatch.setattr(torch.cuda, 'synchronize', lambda: None)
     monkeypatch.setattr(torch.cuda, 'empty_cache', lambda: None)

@@ -1,0 +1,41 @@
+"""Training steps on a GPU as CUDA graphs, for any runner."""
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from swin_mmdet.ops.log import log_once
+from swin_mmdet.recording.recorded_training import RecordedTraining
+from swin_mmdet.registry import HOOKS
+
+
+@HOOKS.register_module()
+class RecordStepsHook(Hook):
+    """Whole steps of a detector of this package's parts are recorded and replayed: see `RecordedTraining`.
+
+    A recording stands for one size of batch, so batches are padded to a few sizes, with what their smaller images are
+    padded with as it is. `cuda_graphs=False` of the backbone ends all this.
+
+    Args:
+        max_waste: the most pixels that a batch is padded by, as a share of its own; 0 for none.
+        max_kinds: recordings that are kept, one for each size; with 0 all this is off.
+    """
+
+    # before hooks that stand around a step
+    priority = 'HIGH'
+
+    def __init__(self, max_waste: float = 0.25, max_kinds: int = 96) -> None:
+        self.max_waste, self.max_kinds = max_waste, max_kinds
+
+    def before_train(self, runner: Runner) -> None:
+        if not self.max_kinds:
+            return
+        if is_model_wrapper(runner.model):
+            log_once(f'training steps are not recorded: they are those of {type(runner.model).__name__}')
+            return
+        model = runner.model
+        model.train_step = RecordedTraining(model, model.train_step, self.max_waste, self.max_kinds)
+
+    def after_train(self, runner: Runner) -> None:
+        # `train_step` of the class again
+        vars(runner.model).pop('train_step', None)

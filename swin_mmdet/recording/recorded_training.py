@@ -1,0 +1,159 @@
+"""Training steps of a detector by replay, where nothing but its own parts would run."""
+
+import logging
+from collections.abc import Callable
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.logging import print_log
+from mmengine.model import BaseModel
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from torch import Tensor
+
+from swin_mmdet.detectors.recordable import why_not_batch, why_not_recordable
+from swin_mmdet.models.watched_model import WatchedModel
+from swin_mmdet.ops.log import log_once
+from swin_mmdet.ops.memory_format import is_channels_last
+from swin_mmdet.recording.batch_sizes import BatchSizes
+from swin_mmdet.recording.settings import Settings
+from swin_mmdet.recording.static_inputs import Room, StaticInputs, room_for
+from swin_mmdet.recording.training_step import Gradients, Kind, Results, TrainingStepRecorder, run_step
+
+WRAPPERS = OptimWrapper, AmpOptimWrapper
+Step = Callable[..., dict[str, Tensor]]
+
+
+class RecordedTraining:
+    """Stands for a detector's `train_step`.
+
+    A step whose kind has been recorded is one launch of a CUDA graph, from the batch on the GPU to the gradients; the
+    optimizer follows as ever, and so does whatever looks at gradients or weights between steps. A kind is a size of
+    batch, see `BatchSizes`, and room for objects. The first steps of a kind run the same operations without a graph.
+    Weights may change in place at any time. When a module, a hook, a setting or the memory of a weight is another than
+    before, all recordings are dropped. Where a step must not be recorded it runs as ever, and the log says why.
+
+    Args:
+        model: with a preprocessor of this package.
+        plain: its own `train_step`.
+        max_waste: see `BatchSizes`.
+        max_kinds: recordings that are kept; the one that was idle longest makes room for another.
+    """
+
+    # a kind of step is recorded when it comes this often: recording takes as long as a step without
+    TIMES = 2
+
+    def __init__(self, model: BaseModel, plain: Step, max_waste: float, max_kinds: int) -> None:
+        self.model, self.plain = model, plain
+        self.max_waste, self.max_kinds = max_waste, max_kinds
+        self._failed = False
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._watched, self._settings = WatchedModel(self.model), Settings(self.model)
+        self._flags = self._watched.flags()
+        self._reason = self._why_never()
+        self._recorder = TrainingStepRecorder()
+        self._gradients: Gradients | None = None
+        self._kinds: dict[tuple, Kind] = {}
+        self._inputs: dict[Room, StaticInputs] = {}
+        self._memory = torch.empty(0)
+        self._sizes = BatchSizes(self.max_waste)
+
+    def __call__(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """As `BaseModel.train_step`: what is logged."""
+        reason = self._why_not_recorded(optim_wrapper)
+        if reason is not None:
+            log_once(f'training steps are not recorded: {reason}')
+            return self.plain(data, optim_wrapper=optim_wrapper)
+        with optim_wrapper.optim_context(self.model):
+            batch = self.model.data_preprocessor(data, True, fit_size=self._sizes.fit)
+        images, samples = batch['inputs'], batch['data_samples']
+        reason = why_not_batch(self.model, images, samples)
+        if reason is not None:
+            log_once(f'a training step is not recorded: {reason}')
+            return self._run_plainly(batch, optim_wrapper)
+        results = self._run(images, samples, optim_wrapper)
+        for parameter, gradient in zip(self._watched.trained(), results.gradients, strict=True):
+            parameter.grad = gradient
+        optim_wrapper._inner_count += 1
+        optim_wrapper.step()
+        optim_wrapper.zero_grad()
+        return dict(zip(results.names, results.values.unbind(), strict=True))
+
+    def _why_never(self) -> str | None:
+        """None when steps of the model as it is may be recorded, else why in words."""
+        reason = why_not_recordable(self.model)
+        if reason is None and self._watched.is_touched():
+            return 'a module has hooks or a forward of its own'
+        if reason is None and any(x._backward_hooks or x._post_accumulate_grad_hooks for x in self._watched.parameters):
+            return 'a parameter has hooks'
+        return reason
+
+    def _why_not_recorded(self, wrapper: OptimWrapper) -> str | None:
+        if self._failed:
+            return 'a recording failed'
+        if type(wrapper) not in WRAPPERS:
+            return f'the optimizer is in a {type(wrapper).__name__}'
+        if wrapper._accumulative_counts != 1:
+            return 'gradients are accumulated'
+        if not (
+            self._watched.is_of(self.model)
+            and self._watched.flags() == self._flags
+            and self._settings.are_the_same()
+        ):
+            self._start_anew()
+        return self._reason
+
+    def _run_plainly(self, batch: dict, wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """mmengine's `train_step` after its first line."""
+        with wrapper.optim_context(self.model):
+            losses = self.model._run_forward(batch, mode='loss')
+        total, logged = self.model.parse_losses(losses)
+        wrapper.update_params(total)
+        return logged
+
+    def _run(self, images: Tensor, samples: list[DetDataSample], wrapper: OptimWrapper) -> Results:
+        kind = self._kind_of(images, samples)
+        kind.fill(images, samples)
+        if kind.recording is not None:
+            return kind.recording.replay()
+        if self._gradients is None:
+            self._gradients = Gradients(self._watched.trained())
+        results = run_step(self.model, wrapper, kind, self._watched.trained(), self._gradients)
+        kind.times += 1
+        if kind.times >= self.TIMES:
+            self._record(kind, wrapper, self._gradients)
+        return results
+
+    def _kind_of(self, images: Tensor, samples: list[DetDataSample]) -> Kind:
+        room = room_for(samples)
+        channels_last = is_channels_last(images)
+        name = (*images.shape, channels_last, images.dtype, room)
+        kind = self._kinds.pop(name, None)
+        if kind is None:
+            if room not in self._inputs:
+                self._inputs[room] = StaticInputs(room, images.device)
+            kind = Kind(self._room_for_images(images, channels_last), self._inputs[room])
+            if len(self._kinds) >= self.max_kinds:
+                del self._kinds[next(iter(self._kinds))]
+        # the last that came stands last
+        self._kinds[name] = kind
+        return kind
+
+    def _room_for_images(self, images: Tensor, channels_last: bool) -> Tensor:
+        """Memory that all kinds share, but for those that were there before a larger one came."""
+        if self._memory.numel() < images.numel() or self._memory.dtype != images.dtype:
+            self._memory = torch.empty(images.numel(), dtype=images.dtype, device=images.device)
+        batch, channels, height, width = images.shape
+        own = self._memory[: images.numel()]
+        return own.view(batch, height, width, channels).permute(0, 3, 1, 2) if channels_last else own.view(images.shape)
+
+    def _record(self, kind: Kind, wrapper: OptimWrapper, gradients: Gradients) -> None:
+        try:
+            kind.recording = self._recorder.record(self.model, wrapper, kind, self._watched, gradients)
+        except RuntimeError as error:
+            self._start_anew()
+            self._failed = True
+            print_log(f'training steps are not recorded: recording failed with {error}', 'current', logging.WARNING)
+            return
+        log_once('training steps of batches whose size comes again are replayed as CUDA graphs')

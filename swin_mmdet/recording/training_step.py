@@ -1,0 +1,137 @@
+"""A training step up to its gradients, from static inputs: run as it is, or recorded and replayed."""
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from torch import Tensor
+
+from swin_mmdet.models.watched_model import WatchedModel
+from swin_mmdet.ops.pointwise_conv import PointwiseProducts
+from swin_mmdet.ops.tracing import kept_alive
+from swin_mmdet.recording.static_inputs import StaticInputs
+
+
+@dataclass
+class Results:
+    """Of a step.
+
+    Attributes:
+        names: of what is logged, the whole loss first.
+        values: [n] float32.
+        gradients: of the trained parameters, None of one that no loss depends on.
+    """
+
+    names: tuple[str, ...]
+    values: Tensor
+    gradients: list[Tensor | None]
+
+
+@dataclass
+class Kind:
+    """Steps of one shape, with the memory that they read."""
+
+    images: Tensor
+    inputs: StaticInputs
+    times: int = 0
+    recording: 'StepRecording | None' = None
+
+    def fill(self, images: Tensor, samples: Sequence) -> None:
+        self.images.copy_(images)
+        self.inputs.fill(samples)
+
+
+class Gradients:
+    """Memory for those of a model, laid out as its parameters are, which optimizers ask for."""
+
+    def __init__(self, trained: Sequence[Tensor]) -> None:
+        self._own = [torch.zeros_like(x) for x in trained]
+
+    def keep(self, given: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Copies of gradients, at one address each until the next are kept; None stays so."""
+        pairs = [(own, x) for own, x in zip(self._own, given, strict=True) if x is not None]
+        if pairs:
+            torch._foreach_copy_([own for own, _ in pairs], [x for _, x in pairs])
+        return [None if x is None else own for own, x in zip(self._own, given, strict=True)]
+
+
+def run_step(
+    model: BaseModel, wrapper: OptimWrapper, kind: Kind, trained: Sequence[Tensor], gradients: Gradients
+) -> Results:
+    """mmengine's `train_step` from a batch on the device to the gradients of `trained`, without a wait for a GPU."""
+    size = tuple(kind.images.shape[2:])
+    with wrapper.optim_context(model), PointwiseProducts():
+        samples = kind.inputs.batch(size).samples(size)
+        losses = model._run_forward({'inputs': kind.images, 'data_samples': samples}, mode='loss')
+    total, logged = model.parse_losses(losses)
+    scaler = getattr(wrapper, 'loss_scaler', None)
+    found = torch.autograd.grad(total if scaler is None else scaler.scale(total), trained, allow_unused=True)
+    values = torch.stack([x.detach().float().reshape(()) for x in logged.values()])
+    return Results(tuple(logged), values, gradients.keep(found))
+
+
+@dataclass
+class StepRecording:
+    """A CUDA graph of `run_step`, the tensors that its replays fill, and those that they read."""
+
+    graph: torch.cuda.CUDAGraph
+    results: Results
+    read: list[object] = field(default_factory=list)
+
+    def replay(self) -> Results:
+        """Gradients are those of all recordings, the caller's until the next replay; values are its own."""
+        self.graph.replay()
+        return Results(self.results.names, self.results.values.clone(), self.results.gradients)
+
+
+class TrainingStepRecorder:
+    """Its recordings share the memory of one step."""
+
+    def __init__(self) -> None:
+        self._pool = None
+
+    def record(
+        self, model: BaseModel, wrapper: OptimWrapper, kind: Kind, watched: WatchedModel, gradients: Gradients
+    ) -> StepRecording:
+        """Right after such a step has run, so that all it needs to be made once has been made.
+
+        Raises:
+            RuntimeError: something in the step cannot be recorded.
+        """
+        device = kind.images.device
+        if self._pool is None:
+            self._pool = torch.cuda.graph_pool_handle()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(device), _without_collection(), watched.stand_ins() as trained, kept_alive() as read:
+            torch.cuda.synchronize(device)
+            stream = torch.cuda.Stream(device)
+            try:
+                with torch.cuda.stream(stream):
+                    # other threads, such as those that pin the memory of batches, go on meanwhile
+                    graph.capture_begin(pool=self._pool, capture_error_mode='thread_local')
+                    try:
+                        results = run_step(model, wrapper, kind, trained, gradients)
+                    finally:
+                        graph.capture_end()
+            except BaseException:
+                # a recording that broke off leaves the generator waiting for its end
+                generator = torch.cuda.default_generators[device.index]
+                generator.graphsafe_set_state(generator.clone_state())
+                raise
+        return StepRecording(graph, results, read)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """To free what other recordings hold would break one off."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -1,0 +1,225 @@
+"""Replayed steps are the same steps; what a recording cannot stand for is not replayed.
+
+On a GPU with CUDA graphs; on a CPU with recordings that run Python again, so that their rules are tested anywhere.
+"""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import swin_mmdet.compat  # noqa: F401
+
+# isort: split
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from torch import nn
+
+from swin_mmdet.detectors import recordable
+from swin_mmdet.models import SwinTransformer
+from swin_mmdet.recording import recorded_training
+from swin_mmdet.recording.recorded_training import RecordedTraining
+from swin_mmdet.recording.training_step import StepRecording, TrainingStepRecorder, run_step
+from tests.recording.small_detectors import batch, small_detector
+
+ON_GPU = torch.cuda.is_available()
+DEVICE = 'cuda' if ON_GPU else 'cpu'
+needs_gpu = pytest.mark.skipif(not ON_GPU, reason='is about CUDA graphs themselves')
+WIDE, HIGH, LARGE = ((64, 96), (32, 96)), ((96, 64), (96, 32)), ((96, 160), (160, 96))
+
+
+class PythonGraph:
+    """Stands for a CUDA graph: the same memory, filled by running the step again."""
+
+    def __init__(self, model, wrapper, kind, watched, gradients):
+        self.step = lambda: run_step(model, wrapper, kind, watched.trained(), gradients)
+        # to record runs nothing
+        before = [x.clone() for x in gradients._own]
+        with torch.random.fork_rng():
+            self.results = self.step()
+        torch._foreach_copy_(gradients._own, before)
+
+    def replay(self):
+        self.results.values.copy_(self.step().values)
+
+
+@pytest.fixture(autouse=True)
+def _record_without_a_gpu(monkeypatch):
+    if ON_GPU:
+        pytest.importorskip('triton')
+        return
+
+    def record(_, *step):
+        graph = PythonGraph(*step)
+        return StepRecording(graph, graph.results)
+
+    monkeypatch.setattr(TrainingStepRecorder, 'record', record)
+    monkeypatch.setattr(SwinTransformer, 'why_not_fused', lambda *_: None)
+    may = recordable.why_not_batch
+
+    def why_not_batch(*batch):
+        reason = may(*batch)
+        return None if reason == 'there is no GPU' else reason
+
+    monkeypatch.setattr(recorded_training, 'why_not_batch', why_not_batch)
+
+
+def training(name='mask', records=True, amp=False, max_waste=0.25, max_kinds=8, **options):
+    model = small_detector(name, **options).to(DEVICE)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    wrapper = AmpOptimWrapper(loss_scale='dynamic', dtype='bfloat16', optimizer=optimizer) if amp else None
+    wrapper = wrapper or OptimWrapper(optimizer)
+    step = RecordedTraining(model, model.train_step, max_waste, max_kinds)
+    if not records:
+        step.TIMES = 10**9
+    return SimpleNamespace(model=model, wrapper=wrapper, step=step)
+
+
+def run(made, sizes, counts=None, with_masks=True):
+    """The losses of steps over new batches of these sizes."""
+    torch.manual_seed(1)
+    found = []
+    for seed, size in enumerate(sizes):
+        given = counts[seed] if counts else (3 + seed % 3, seed % 4)
+        data = batch(given, size, seed, with_masks)
+        found.append({key: x.item() for key, x in made.step(data, optim_wrapper=made.wrapper).items()})
+    return found
+
+
+def recordings(made):
+    return sum(kind.recording is not None for kind in made.step._kinds.values())
+
+
+def assert_close(one, other, tolerance):
+    for losses, expected in zip(one, other, strict=True):
+        assert list(losses) == list(expected)
+        for key, value in expected.items():
+            assert losses[key] == pytest.approx(value, rel=tolerance, abs=tolerance), key
+
+
+SIZES = (WIDE, WIDE, WIDE, HIGH, HIGH, HIGH, LARGE)
+
+
+@pytest.mark.parametrize('amp', [False, pytest.param(True, marks=needs_gpu)], ids=['float32', 'bf16'])
+@pytest.mark.parametrize('name', ['mask', 'cascade mask', 'faster'])
+def test_a_replayed_training_is_the_training_without(name, amp):
+    with_masks, options = name != 'faster', {'drop_path_rate': 0.3}
+    replayed, plain = training(name, amp=amp, **options), training(name, False, amp=amp, **options)
+    # where sums are in no order, small differences grow with every step
+    tolerance = 1e-6 if not ON_GPU else 3e-2 if amp else 3e-3
+    assert_close(run(replayed, SIZES, with_masks=with_masks), run(plain, SIZES, with_masks=with_masks), tolerance)
+    assert recordings(replayed) == 2
+    assert recordings(plain) == 0
+    for x, y in zip(replayed.model.parameters(), plain.model.parameters(), strict=True):
+        assert (x - y).norm() <= 10 * tolerance * y.norm() + 1e-3
+
+
+def test_batches_of_like_size_share_a_recording():
+    made = training()
+    run(made, [WIDE, ((64, 90), (32, 96)), ((40, 96), (64, 70))])
+    assert recordings(made) == 1
+    assert len(made.step._kinds) == 1
+
+
+def test_a_batch_is_not_padded_by_more_than_allowed():
+    made = training(max_waste=0.0)
+    run(made, [LARGE, WIDE, WIDE])
+    assert [kind[2:4] for kind in made.step._kinds] == [(160, 160), (64, 96)]
+
+
+def test_the_recording_that_was_idle_longest_makes_room():
+    made = training(max_kinds=2, max_waste=0.0)
+    run(made, [WIDE, WIDE, HIGH, HIGH, WIDE, LARGE])
+    assert [kind[2:4] for kind in made.step._kinds] == [(64, 96), (160, 160)]
+
+
+def _loss_weight(model):
+    model.roi_head.bbox_head.loss_cls.loss_weight = 3.0
+
+
+def _threshold(model):
+    model.roi_head.bbox_assigner.pos_iou_thr = 0.9
+
+
+def _option(model):
+    model.train_cfg.rpn_proposal.max_per_img = 7
+
+
+def _new_layer(model):
+    layer = model.neck.fpn_convs[0].conv
+    model.neck.fpn_convs[0].conv = copy.deepcopy(layer)
+    nn.init.zeros_(model.neck.fpn_convs[0].conv.weight)
+
+
+def _frozen(model):
+    model.neck.requires_grad_(False)
+
+
+CHANGES = {'a loss weight': _loss_weight, 'a threshold': _threshold, 'an option': _option, 'a layer': _new_layer,
+           'what is trained': _frozen}  # fmt: skip
+
+
+@pytest.mark.parametrize('change', CHANGES.values(), ids=CHANGES)
+def test_a_change_of_the_model_is_seen_in_the_next_step(change):
+    replayed, plain = training(), training(records=False)
+    for made in (replayed, plain):
+        run(made, [WIDE] * 3)
+        change(made.model)
+    assert_close(run(replayed, [WIDE] * 2), run(plain, [WIDE] * 2), 3e-3 if ON_GPU else 1e-6)
+
+
+def test_weights_that_are_changed_in_place_are_read_by_the_recording():
+    replayed, plain = training(), training(records=False)
+    for made in (replayed, plain):
+        run(made, [WIDE] * 3)
+        with torch.no_grad():
+            made.model.roi_head.bbox_head.fc_cls.weight.mul_(0)
+    assert recordings(replayed) == 1
+    assert_close(run(replayed, [WIDE]), run(plain, [WIDE]), 3e-3 if ON_GPU else 1e-6)
+    assert recordings(replayed) == 1
+
+
+def test_hooks_are_called():
+    made, called = training(), []
+    run(made, [WIDE] * 3)
+    made.model.neck.register_forward_hook(lambda *_: called.append(1))
+    run(made, [WIDE] * 2)
+    assert len(called) == 2
+    assert not recordings(made)
+
+
+@pytest.mark.parametrize('share', [-1, 0.5])
+def test_regions_to_ignore_end_it_where_they_are_looked_at(share):
+    made = training()
+    made.model.roi_head.bbox_assigner.ignore_iof_thr = share
+    data = batch((3, 2), WIDE)
+    for sample in data['data_samples']:
+        sample.ignored_instances = sample.gt_instances[:1]
+    for _ in range(3):
+        made.step(copy.deepcopy(data), optim_wrapper=made.wrapper)
+    assert recordings(made) == (share < 0)
+
+
+def test_a_detector_of_another_kind_trains_as_ever():
+    made = training(cuda_graphs=False)
+    losses = run(made, [WIDE] * 3)
+    assert losses[0]['loss'] > 0
+    assert not made.step._kinds
+    assert 'cuda_graphs=False' in made.step._reason
+
+
+@needs_gpu
+def test_a_recorded_step_does_not_make_the_host_wait():
+    made = training(amp=True)
+    run(made, [WIDE] * 3)
+    data = batch((3, 5), WIDE)
+    for sample in data['data_samples']:
+        sample.gt_instances = sample.gt_instances.to('cuda')
+    data['inputs'] = [image.pin_memory() for image in data['inputs']]
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        made.step(data, optim_wrapper=made.wrapper)
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+    assert recordings(made) == 1

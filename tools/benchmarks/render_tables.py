@@ -21,6 +21,8 @@ from result_tables.runs import (
     formats_table,
     memory_table,
     runs_table,
+    saving_table,
+    soak_table,
 )
 from result_tables.zoo import deformable_table, half_table, learning_table, zoo_table
 
@@ -47,6 +49,8 @@ TABLES = {
     'neck_and_heads': neck_and_heads_table,
     'parts': parts_table,
     'runs': runs_table,
+    'saving': saving_table,
+    'soak': soak_table,
     'speed': speed_table,
     'time': time_table,
     'zoo': zoo_table,

@@ -263,7 +263,9 @@ def one_of_two_processes_killed_under_torchrun(lab: Lab, _: argparse.Namespace) 
     """With one restart allowed, the run goes on by itself."""
     work_dir = lab.new('elastic')
     command = ['bash', TOOLS / 'dist_train.sh', lab.config, '2', '--data', lab.data, '--work-dir', work_dir]
-    environment = os.environ | {'MAX_RESTARTS': '1', 'PORT': '29655', 'OMP_NUM_THREADS': '1'}
+    # the script calls the first python of the path
+    path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
+    environment = os.environ | {'MAX_RESTARTS': '1', 'PORT': '29655', 'OMP_NUM_THREADS': '1', 'PATH': path}
     with subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True) as run:  # fmt: skip
         wait_for_step(work_dir, 5, 600)

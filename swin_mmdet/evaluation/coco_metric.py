@@ -180,7 +180,8 @@ class CocoMetric(MMDetCocoMetric):
         nothing = np.zeros((0, 4), dtype=np.float32)
         proposals = [by_image.get(img_id, nothing) for img_id in self.img_ids]
         recall = proposal_recall([self._boxes(id) for id in self.img_ids], proposals, proposal_nums, iou_thrs)
-        print_log(f'recall of {list(proposal_nums)} proposals at IoU {list(iou_thrs)}:\n{recall.round(3)}', logger)
+        thresholds = np.round(iou_thrs, 4).tolist()
+        print_log(f'recall of {list(proposal_nums)} proposals at IoU {thresholds}:\n{recall.round(3)}', logger)
         return recall.mean(axis=1)
 
     def _boxes(self, img_id: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Images that break while a run goes on."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement, InstanceData
 
 from swin_mmdet.engine.guards.broken_images import CarefulReading, leaves, read_list, without_detections
+from swin_mmdet.engine.guards.broken_images_hook import BrokenImagesHook
 from swin_mmdet.errors import UserError
 
 from . import tiny_run
@@ -90,7 +92,12 @@ def test_too_many_end_the_run_after_it_was_saved(images: Path, tmp_path: Path):
         (images / f'{index}.jpg').write_text('')
     with pytest.raises(UserError) as error:
         tiny_run.train(tmp_path / 'run', **options(images, most=0.1))
-    assert 'of 24 images cannot be read, more than 10.00%: ' in str(error.value)
+    count = len(read_list(tmp_path / 'run/broken_images.txt'))
+    assert count > 2
+    assert str(error.value) == (
+        f'{count} of 24 images cannot be read, more than 10.00%: {tmp_path}/run/broken_images.txt lists them; mend or '
+        'remove them, or allow more (most=... of BrokenImagesHook), and go on with --resume'
+    )
     path = Path((tmp_path / 'run/last_checkpoint').read_text())
     iteration = torch.load(path, weights_only=True)['meta']['iter']
     assert iteration == len(tiny_run.losses(tmp_path / 'run')) < 20
@@ -121,6 +128,37 @@ def test_an_evaluation_counts_one_as_without_detections(images: Path, tmp_path: 
     assert without_detections(samples) == [str(images / '3.jpg')]
     assert [len(one.pred_instances) for one in samples] == [4, 4, 4, 0, 4, 4]
     assert read_list(tmp_path / 'list.txt') == {str(images / '3.jpg'): 'the file is empty'}
+
+
+@pytest.mark.parametrize(('result', 'reason'), [
+    (AttributeError("'NoneType' has no shape"), 'no decoder knows what is in it'),
+    (OSError('image file\n is truncated'), 'OSError: image file is truncated'), (None, 'nothing could be read'),
+], ids=['not an image', 'error', 'nothing'])  # fmt: skip
+def test_why_a_file_that_is_there_cannot_be_read(result, reason, images, tmp_path, monkeypatch):
+    """Told once, however often it is drawn."""
+
+    def load(*_: object) -> None:
+        if result:
+            raise result
+
+    dataset = tiny_run.TinyData(data_prefix=dict(img_path=str(images)), pipeline=[dict(type='LoadImageOfText')])
+    monkeypatch.setattr(LoadImageOfText, '__call__', load)
+    monkeypatch.setattr(type(dataset), 'prepare_data', lambda self, _: self.pipeline.transforms[0]({}).shape)
+    careful = CarefulReading(dataset, tmp_path / 'list.txt')
+    assert careful(3) is careful(3) is None
+    assert (tmp_path / 'list.txt').read_text() == f'{images / "3.jpg"}\t{reason}\n'
+
+
+@pytest.mark.parametrize('count', [0, 5, 6])
+def test_an_evaluation_tells_how_many(count: int, tmp_path: Path):
+    hook, told = BrokenImagesHook(), []
+    hook._evaluated = [f'{index}.jpg' for index in range(count)]
+    runner = SimpleNamespace(work_dir=str(tmp_path), logger=SimpleNamespace(warning=told.append))
+    hook.after_val_epoch(runner)
+    hook.after_test_epoch(runner)
+    names = '0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg' + ', ...' * (count > 5)
+    words = f'{count} images could not be read and count as images without detections: {names}; all are listed in '
+    assert told == [f'{words}{tmp_path}/broken_images.txt'] * (2 if count else 0)
 
 
 def test_data_sets_inside_of_others_are_found():

@@ -1,8 +1,10 @@
 """What the console of a run leaves out, and what the file of its log has."""
 
 import logging
+import platform
 import warnings
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from mmengine.logging import MMLogger
 
 from swin_mmdet.commands.run import run_cli
 from swin_mmdet.early_lines import EARLY_LINES
-from swin_mmdet.engine.console import describe_groups, open_log, prints_in_file
+from swin_mmdet.engine.console import describe_groups, device_name, open_log, prints_in_file, versions
 
 
 @pytest.fixture
@@ -40,15 +42,43 @@ def test_lists_for_machines_are_in_the_file_alone(consoles):
         log.info('paramwise_options -- neck.weight:lr=0.1')
         log.info('Hooks will be executed in the following order:\nbefore_run:')
         log.warning('"FileClient" will be deprecated in future')
+        log.warning('neck.0.weight is skipped since its requires_grad=False')
         log.info('Iter(train) [1/2]')
 
     console, file = consoles(run)
-    for part in ('a = 1', 'paramwise', 'before_run', 'FileClient'):
+    for part in ('a = 1', 'paramwise', 'before_run', 'FileClient', 'neck.0.weight'):
         assert part not in console
         assert part in file
     for part in ('Iter(train) [1/2]', ' 2 x ', f'torch {torch.__version__}', 'seed 7', 'run.log'):
         assert part in console
         assert part in file
+
+
+def test_two_lines_say_what_runs(consoles, tmp_path: Path):
+    console, _ = consoles(lambda _: None)
+    machine, seed = (line.split(' - INFO - ')[1] for line in console.splitlines())
+    assert machine == f'2 x {device_name()}; {", ".join(versions())}'
+    log = f'{tmp_path}/run.log'
+    assert seed == f'seed 7; the whole log, with the config, environment, hooks and parameter groups: {log}'
+
+
+def test_the_device_and_the_versions(monkeypatch: pytest.MonkeyPatch):
+    there = {'onedl-mmdetection': '3', 'mmengine': '1', 'onedl-mmengine': '2', 'mmcv-lite': '4', 'swin_mmdet': '0'}
+
+    def version_of(name: str) -> str:
+        if name not in there:
+            raise PackageNotFoundError(name)
+        return there[name]
+
+    monkeypatch.setattr('swin_mmdet.engine.console.version', version_of)
+    packages = ['onedl-mmdetection 3', 'mmengine 1', 'mmcv-lite 4', 'swin_mmdet 0']
+    assert list(versions()) == [f'Python {platform.python_version()}', f'torch {torch.__version__}', *packages]
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 3)
+    assert device_name() == f'{platform.machine()} CPU with 3 threads'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'H100')
+    assert device_name() == 'H100'
 
 
 def test_what_was_said_before_is_once_in_the_file(consoles):

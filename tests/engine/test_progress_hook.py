@@ -96,3 +96,37 @@ def test_nothing_is_drawn_where_there_is_no_terminal(runner):
     assert console.getvalue().splitlines() == [
         'step 0: loss 1.0', 'step 5: loss 1.0', 'AP 0.5', 'step 10: loss 1.0'
     ]  # fmt: skip
+
+
+def test_bars_begin_where_a_run_goes_on_and_have_their_names(runner):
+    hook = ProgressHook(Terminal())
+    hook.before_train(runner)
+    hook.before_val_epoch(runner)
+    names = [bar.desc.removesuffix(': ') for bar in (hook.training, hook.evaluation)]
+    assert names == ['training', 'evaluation']
+    bars = [(bar.n, bar.total, bar.delay, bar.pos, bar.leave) for bar in (hook.training, hook.evaluation)]
+    assert bars == [(5, 20, 0.0, 0, False), (0, 3, 1.0, -1, False)]
+    hook.close()
+    runner.test_dataloader = [None] * 4
+    hook.before_test_epoch(runner)
+    assert (hook.training, hook.evaluation.total, hook.evaluation.pos) == (None, 4, 0)
+    hook.close()
+    assert hook.evaluation is None
+
+
+def test_other_processes_draw_nothing(runner, monkeypatch):
+    monkeypatch.setattr('swin_mmdet.engine.progress_hook.is_main_process', lambda: False)
+    hook = ProgressHook(Terminal())
+    train(hook, runner)
+    assert hook.training is None
+    assert hook.console.getvalue() == ''
+
+
+@pytest.mark.parametrize(('batch', 'rate', 'elapsed', 'words'), [
+    (dict(inputs=[0, 0]), 2.5, 4.0, '5.0 images/s'), (dict(inputs=[0, 0]), None, 4.0, '4.0 images/s'),
+    (dict(inputs=[0, 0]), None, 0, '0.0 images/s'), (None, 2.5, 4.0, '2.5 images/s'), ({}, 2.5, 4.0, '0.0 images/s'),
+])  # fmt: skip
+def test_images_a_second(batch, rate, elapsed, words):
+    """Until tqdm has a rate it is that of all steps since the start, which were eight."""
+    bar = SimpleNamespace(format_dict=dict(rate=rate, elapsed=elapsed), n=9, initial=1)
+    assert ProgressHook()._rate(bar, batch) == words

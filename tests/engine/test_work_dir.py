@@ -3,11 +3,12 @@
 import os
 import shutil
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
-from swin_mmdet.engine.guards import check_work_dir
+from swin_mmdet.engine.guards import check_work_dir, work_dir
 from swin_mmdet.engine.guards.broken_images import CarefulReading
 from swin_mmdet.engine.runner import TrainingRunner
 from swin_mmdet.errors import UserError
@@ -102,3 +103,26 @@ def test_little_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, 'disk_usage', lambda _: shutil._ntuple_diskusage(10, 10, 100))
     runner = tiny_run.train(tmp_path, **HOOKS, train_cfg__max_iters=1)
     assert f'{tmp_path} has 0.0 GiB left; two checkpoints' in next(Path(runner.log_dir).glob('*.log')).read_text()
+
+
+HERE = socket.gethostname()
+
+
+@pytest.mark.parametrize(('note', 'error', 'is_alive'), [
+    (f'process {os.getpid()} on {HERE}\n', None, True), (f'process 5 on {HERE}', PermissionError, True),
+    (f'process 5 on {HERE}', ProcessLookupError, False), (f'process {os.getpid()} on elsewhere.{HERE}', None, False),
+    (f'process five on {HERE}', None, False), (f'process {os.getpid()}', None, False), ('', None, False),
+    (None, None, False),
+])  # fmt: skip
+def test_whether_the_process_that_noted_itself_lives(note, error, is_alive, tmp_path, monkeypatch):
+    """It decides how long one waits for its folder."""
+    if note is not None:
+        (tmp_path / 'note.txt').write_text(note)
+
+    def kill(number: int, sign: int) -> None:
+        assert (number in (5, os.getpid()), sign) == (True, 0)
+        if error:
+            raise error
+
+    monkeypatch.setattr(os, 'kill', kill)
+    assert work_dir._is_alive(tmp_path / 'note.txt') is is_alive

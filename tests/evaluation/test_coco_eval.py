@@ -226,7 +226,8 @@ def test_inputs_stay_as_they_are(backend, two_boxes):
     ({'images': []}, 'no images'),
     ({'categories': []}, 'no categories'),
     ({'iou_type': 'boxes'}, "got 'boxes'"),
-    ({'backend': 'numba'}, "unknown evaluation backend 'numba'"),
+    ({'backend': 'numba'},
+     "^unknown evaluation backend 'numba', known are 'auto', 'faster_coco_eval', 'pycocotools'$"),
     ({'detections': [detection(9, 7, [0, 0, 1, 1])]}, r"image ids \['9'\]"),
 ], ids=str)
 def test_refusals_name_the_reason(two_boxes, change, message):
@@ -240,6 +241,18 @@ def test_masks_are_needed_for_segm(backend, two_boxes):
     del two_boxes['annotations'][1]['segmentation']
     with pytest.raises(ValueError, match=r"1 annotations .* no 'segmentation'.*\[2\]"):
         evaluate_coco(two_boxes, [], 'segm', backend=backend)
+    two_boxes['annotations'] = [annotation(id, 1, 7, [10, 10, 40, 40]) | {'segmentation': []} for id in (5, 6, 7, 8)]
+    with pytest.raises(ValueError, match=r"^4 annotations .*, which 'segm' evaluation compares .* ids \[5, 6, 7\]\)$"):
+        evaluate_coco(two_boxes, [], 'segm', backend=backend)
+
+
+def test_areas_that_are_not_given_are_told_with_a_warning(backend, two_boxes, caplog, logged):
+    for ann in two_boxes['annotations']:
+        del ann['area']
+    evaluate_coco(two_boxes, [], 'bbox', backend=backend)
+    words = "2 annotations have no 'area'; the area of the mask, or of the box, decides which of them are small, medium"
+    assert f'{words} and large' in logged().splitlines()
+    assert [record.levelname for record in caplog.records if "no 'area'" in record.getMessage()] == ['WARNING']
 
 
 def test_auto_takes_the_first_backend_that_can_run(monkeypatch):

@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 from mmengine.registry import METRICS
 
+from swin_mmdet.datasets.coco_dataset import BY_NAME
 from swin_mmdet.evaluation import CocoMetric
 from swin_mmdet.evaluation.scores import metric_names
 from tests.evaluation.coco_samples import annotation, detection, feed, metric_on, noisy, oracle, rectangle
@@ -105,7 +107,8 @@ def test_images_that_were_not_predicted_are_reported(two_boxes, tmp_path, logged
     metric = feed(metric_on(two_boxes, tmp_path), two_boxes, [HIT])
     metric.results.pop()
     assert run(metric)['bbox_mAP'] == pytest.approx(0.5)
-    assert '1 of 2 images' in logged()
+    missing = '1 of 2 images of the annotation file were not predicted; they count as images without detections'
+    assert missing in logged().splitlines()
 
 
 def test_classwise_tells_boxes_from_masks_and_counts_instances(two_boxes, tmp_path, logged):
@@ -147,7 +150,7 @@ def test_a_second_evaluation_gives_the_same_numbers(two_boxes, backend, tmp_path
 
 
 def test_an_empty_dataset_is_refused(two_boxes, tmp_path):
-    with pytest.raises(ValueError, match='no results'):
+    with pytest.raises(ValueError, match=r'^CocoMetric got no results: the dataset of the dataloader is empty$'):
         run(metric_on(two_boxes, tmp_path))
     metric = feed(metric_on({**two_boxes, 'images': []}, tmp_path), two_boxes, [HIT])
     with pytest.raises(ValueError, match='no images'):
@@ -158,6 +161,41 @@ def test_classes_that_the_file_does_not_have_are_named(two_boxes, tmp_path):
     metric = feed(metric_on(two_boxes, tmp_path, classes=('cat', 'horse')), two_boxes, [HIT])
     with pytest.raises(ValueError, match=r"not in the file: \['horse'\]"):
         run(metric)
+    # of many five
+    metric.dataset_meta = {'classes': tuple('ihgfedcba')}
+    words = (
+        "CocoMetric: the dataset has 9 classes, 0 categories of the annotation file carry one of their names. Classes "
+        "not in the file: ['a', 'b', 'c', 'd', 'e']; categories in the file: ['cat', 'dog']; set "
+        'metainfo=dict(classes=(...)) of the dataset to the names in the file'
+    )
+    with pytest.raises(ValueError, match=f'^{re.escape(words)}$'):
+        run(metric)
+
+
+def test_labels_by_name_are_those_of_the_classes(two_boxes, tmp_path):
+    """The file's order is cat, dog."""
+    found = [detection(1, 3, [10, 10, 40, 40])]  # its label is 1
+    metric = feed(metric_on(two_boxes, tmp_path, classes=('dog', 'cat'), classwise=True), two_boxes, found)
+    assert run(metric)['cat_precision'] == 0
+    metric.dataset_meta[BY_NAME] = True
+    assert run(metric)['cat_precision'] == pytest.approx(1)
+
+
+def test_recall_of_proposals_is_logged(two_boxes, tmp_path, logged):
+    run(feed(metric_on(two_boxes, tmp_path, metric='proposal_fast'), two_boxes, [HIT]))
+    assert 'recall of [100, 300, 1000] proposals at IoU [0.5, 0.55, 0.6, ' in logged()
+
+
+def test_nothing_is_kept_of_an_evaluation_without_a_file(tmp_path):
+    metric = CocoMetric()
+    metric.dataset_meta = {'classes': ('cat',)}
+    metric.keep_detections(tmp_path, 'any')
+    for source in (None, '', 'https://a.org/annotations.json'):
+        metric._ann_file = source
+        metric._keep({'bbox': 'results.json'}, {})
+    metric._ann_file = 'annotations.json'
+    metric._keep({}, {})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_masks_that_were_not_predicted_are_reported(two_boxes, tmp_path):

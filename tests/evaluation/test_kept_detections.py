@@ -1,6 +1,7 @@
 """Detections of an evaluation that stay: the files, what is known of them, and disks that are full."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def test_what_is_kept_measures_the_same(two_boxes: dict, detections: list[dict],
     kept = kept_detections(tmp_path / 'run')
     assert kept.values == {name.removeprefix('coco/'): value for name, value in values.items()}
     assert (kept.classes, kept.cat_ids, kept.weights) == (('cat', 'dog'), (7, 3), 'iteration 7')
+    assert abs((datetime.now() - datetime.strptime(kept.time, '%Y-%m-%d %H:%M:%S')).total_seconds()) < 600
     truth = json.loads(Path(kept.ann_file).read_text())
     for iou_type in ('bbox', 'segm'):
         scores = evaluate_coco(truth, kept.load(iou_type), iou_type, cat_ids=kept.cat_ids, max_dets=kept.max_dets,

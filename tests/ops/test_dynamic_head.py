@@ -72,6 +72,16 @@ def test_moments(segments, dtype):
         torch.testing.assert_close(one.double(), true, rtol=torch.finfo(one.dtype).eps, atol=1e-5)
 
 
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_the_references_sums_are_float32_at_least(dtype):
+    rows = torch.randn(70, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    mean, variance = segment_moments(rows, (50, 20), backend='reference')
+    assert mean.dtype == variance.dtype == torch.promote_types(dtype, torch.float32)
+    for one, part in enumerate(rows.double().split((50, 20))):
+        torch.testing.assert_close(mean[one].double(), part.mean(0), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(variance[one].double(), part.var(0, correction=0), rtol=1e-5, atol=1e-6)
+
+
 def test_moments_far_from_zero():
     """Squares of what is a thousand times the spread have no digits left for it."""
     (rows,) = leaves((150, 3), dtype=torch.float64)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from swin_mmdet.commands.launcher import restarted
+
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 # notes its words and ends as the next line of `codes` says
 SRUN = """#!/usr/bin/env bash
@@ -67,6 +69,18 @@ def test_inside_of_a_batch_job_that_job_is_queued_again(environment: dict[str, s
     assert slurm_train(environment, [138, 0], SLURM_JOB_ID='77') == 0
     assert len(calls(tmp_path, 'srun')) == 1
     assert calls(tmp_path, 'scontrol') == ['requeue 77']
+
+
+@pytest.mark.parametrize('name', ['SLURM_RESTART_COUNT', 'TORCHELASTIC_RESTART_COUNT'])
+def test_a_command_that_was_queued_or_started_again_is_known(name: str, monkeypatch: pytest.MonkeyPatch):
+    """train.py then resumes without being asked."""
+    for one in ('SLURM_RESTART_COUNT', 'TORCHELASTIC_RESTART_COUNT'):
+        monkeypatch.delenv(one, raising=False)
+    assert not restarted()
+    monkeypatch.setenv(name, '0')
+    assert not restarted()
+    monkeypatch.setenv(name, '1')
+    assert restarted()
 
 
 @pytest.mark.parametrize('code', [1, 2, 137, 143])

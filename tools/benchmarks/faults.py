@@ -10,6 +10,7 @@ whether it was right. FOLDER gets the data and the work-dirs. Exit code 1 if one
 import argparse
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -22,7 +23,21 @@ from pathlib import Path
 
 import gpu_faults  # noqa: F401  adds its own to the table
 import torch
-from fault_lab import FAULTS, INTERVAL, STEPS, Lab, fault, finish, goes_on, losses, said, same, straight, wait_for_step
+from fault_lab import (
+    FAULTS,
+    INTERVAL,
+    STEPS,
+    Lab,
+    beyond_noise,
+    fault,
+    finish,
+    goes_on,
+    losses,
+    said,
+    same,
+    straight,
+    wait_for_step,
+)
 from harness import conditions, write_rows
 
 from swin_mmdet.checkpoint.damage import damage
@@ -114,7 +129,8 @@ def a_weight_becomes_nan(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
     line = next((line for line in text.splitlines() if line.startswith('error: training ended')), 'it trained on')
     saved = sorted(path.name for path in work_dir.glob('iter_*.pth'))
     good = 'neck.lateral_convs.0.conv.weight' in line and saved == ['iter_4.pth', 'iter_8.pth']
-    return f'exit {code}; {line[:150]}; {saved}', good and code == 2
+    told = line.replace(str(lab.data), 'DATA').partition('; the last good')[0]
+    return f'exit {code}; {told}; {saved}', good and code == 2
 
 
 @fault
@@ -228,7 +244,8 @@ def _lost(lab: Lab, number: signal.Signals) -> tuple[str, bool]:
     finish(ids[1:])
     lines = said(work_dir).splitlines()
     line = next((line for line in lines if line.startswith('error: process 1')), 'nothing was said')
-    return f'after {seconds:.0f} s exit {code}: {line[:140]}', 'process 1' in line and seconds < 60 and code > 0
+    told = re.split(r'[;.] [tT]he run ends', line)[0]
+    return f'after {seconds:.0f} s exit {code}: {told}', 'process 1' in line and seconds < 60 and code > 0
 
 
 @fault
@@ -258,6 +275,41 @@ def one_of_two_processes_killed_under_torchrun(lab: Lab, _: argparse.Namespace) 
     return f'exit {run.returncode}; {", ".join(resumed)}; {max(losses(work_dir))} steps', (
         run.returncode == 0 and len(resumed) == 2 and max(losses(work_dir)) == STEPS
     )
+
+
+# in the place of Slurm's: runs the program itself, on a CPU, and sends the first one the signal of its time limit
+SRUN = """#!/usr/bin/env bash
+echo "$@" >> "$FOLDER/called"
+while [ "$1" != python ]; do shift; done
+words=() skip=
+for word in "${@:2}"; do
+    if [ "$word" = --launcher ]; then skip=1; elif [ -n "$skip" ]; then skip=; else words+=("$word"); fi
+done
+"$PYTHON" "${words[@]}" &
+if [ "$(wc -l < "$FOLDER/called")" = 1 ]; then
+    until grep -qs '"step": 5' "$FOLDER"/run/*/vis_data/scalars.json; do sleep 0.1; done
+    kill -USR1 $!
+fi
+wait $!
+"""
+
+
+@fault
+def slurm_s_time_limit(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
+    """slurm_train.sh queues the run again, which goes on."""
+    folder = lab.new('slurm')
+    (folder / 'bin').mkdir(parents=True)
+    (folder / 'bin/srun').write_text(SRUN)
+    (folder / 'bin/srun').chmod(0o755)
+    changes = dict(FOLDER=str(folder), PYTHON=sys.executable, PATH=f'{folder}/bin:{os.environ["PATH"]}')
+    environment = {name: value for name, value in os.environ.items() if not name.startswith('SLURM')} | changes
+    command = ['bash', TOOLS / 'slurm_train.sh', 'gpu', 'job', lab.config, folder / 'run', '--data', lab.data]
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
+    calls = (folder / 'called').read_text().splitlines()
+    asked = ['--resume' in call for call in calls]
+    problem = beyond_noise(lab, folder / 'run')
+    seen = f'{len(calls)} calls of srun, {sum(asked)} with --resume; exit {done.returncode}; {problem or same()}'
+    return seen, asked == [False, True] and not done.returncode and not problem and '--signal=USR1@120' in calls[0]
 
 
 def main(argv: list[str] | None = None) -> int:

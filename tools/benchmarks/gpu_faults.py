@@ -148,7 +148,7 @@ def out_of_memory(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
     line = next((line for line in text.splitlines() if line.startswith('error: ')), 'a traceback')
     named = f'in iteration 5: a batch of {8 if on_gpu else 2} images of 3x'
     saved = [path.name for path in work_dir.glob('iter_*.pth')]
-    return f'exit {code}; {line[:260]}; {saved}', code == 2 and named in line and saved == [f'iter_{INTERVAL}.pth']
+    return f'exit {code}; {line}; {saved}', code == 2 and named in line and saved == [f'iter_{INTERVAL}.pth']
 
 
 @fault
@@ -195,7 +195,7 @@ def one_of_two_processes_stuck_in_its_gpu(lab: Lab, _: argparse.Namespace) -> tu
     os.kill(ids[1], signal.SIGKILL)
     finish(ids[1:])
     line = next((line for line in said(work_dir).splitlines() if line.startswith('error: process 1')), 'nothing')
-    return f'after {seconds:.0f} s exit {code}: {line[:170]}', 'is stuck' in line and seconds < 60 and code > 0
+    return f'after {seconds:.0f} s exit {code}: {line}', 'is stuck' in line and seconds < 60 and code > 0
 
 
 if torch.cuda.is_available():

@@ -8,12 +8,14 @@ those of a run that is cut short are a random part. For every mutant a process i
 
 import os
 import random
+import signal
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from mutmut import __main__ as mutmut
+from mutmut.mutation.data import SourceFileMutationData
 from mutmut.runners.harness import PytestRunner
 from mutmut.state import state
 from mutmut.utils.file_utils import change_cwd
@@ -40,19 +42,21 @@ class Watch:
             self.failed.add(report.nodeid)
 
 
-def watch(path: str) -> Watch:
-    """Run a file's tests."""
+def watch(tests: list[str]) -> Watch:
+    """Run them."""
     watched = Watch()
     with change_cwd('mutants'), open(os.devnull, 'w') as sys.stdout:
-        PytestRunner().execute_pytest(['-q', path], plugins=[watched])
+        PytestRunner().execute_pytest(['-q', *tests], plugins=[watched])
     return watched
 
 
 def collect_stats(self: ForkServerRunner, _: Iterable[str]) -> int:
     """mutmut's own runs all tests in one process, and gives up when one fails."""
-    paths = sorted({test.partition('::')[0] for test in self.list_all_tests().ids})
+    by_file: dict[str, list[str]] = {}
+    for test in sorted(self.list_all_tests().ids):
+        by_file.setdefault(test.partition('::')[0], []).append(test)
     with ProcessPoolExecutor(PROCESSES, get_context('fork')) as pool:
-        for watched in pool.map(watch, paths):
+        for watched in pool.map(watch, by_file.values()):
             for test in sorted(watched.failed):
                 print(f'fails without a change, and is left out: {test}', file=sys.__stderr__)
             for test in watched.functions.keys() - watched.failed:
@@ -67,6 +71,15 @@ def arguments(self: PytestRunner, tests: Iterable[str]) -> list[str]:
     return of_mutmut(self, sorted(tests, key=state().duration_by_test.get))
 
 
+def save(self: SourceFileMutationData) -> None:
+    """Whole, also when the run is cut short meanwhile."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    as_mutmut_does(self)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+as_mutmut_does = SourceFileMutationData.save
+SourceFileMutationData.save = save
 of_mutmut = PytestRunner._pytest_args_regular_run
 PytestRunner._pytest_args_regular_run = arguments
 ForkServerRunner.collect_stats = collect_stats

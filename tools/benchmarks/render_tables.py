@@ -22,6 +22,8 @@ from result_tables.runs import (
     formats_table,
     memory_table,
     runs_table,
+    saving_table,
+    soak_table,
 )
 from result_tables.zoo import deformable_table, half_table, learning_table, zoo_table
 
@@ -49,6 +51,8 @@ TABLES = {
     'parts': parts_table,
     'recipe': recipe_table,
     'runs': runs_table,
+    'saving': saving_table,
+    'soak': soak_table,
     'speed': speed_table,
     'time': time_table,
     'zoo': zoo_table,

@@ -25,9 +25,13 @@ def guard(cfg: Config) -> None:
         loop['type'] = LOOPS[0] if loop.pop('by_epoch', True) else LOOPS[1]
     if type_name(loop) in LOOPS:
         loop['type'] = f'swin_mmdet.{type_name(loop)}'
-    hooks = cfg.setdefault('default_hooks', {})
+    # `setdefault` of a config keeps a copy of what it gets and returns
+    if cfg.get('default_hooks') is None:
+        cfg.default_hooks = {}
+    if 'checkpoint' not in cfg.default_hooks:
+        cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=1)
     # one that is None was taken out
-    saver = hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
+    saver = cfg.default_hooks.checkpoint
     if saver is not None and type_name(saver) == 'CheckpointHook':
         saver['type'] = 'swin_mmdet.CheckpointHook'
     custom = [hook for hook in cfg.get('custom_hooks') or [] if type_name(hook) not in REPLACED]

@@ -128,3 +128,24 @@ def faults_table(here: Path) -> str:
         names = 'fault', 'seen', 'as it must be'
         blocks.append(f'{link(device_of(rows[0]), path, here)}:\n\n{markdown(names, cells)}')
     return '\n\n'.join(blocks) or NOT_YET
+
+
+def saving_table(here: Path) -> str:
+    """What `saving.py` measured, a row for each way to save."""
+    blocks = []
+    for path, rows in read_all('saving-*.csv').items():
+        names = 'training', 'way', 'MiB', 'step ms', 'a save holds up ms', 'until written ms', 'step beside to step'
+        cells = [[row[name] for name in names] for row in rows]
+        blocks.append(f'{link(device_of(rows[0]), path, here)}:\n\n{markdown(names, cells)}')
+    return '\n\n'.join(blocks) or NOT_YET
+
+
+def soak_table(here: Path) -> str:
+    """What `soak.py` measured, a row for each quantity."""
+    blocks = []
+    for path, rows in read_all('soak-*.csv').items():
+        title = f'{rows[0]["config"]}, {rows[0]["steps"]} steps; {device_of(rows[0])}'
+        names = 'quantity', 'first', 'last', 'growth', 'bound'
+        shown = 'quantity', 'first', 'last', 'growth in 1,000 steps', 'bound'
+        blocks.append(f'{link(title, path, here)}:\n\n{markdown(shown, [[row[n] for n in names] for row in rows])}')
+    return '\n\n'.join(blocks) or NOT_YET

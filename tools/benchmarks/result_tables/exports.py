@@ -16,7 +16,8 @@ def export_table(here: Path) -> str:
         kinds = list(dict.fromkeys(kind for found in cases.values() for kind in found))
         cells = ([*case, *(found.get(kind, '') for kind in kinds)] for case, found in cases.items())
         table = markdown(['family, backbone', 'sizes', *(f'`--to {kind}`' for kind in kinds)], cells)
-        blocks.append(f'{link(device_of(rows[0]), path, here)}:\n\n{table}')
+        devices = '; '.join(dict.fromkeys(map(device_of, rows)))
+        blocks.append(f'{link(devices, path, here)}:\n\n{table}')
     return '\n\n'.join(blocks) or NOT_YET
 
 

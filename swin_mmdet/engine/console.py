@@ -29,6 +29,8 @@ LONG = (
     'Distributed training is not used, all SyncBatchNorm',
     'Exp name: ',
 )
+# what stands in others; frozen parts have a line of their own
+WITHIN = 'will be deprecated', 'is skipped since its requires_grad=False'
 FOR_DEVELOPERS = DeprecationWarning, PendingDeprecationWarning, FutureWarning
 # the first of each row that is installed
 PACKAGES = (('mmdet', 'onedl-mmdetection'), ('mmengine', 'onedl-mmengine'), ('mmcv', 'mmcv-lite', 'onedl-mmcv'))
@@ -39,7 +41,7 @@ class ForPeople(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
-        return not (getattr(record, 'file_only', False) or text.startswith(LONG) or 'will be deprecated' in text)
+        return not (getattr(record, 'file_only', False) or text.startswith(LONG) or any(one in text for one in WITHIN))
 
 
 class TellOnce:

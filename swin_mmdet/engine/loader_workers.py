@@ -11,6 +11,7 @@ from functools import partial
 from types import FrameType
 
 from torch.utils.data import DataLoader
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 # of Linux's <sys/prctl.h>: the signal that a process gets when its parent has ended
 PR_SET_PDEATHSIG = 1
@@ -22,6 +23,17 @@ def keep_workers(loader: DataLoader) -> None:
         loader.worker_init_fn = partial(start_worker, then=loader.worker_init_fn)
         atexit.unregister(_end_workers)
         atexit.register(_end_workers)
+
+
+def end_workers(loader: object) -> None:
+    """End the workers of a PyTorch loader that is not read any more; it starts others when it is read again.
+
+    Whoever leaves that to Python's collector of garbage, as everything is that a runner holds, leaves workers behind:
+    it takes away the queues first, by which they would be asked to end.
+    """
+    if isinstance(loader, DataLoader) and isinstance(loader._iterator, _MultiProcessingDataLoaderIter):
+        iterator, loader._iterator = loader._iterator, None
+        iterator._shutdown_workers()
 
 
 def start_worker(worker: int, then: Callable[[int], None] | None) -> None:

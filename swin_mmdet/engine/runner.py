@@ -21,6 +21,7 @@ from swin_mmdet.engine.console import describe_groups, open_log, prints_in_file
 from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
 from swin_mmdet.engine.guards import BrokenImagesHook, guard, lost_process_named
 from swin_mmdet.engine.load_weights import load_weights
+from swin_mmdet.engine.loader_workers import end_workers
 from swin_mmdet.engine.progress_hook import ProgressHook
 from swin_mmdet.engine.run_length import interval_problems
 from swin_mmdet.engine.saving.curves import keep_training
@@ -102,7 +103,9 @@ class StrictRunner(LoadingRunner):
     def test(self) -> dict:
         if not any(isinstance(hook, BrokenImagesHook) for hook in self.hooks):
             self.register_hook(BrokenImagesHook())
-        return super().test()
+        metrics = super().test()
+        end_workers(self.test_loop.dataloader)
+        return metrics
 
 
 @RUNNERS.register_module()
@@ -142,7 +145,11 @@ class TrainingRunner(LoadingRunner):
             self.register_hook(FreezeHook(self._frozen))
         try:
             with lost_process_named(self):
-                return super().train()
+                model = super().train()
+            for loop in (self.train_loop, self.val_loop):
+                if loop is not None:
+                    end_workers(loop.dataloader)
+            return model
         finally:
             # the folder is left to others when nothing is written into it any more
             for hook in reversed(self.hooks):

@@ -40,7 +40,9 @@ class RuntimeInfoHook(MMEngineRuntimeInfoHook):
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         del data_batch
-        self._waiting.append(self._norm | (outputs or {}))
+        found = self._norm | (outputs or {})
+        # the graph behind a loss is hundreds of KiB of nodes, and what functions have noted in them
+        self._waiting.append({name: x.detach() if torch.is_tensor(x) else x for name, x in found.items()})
         self._norm = {}
         if (
             any(self.every_n_inner_iters(batch_idx, interval) for interval in self._logged)
@@ -68,7 +70,7 @@ class RuntimeInfoHook(MMEngineRuntimeInfoHook):
 
     def _deliver(self, runner: Runner) -> None:
         """What waits, to the message hub, in one wait for the GPU."""
-        tensors = [x.detach().float().reshape(()) for one in self._waiting for x in one.values() if torch.is_tensor(x)]
+        tensors = [x.float().reshape(()) for one in self._waiting for x in one.values() if torch.is_tensor(x)]
         numbers = iter(torch.stack(tensors).tolist() if tensors else ())
         for one in self._waiting:
             for name, value in one.items():

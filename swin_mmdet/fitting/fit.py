@@ -21,7 +21,7 @@ from swin_mmdet.engine.warm_up import SHARE, bound_warm_up
 from swin_mmdet.fitting.anchors import fit_anchors
 from swin_mmdet.fitting.batch_size import batch_of, fit_batch_size
 from swin_mmdet.fitting.image_scale import fit_image_scale
-from swin_mmdet.fitting.length import fit_intervals, fit_length
+from swin_mmdet.fitting.length import fit_intervals, fit_length, fit_log
 from swin_mmdet.fitting.resize import resized
 from swin_mmdet.fitting.setting import Setting, set_by_user
 from swin_mmdet.fitting.statistics import Statistics, statistics
@@ -87,6 +87,7 @@ def fit(
         fitted.lines += accumulate(cfg, accumulated)
     note(_rate(cfg, options, explicit))
     note(*_fit_length(cfg, data, options, explicit, recipe_images))
+    note(fit_log(cfg, explicit, data.images))
     note(_fit_warm_up(cfg, data))
     note(_fit_seed(cfg, options, explicit))
     return fitted

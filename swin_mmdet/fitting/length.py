@@ -1,4 +1,4 @@
-"""The length of a run by the number of its images, and how often it is evaluated.
+"""The length of a run by the number of its images, how often it is evaluated, and lines of its log.
 
 Recipes say how often a detector should see each of COCO's images. Of fewer images it has to see each more often, though
 not as often that the iterations are the same: they would be learnt by heart. Here the passes grow with the cube root: a
@@ -20,7 +20,7 @@ from swin_mmdet.fitting.setting import Setting
 EXPONENT = 1 / 3
 MOST = 300
 # of a run
-EVALUATIONS = 12
+EVALUATIONS, LINES = 12, 50
 NAME, OPTION = 'length', '--epochs or --iters'
 
 
@@ -95,3 +95,20 @@ def fit_intervals(cfg: Config, explicit: list[str], images: int) -> Setting | No
         f'about {EVALUATIONS} in a run of {length}, at most once a pass over the data',
         '--cfg-options train_cfg.val_interval=...',
     )  # fmt: skip
+
+
+def fit_log(cfg: Config, explicit: list[str], images: int) -> Setting | None:
+    """Let the log of a run that is shorter than the recipe's have lines, and its curves points, in place."""
+    length, hook, key = run_length(cfg), (cfg.get('default_hooks') or {}).get('logger'), 'default_hooks.logger.interval'
+    if length is None or hook is None or covered(key, explicit):
+        return None
+    iterations = length.count * (steps_of_epoch(cfg, images) if length.by_epoch else 1)
+    # mmengine's own where none is named
+    before = hook.get('interval', 10)
+    interval = min(before, max(iterations // LINES, 1))
+    if interval == before:
+        return None
+    hook['interval'] = interval
+    old, new = (f'every {RunLength(number, by_epoch=False)}' for number in (before, interval))
+    reason = f'{LINES} or more in a run, if it has as many iterations'
+    return Setting('lines of the log', old, new, reason, f'--cfg-options {key}=...')

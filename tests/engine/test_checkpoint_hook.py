@@ -114,6 +114,9 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_5.pth')
     reason = r'OSError: \[Errno 28\] No space left on device; \d+ MiB of the disk are free without it'
     assert re.search(rf'iter_10.pth could not be written \({reason}\); the checkpoint before it stays', log(runner))
+    # the next that is written takes the place of the one before both
+    tiny_run.train(tmp_path / 'longer', default_hooks__checkpoint__max_keep_ckpts=1)
+    assert names(tmp_path / 'longer') == {'iter_20.pth'}
     monkeypatch.undo()
     tiny_run.train(tmp_path / 'more', default_hooks__checkpoint__max_keep_ckpts=1)
     assert names(tmp_path / 'more') == {'iter_20.pth'}

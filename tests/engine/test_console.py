@@ -42,10 +42,11 @@ def test_lists_for_machines_are_in_the_file_alone(consoles):
         log.info('paramwise_options -- neck.weight:lr=0.1')
         log.info('Hooks will be executed in the following order:\nbefore_run:')
         log.warning('"FileClient" will be deprecated in future')
+        log.warning('neck.0.weight is skipped since its requires_grad=False')
         log.info('Iter(train) [1/2]')
 
     console, file = consoles(run)
-    for part in ('a = 1', 'paramwise', 'before_run', 'FileClient'):
+    for part in ('a = 1', 'paramwise', 'before_run', 'FileClient', 'neck.0.weight'):
         assert part not in console
         assert part in file
     for part in ('Iter(train) [1/2]', ' 2 x ', f'torch {torch.__version__}', 'seed 7', 'run.log'):

@@ -1,18 +1,29 @@
 """The runner of a training: the batch's learning rate, parts that stay, and what a resumed run must share."""
 
+import multiprocessing
+
 import pytest
 import torch
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.visualization import Visualizer
 from torch.utils.data import DataLoader
 
 from swin_mmdet.engine.frozen_parts import FreezeHook
-from swin_mmdet.engine.runner import TrainingRunner
+from swin_mmdet.engine.runner import StrictRunner, TrainingRunner
 from swin_mmdet.errors import UserError
 
 POINTS = [{'inputs': torch.ones(2)} for _ in range(12)]
 STEPS = {'type': 'MultiStepLR', 'by_epoch': False, 'milestones': [4], 'gamma': 0.1}
+
+
+class Watch(Hook):
+    """Looks whenever a batch was used."""
+
+    def __init__(self, look) -> None:
+        self._after_iter = lambda *_, **__: look()
 
 
 class Line(BaseModel):
@@ -25,13 +36,13 @@ class Line(BaseModel):
         return {'loss': found.square().mean()} if mode == 'loss' else found
 
 
-def make(folder, counts=1, iters=6, images=2, log=None, visualizer=None, **cfg):
+def make(folder, counts=1, iters=6, images=2, log=None, visualizer=None, loader=None, **cfg):
     """A runner of iterations, or of epochs with iters=None, whose optimizer is built and scaled."""
     loop = {'by_epoch': False, 'max_iters': iters} if iters else {'by_epoch': True, 'max_epochs': 3}
     runner = TrainingRunner(
         model=Line(),
         work_dir=str(folder),
-        train_dataloader=DataLoader(POINTS, batch_size=images),
+        train_dataloader=loader or DataLoader(POINTS, batch_size=images),
         train_cfg=loop,
         optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.08}, 'accumulative_counts': counts},
         auto_scale_lr=cfg.pop('auto_scale_lr', None),
@@ -224,3 +235,29 @@ def test_each_runner_draws_and_writes_curves_in_its_own_folder(tmp_path):
         (curves,) = folder.glob('*/vis_data/scalars.json')
         assert len(curves.read_text().splitlines()) == 1
     assert given['name'] == 'visualizer'
+
+
+def test_workers_end_with_a_training_and_with_a_test(tmp_path):
+    """Those of a loader that Python collects as garbage, as it does all that a runner holds, cannot be asked to."""
+
+    def children():
+        return {process.pid for process in multiprocessing.active_children()}
+
+    others, seen = children(), []
+    workers = {'num_workers': 1, 'persistent_workers': True}
+    runner = make(tmp_path, loader=DataLoader(POINTS, batch_size=2, **workers))
+    runner.register_hook(Watch(lambda: seen.append(children() - others)))
+    runner.train()
+    tester = StrictRunner(
+        model=Line(),
+        work_dir=str(tmp_path),
+        test_dataloader=DataLoader(POINTS, **workers),
+        test_cfg={},
+        test_evaluator=Evaluator([]),
+        experiment_name=f'tester_{tmp_path.name}',
+    )
+    tester.register_hook(Watch(lambda: seen.append(children() - others)))
+    tester.test()
+    assert all(seen)
+    assert len(seen) == 6 + len(POINTS)
+    assert children() <= others

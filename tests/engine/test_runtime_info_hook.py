@@ -3,6 +3,7 @@
 import copy
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
+
+from swin_mmdet.engine.runtime_info_hook import RuntimeInfoHook
 
 
 class Line(BaseModel):
@@ -126,3 +129,12 @@ def test_a_validation_sees_every_loss_before_it(by_epoch, interval, counts, tmp_
         found[name] = watcher.seen
     assert [len(losses) for losses in found['theirs']] == counts
     assert found['ours'] == found['theirs']
+
+
+def test_what_waits_does_not_hold_the_graph_of_its_step():
+    """It would be there, with all that its functions keep, until the next line of the log."""
+    hook, loss = RuntimeInfoHook(), (torch.ones(2, requires_grad=True) * 2).sum()
+    hook.after_train_iter(SimpleNamespace(train_dataloader=[0, 0], iter=0, max_iters=9), 0, None, {'loss': loss})
+    (waits,) = hook._waiting
+    assert waits['loss'].grad_fn is None
+    assert waits['loss'].item() == loss.item() == 4.0

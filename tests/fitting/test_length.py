@@ -7,7 +7,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmengine.config import Config
 
-from swin_mmdet.fitting.length import fit_intervals, fit_length, recipe_epochs, wanted_epochs
+from swin_mmdet.fitting.length import fit_intervals, fit_length, fit_log, recipe_epochs, wanted_epochs
 
 COCO = 117_266
 
@@ -71,3 +71,24 @@ def test_a_short_run_is_evaluated_once_a_pass_over_the_data_or_at_its_end(iterat
     cfg.train_cfg.max_iters = iterations
     assert f'every {interval} iterations' in str(fit_intervals(cfg, [], images))
     assert (cfg.train_cfg.val_interval, cfg.default_hooks.checkpoint.interval) == (interval, interval)
+
+
+@pytest.mark.parametrize(
+    ('train_cfg', 'interval'), [(dict(max_iters=12), 1), (dict(max_iters=500), 10), (dict(max_epochs=100), 20)]
+)
+def test_a_short_run_has_fifty_lines_in_its_log(train_cfg: dict, interval: int):
+    """Of epochs with 10 iterations."""
+    cfg = in_iterations()
+    cfg.train_cfg, cfg.default_hooks.logger = train_cfg, dict(type='LoggerHook', interval=50)
+    assert f'every 50 iterations -> every {interval} iteration' in str(fit_log(cfg, [], 80))
+    assert cfg.default_hooks.logger.interval == interval
+    assert fit_log(cfg, [], 80) is None
+
+
+def test_a_long_log_and_the_users_own_stay():
+    cfg = in_iterations()
+    assert fit_log(cfg, [], 80) is None
+    cfg.default_hooks.logger = dict(type='LoggerHook', interval=50)
+    assert fit_log(cfg, ['default_hooks.logger.interval'], 80) is None
+    cfg.train_cfg.max_iters = 2500
+    assert fit_log(cfg, [], 80) is None

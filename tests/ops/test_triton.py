@@ -396,6 +396,18 @@ def test_what_it_refuses_is_said_and_auto_goes_on(monkeypatch):
     assert resolve_backend('auto', qkv, table, 7).name == OTHER
 
 
+def test_an_exported_program_has_no_kernel_of_ours():
+    """Where it runs nobody knows them."""
+
+    class Attention(torch.nn.Module):
+        def forward(self, qkv, table):
+            return shifted_window_attention(qkv, table, window_size=4, backend='triton')
+
+    inputs = torch.randn(1, 8, 8, 96, device=DEVICE), torch.randn(49, 2, device=DEVICE)
+    with pytest.raises(ValueError, match='triton: an exported program should need no operator of ours'):
+        torch.export.export(Attention(), inputs)
+
+
 def test_auto_takes_it_on_gpus_only():
     qkv, table, _ = leaves((14, 14, 7, 3, 2, 16), torch.float32).values()
     assert resolve_backend('auto', qkv, table, 7).name == ('triton' if DEVICE == 'cuda' else OTHER)

@@ -39,6 +39,8 @@ class CheckpointHook(MMEngineCheckpointHook):
         # (epoch, iteration) that the newest file goes on from
         self._saved: tuple[int, int] | None = None
         self._resumed: dict | None = None
+        # files that go when the next one is written
+        self._outdated: list[str] = []
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
@@ -111,8 +113,11 @@ class CheckpointHook(MMEngineCheckpointHook):
         self.writer.wait()
         info = runner.message_hub.runtime_info
         kept = [one for one in _kept(info, self.filename_tmpl) if one != name and Path(self.out_dir, one).is_file()]
-        outdated = kept[: max(len(kept) + 1 - self.max_keep_ckpts, 0)] if self.max_keep_ckpts > 0 else []
-        kept = [*kept[len(outdated) :], name]
+        more = max(len(kept) + 1 - self.max_keep_ckpts, 0) if self.max_keep_ckpts > 0 else 0
+        # with those whose successor could not be written
+        outdated = self._outdated
+        outdated += kept[:more]
+        kept = [*kept[more:], name]
         runner.message_hub.update_info(KEPT, kept)
         runner.message_hub.update_info('last_ckpt', path)
 
@@ -120,6 +125,7 @@ class CheckpointHook(MMEngineCheckpointHook):
             write_text(os.path.join(runner.work_dir, 'last_checkpoint'), path)
             for old in outdated:
                 Path(self.out_dir, old).unlink(missing_ok=True)
+            outdated.clear()
 
         state = training_state(runner, self._config, meta, self.save_optimizer, self.save_param_scheduler)
         state[PROCESSES] = processes

@@ -16,7 +16,8 @@ def export_table(here: Path) -> str:
         kinds = list(dict.fromkeys(kind for found in cases.values() for kind in found))
         cells = ([*case, *(found.get(kind, '') for kind in kinds)] for case, found in cases.items())
         table = markdown(['family, backbone', 'sizes', *(f'`--to {kind}`' for kind in kinds)], cells)
-        blocks.append(f'{link(device_of(rows[0]), path, here)}:\n\n{table}')
+        devices = '; '.join(dict.fromkeys(map(device_of, rows)))
+        blocks.append(f'{link(devices, path, here)}:\n\n{table}')
     return '\n\n'.join(blocks) or NOT_YET
 
 
@@ -48,13 +49,11 @@ def export_speed_table(here: Path) -> str:
     blocks = []
     for path, rows in read_all('export_speed-*.csv').items():
         first = rows[0]
-        names = 'way', 'ms (20 %, 80 %)', 'times as fast as eager', 'MB', f'the same of {first["detections"]}'
+        names = 'way', 'ms (20 %, 80 %)', 'times as fast as eager', 'MB', f'of {first["detections"]} in the first image'
         cells = []
         for row in rows:
             times = f'{row["median ms"]} ({row["p20 ms"]}, {row["p80 ms"]})'
-            has_partners = row is not first and row['partners']
-            same = f'{row["partners"]}: boxes {row["boxes px"]} px, scores {row["scores"]}' if has_partners else ''
-            cells.append((row['way'], times, row['to eager'], row['MB'], same))
+            cells.append((row['way'], times, row['to eager'], row['MB'], row['beside eager']))
         title = f'{first["height"]}x{first["width"]}; {device_of(first)}'
         blocks.append(f'{link(title, path, here)}:\n\n{markdown(names, cells)}')
     return '\n\n'.join(blocks) or NOT_YET

@@ -177,7 +177,7 @@ def main(argv: list[str] | None = None) -> None:
     # it says every parameter's learning rate
     MMLogger.get_current_instance().setLevel('WARNING')
     where = conditions(args.commit) | {'mmcv': mmcv_in_words()}
-    columns = [f'{part} ms' for part in PARTS]
+    columns = [*(f'{part} ms' for part in PARTS), 'failed']
     rows = []
     for name, case in itertools.product(args.detectors, args.cases):
         built = {mode: build(name, args.peers, CASES[case], mode) for mode in args.modes}
@@ -185,9 +185,8 @@ def main(argv: list[str] | None = None) -> None:
             for mode, (detectors, failed) in built.items():
                 labels = {'detector': name, 'mode': mode} | dict(zip(SIZES, CASES[case], strict=True))
                 for row in measure_case(args.peers, detectors, failed, labels, args.repeats):
-                    reason = row.pop('failed')
-                    row = dict.fromkeys((*row, *MEASURED)) | row | {key: row.get(key) for key in columns}
-                    rows.append(rounded(row | {'failed': reason}) | where)
+                    # the same columns whatever parts there are: rows of several calls go into one file
+                    rows.append(rounded({key: row.get(key) for key in ('peer', *labels, *MEASURED, *columns)}) | where)
                     print(*rows[-1].values(), flush=True)
                     if args.out:
                         write_rows(args.out, rows)

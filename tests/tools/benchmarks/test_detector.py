@@ -52,7 +52,15 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(detector, 'CASES', {'small': CASE})
 
 
-@pytest.mark.parametrize('name', whole_detectors.OURS)
+@pytest.mark.parametrize(
+    'name',
+    [
+        # a language model takes long to write and read
+        pytest.param(name, marks=pytest.mark.long) if 'grounding' in name else name
+        for name in whole_detectors.OURS
+        if name not in whole_detectors.RECOMPUTED
+    ],
+)
 @pytest.mark.usefixtures('on_cpu', 'small')
 def test_the_peers_are_one_detector(name):
     """mmdet's parts and ours have the same parameters outside the backbone, and both step."""

@@ -28,7 +28,7 @@ from swin_mmdet.detectors.region_sampling import classify_used, sample_regions, 
 from swin_mmdet.ops.box_deltas import clip_boxes, decode_boxes
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
-from swin_mmdet.structures import SampledRegions, boxes_of, gather_objects
+from swin_mmdet.structures import SampledRegions, boxes_of, gather_objects, training_batch
 
 if TYPE_CHECKING:
     from mmdet.models.roi_heads import CascadeRoIHead as Base
@@ -72,7 +72,7 @@ class BatchedCascadeTraining(Base):
         losses, features = self._before_stages(x, batch_data_samples)
         boxes, valid = boxes_of(rpn_results_list)
         shapes = image_shapes(metas, boxes)
-        waiting = []
+        waiting, asks = [], training_batch(instances) is None
         for stage, (weight, head, config) in enumerate(
             zip(self.stage_loss_weights, self.bbox_head, self.train_cfg, strict=True)
         ):
@@ -80,7 +80,8 @@ class BatchedCascadeTraining(Base):
             matching = objects, self.bbox_assigner[stage], self.bbox_sampler[stage], head.num_classes
             regions = sample_regions(boxes, valid, *matching)
             rois = regions.rois()
-            scores, deltas = classify_used(head, partial(self._bbox_forward, stage, x, **features), rois, regions)
+            forward = partial(self._bbox_forward, stage, x, **features)
+            scores, deltas = classify_used(head, forward, rois, regions, asks=asks)
             own = box_loss(head, scores, deltas, regions, objects, config.pos_weight)
             losses |= of_stage(stage, own, weight)
             if self.interleaved or stage < self.num_stages - 1:

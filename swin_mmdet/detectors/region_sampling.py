@@ -36,27 +36,27 @@ def sample_regions(
 
 
 def classify_used(
-    head: nn.Module, forward: Callable[[Tensor], dict], rois: Tensor, regions: SampledRegions
+    head: nn.Module, forward: Callable[[Tensor], dict], rois: Tensor, regions: SampledRegions, *, asks: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Scores [B * K, n] and deltas [B * K, m] of a box head, of whatever value for unused regions.
 
-    `forward` takes rois. Statistics of a batch norm are of the used ones alone; for those of several processes the host
-    synchronises.
+    `forward` takes rois. Statistics of a batch norm are of the used ones alone: for which the host synchronises if it
+    `asks`, else all are normalised, which takes longer on a GPU.
     """
     used = (regions.assigned >= 0).flatten()
-    if why_not_asked(head) is not None:
+    has_norms = any(isinstance(part, _BatchNorm) for part in head.modules())
+    if has_norms and asks:
         chosen = used.nonzero()[:, 0]
         outputs = forward(rois[chosen])
         both = outputs['cls_score'], outputs['bbox_pred']
         return tuple(one.new_zeros(len(rois), one.shape[1]).index_copy(0, chosen, one) for one in both)
-    has_norms = any(isinstance(part, _BatchNorm) for part in head.modules())
     with StatisticsOf(used) if has_norms else nullcontext():
         outputs = forward(rois)
     return outputs['cls_score'], outputs['bbox_pred']
 
 
 def why_not_asked(head: nn.Module) -> str | None:
-    """None when `classify_used` asks the device nothing of this box head, else why in words."""
+    """None when `classify_used` need not ask the device, else why in words."""
     norms = [type(part) for part in head.modules() if isinstance(part, _BatchNorm) and not is_own_norm(part)]
     return f'there is a {norms[0].__name__} in the box head' if norms else None
 

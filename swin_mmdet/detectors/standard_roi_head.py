@@ -23,7 +23,7 @@ from swin_mmdet.detectors.region_sampling import classify_used, sample_regions, 
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
 from swin_mmdet.registry import MODELS
-from swin_mmdet.structures import boxes_of, gather_objects
+from swin_mmdet.structures import boxes_of, gather_objects, training_batch
 
 
 @MODELS.register_module()
@@ -49,7 +49,8 @@ class StandardRoIHead(BatchedPrediction, MMDetStandardRoIHead):
         )
         waiting = MaskRegionsLater(regions, instances) if self.with_mask else None
         rois = regions.rois()
-        scores, deltas = classify_used(self.bbox_head, partial(self._bbox_forward, x), rois, regions)
+        asks = training_batch(instances) is None
+        scores, deltas = classify_used(self.bbox_head, partial(self._bbox_forward, x), rois, regions, asks=asks)
         losses = box_loss(self.bbox_head, scores, deltas, regions, objects, self.train_cfg.pos_weight)
         if waiting is not None:
             chosen = waiting.get()

@@ -1,5 +1,7 @@
 """Greedy non-maximum suppression in many groups of boxes at once, without synchronising with a GPU."""
 
+from functools import lru_cache
+
 import torch
 import torchvision
 from torch import Tensor
@@ -19,12 +21,17 @@ def batched_nms(boxes: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:
     """
     if boxes.dtype != torch.float32:
         raise ValueError(f'batched_nms: boxes must be float32, got {boxes.dtype}')
-    iou_threshold = torch.tensor(iou_threshold, dtype=torch.float32).item()
+    iou_threshold = _as_float32(iou_threshold)
     if boxes.is_cuda and why_not_kernels(boxes.device, boxes.dtype) is None:
         from swin_mmdet.ops.triton_batched_nms import triton_batched_nms
 
         return triton_batched_nms(boxes, valid, iou_threshold)
     return plain_batched_nms(boxes, valid, iou_threshold)
+
+
+@lru_cache
+def _as_float32(number: float) -> float:
+    return torch.tensor(number, dtype=torch.float32).item()
 
 
 def plain_batched_nms(boxes: Tensor, valid: Tensor, iou_threshold: float) -> Tensor:

@@ -56,6 +56,20 @@ class AsyncNewTensors(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
+class ConstantNewTensors(TorchFunctionMode):
+    """Within this context `like.new_tensor(values)` of some numbers is a `constant`: made once on the device."""
+
+    def __torch_function__(
+        self, function: Callable, _types: Sequence[type], args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        """Called by torch in place of `function`."""
+        if function is Tensor.new_tensor and not kwargs:
+            like, values = args
+            if isinstance(values, (list, tuple)) and all(isinstance(one, (int, float)) for one in values):
+                return constant(tuple(values), like.device, like.dtype)
+        return function(*args, **(kwargs or {}))
+
+
 @remembered(64)
 def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
     """[n] on the device, made once and shared: not to be written into."""

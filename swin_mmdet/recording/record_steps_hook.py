@@ -28,7 +28,7 @@ class RecordStepsHook(Hook):
         self.max_waste, self.max_kinds = max_waste, max_kinds
 
     def before_train(self, runner: Runner) -> None:
-        if not self.max_kinds:
+        if not self.max_kinds or not next(runner.model.parameters()).is_cuda:
             return
         if is_model_wrapper(runner.model):
             log_once(f'training steps are not recorded: they are those of {type(runner.model).__name__}')

@@ -72,7 +72,9 @@ class RecordedTraining:
         if reason is not None:
             log_once(f'a training step is not recorded: {reason}')
             return self._run_plainly(batch, optim_wrapper)
-        results = self._run(images, samples, optim_wrapper)
+        results = self._run_in_memory(images, samples, optim_wrapper)
+        if results is None:
+            return self._run_plainly(batch, optim_wrapper)
         for parameter, gradient in zip(self._watched.trained(), results.gradients, strict=True):
             parameter.grad = gradient
         optim_wrapper._inner_count += 1
@@ -91,7 +93,7 @@ class RecordedTraining:
 
     def _why_not_recorded(self, wrapper: OptimWrapper) -> str | None:
         if self._failed:
-            return 'a recording failed'
+            return 'it was given up'
         if type(wrapper) not in WRAPPERS:
             return f'the optimizer is in a {type(wrapper).__name__}'
         if wrapper._accumulative_counts != 1:
@@ -111,6 +113,22 @@ class RecordedTraining:
         total, logged = self.model.parse_losses(losses)
         wrapper.update_params(total)
         return logged
+
+    def _run_in_memory(self, images: Tensor, samples: list[DetDataSample], wrapper: OptimWrapper) -> Results | None:
+        """None when the GPU's memory does not hold a step beside the recordings, which are then gone."""
+        try:
+            return self._run(images, samples, wrapper)
+        except torch.OutOfMemoryError:
+            if not any(kind.recording for kind in self._kinds.values()):
+                raise
+        self._give_up('they need the memory of a step')
+        torch.cuda.empty_cache()
+        return None
+
+    def _give_up(self, reason: str) -> None:
+        self._start_anew()
+        self._failed = True
+        print_log(f'training steps are not recorded any more: {reason}', 'current', logging.WARNING)
 
     def _run(self, images: Tensor, samples: list[DetDataSample], wrapper: OptimWrapper) -> Results:
         kind = self._kind_of(images, samples)
@@ -152,8 +170,6 @@ class RecordedTraining:
         try:
             kind.recording = self._recorder.record(self.model, wrapper, kind, self._watched, gradients)
         except RuntimeError as error:
-            self._start_anew()
-            self._failed = True
-            print_log(f'training steps are not recorded: recording failed with {error}', 'current', logging.WARNING)
+            self._give_up(f'it failed with {error}')
             return
         log_once('training steps of batches whose size comes again are replayed as CUDA graphs')

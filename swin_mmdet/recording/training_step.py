@@ -12,6 +12,7 @@ from torch import Tensor
 
 from swin_mmdet.models.watched_model import WatchedModel
 from swin_mmdet.ops.pointwise_conv import PointwiseProducts
+from swin_mmdet.ops.to_device import ConstantNewTensors
 from swin_mmdet.ops.tracing import kept_alive
 from swin_mmdet.recording.static_inputs import StaticInputs
 
@@ -64,7 +65,7 @@ def run_step(
 ) -> Results:
     """mmengine's `train_step` from a batch on the device to the gradients of `trained`, without a wait for a GPU."""
     size = tuple(kind.images.shape[2:])
-    with wrapper.optim_context(model), PointwiseProducts():
+    with wrapper.optim_context(model), PointwiseProducts(), ConstantNewTensors():
         samples = kind.inputs.batch(size).samples(size)
         losses = model._run_forward({'inputs': kind.images, 'data_samples': samples}, mode='loss')
     total, logged = model.parse_losses(losses)

@@ -5,13 +5,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import swin_mmdet.compat  # noqa: F401
 from swin_mmdet.datasets.checks.classes import agreement_problems, head_problems
 from swin_mmdet.datasets.checks.image_files import _contents, _shapes
+from swin_mmdet.datasets.columns import _places
+from swin_mmdet.datasets.headers import read_header
 from swin_mmdet.datasets.heads import ClassWeights, class_weights, head_classes
 from swin_mmdet.datasets.layouts.folder import DataFolder
+from swin_mmdet.datasets.pixels import look_at_pixels
 from swin_mmdet.datasets.problems import Problem
+from swin_mmdet.datasets.repair.annotations import _mask
 from swin_mmdet.datasets.repair.categories import add_categories, repair_categories
 from swin_mmdet.datasets.repair.change import Changes
 
@@ -162,3 +167,34 @@ def test_paths_inside_of_a_folder(name, base, inside):
     folder = DataFolder.__new__(DataFolder)
     folder.root = Path('/data/root')
     assert folder.inside(name, base) == inside
+
+
+def test_only_usual_ids_have_places():
+    assert _places([1, True, [2], 'a', 1.0, None, 'b'], {1: None, 'a': None}).tolist() == [0, -1, -1, 1, -1, -1, -1]
+    assert _places(['a', 1, 'b'], {1: None, 'a': None}).tolist() == [1, 0, -1]
+
+
+@pytest.mark.parametrize(('mode', 'values', 'low', 'high', 'deep'), [
+    ('L', [51, 204], 0.2, 0.8, False), ('I;16', [0, 13107], 0.0, 0.2, True), ('F', [0.25, 0.5], 0.25, 0.5, True),
+    ('F', [1.0, 4.0], 0.25, 1.0, True),
+])  # fmt: skip
+def test_the_range_of_values_and_whether_they_have_many_bits(mode, values, low, high, deep, tmp_path):
+    dtype = {'L': np.uint8, 'I;16': np.uint16, 'F': np.float32}[mode]
+    picture = Image.fromarray(np.tile(np.array(values, dtype), (3, 1)))
+    assert picture.mode == mode
+    picture.save(tmp_path / 'a.tif')
+    header = read_header(tmp_path / 'a.tif')
+    assert (header.size, header.format, header.frames, header.deep) == ((2, 3), 'TIFF', 1, deep)
+    pixels = look_at_pixels(tmp_path / 'a.tif', 'TIFF')
+    assert (pixels.damage, pixels.low, pixels.high) == ('', pytest.approx(low), pytest.approx(high))
+
+
+def test_a_mask_is_turned_only_onto_its_box():
+    """One elsewhere may be of another object."""
+    corner = [0, 0, 10, 0, 10, 4, 0, 4]
+    for box, mask, turned in (([0, 0, 4, 10], [corner], True), ([50, 50, 4, 10], [corner], False),
+                              ([0, 0, 10, 4], [corner], False)):  # fmt: skip
+        ann, note = dict(bbox=box, segmentation=mask), Changes()
+        found = _mask(ann, (100, 100), SimpleNamespace(masks=True), 'annotation 1', note)
+        assert tuple(found) == ((0, 0, 4, 10) if turned else (0, 0, 10, 4))
+        assert [change.what for change in note] == ['x and y of its mask exchanged'] * turned

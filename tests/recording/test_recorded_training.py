@@ -200,6 +200,32 @@ def test_regions_to_ignore_end_it_where_they_are_looked_at(share):
     assert recordings(made) == (share < 0)
 
 
+def test_recordings_give_way_to_a_step_that_needs_their_memory(monkeypatch):
+    made = training()
+    run(made, [WIDE] * 3)
+    assert recordings(made) == 1
+
+    def full(*_):
+        raise torch.OutOfMemoryError('CUDA out of memory')
+
+    monkeypatch.setattr(recorded_training, 'run_step', full)
+    losses = run(made, [HIGH, WIDE])
+    assert all(one['loss'] > 0 for one in losses)
+    assert not made.step._kinds
+    assert made.wrapper.inner_count == 5
+
+
+def test_a_step_that_needs_more_memory_than_there_is_says_so(monkeypatch):
+    made = training()
+
+    def full(*_):
+        raise torch.OutOfMemoryError('CUDA out of memory')
+
+    monkeypatch.setattr(recorded_training, 'run_step', full)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(made, [WIDE])
+
+
 def test_a_detector_of_another_kind_trains_as_ever():
     made = training(cuda_graphs=False)
     losses = run(made, [WIDE] * 3)

@@ -9,6 +9,7 @@ import swin_mmdet.compat  # noqa: F401
 
 # isort: split
 from mmengine.optim import OptimWrapper
+from torch.overrides import TorchFunctionMode
 
 from swin_mmdet.recording.static_inputs import MIN_OBJECTS, StaticInputs, room_for
 from swin_mmdet.recording.training_step import Gradients, Kind, run_step
@@ -62,3 +63,32 @@ def test_what_an_earlier_batch_left_in_the_places_is_not_looked_at():
     inputs = StaticInputs(room_for(full['data_samples']), torch.device('cpu'))
     static_step(model, full, inputs)
     assert_same(static_step(model, sparse, inputs), plain_step(model, sparse))
+
+
+class NoNumbersOfTheHost(TorchFunctionMode):
+    """A recording reads their memory, which is another's by the time of its replays."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        del types
+        assert function not in MAKE_TENSORS, f'{function} of {args}'
+        return function(*args, **(kwargs or {}))
+
+
+MAKE_TENSORS = torch.tensor, torch.as_tensor, torch.from_numpy, torch.Tensor.new_tensor
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_a_second_step_makes_no_tensors_of_numbers(name):
+    model, data = small_detector(name), batch(with_masks=name != 'faster')
+    static_step(model, data)
+    run, seen = run_step, []
+
+    def watched(*step):
+        seen.append(step)
+        with NoNumbersOfTheHost():
+            return run(*step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(static_step.__globals__, 'run_step', watched)
+        static_step(model, data)
+    assert seen

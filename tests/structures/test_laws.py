@@ -85,6 +85,7 @@ def test_what_is_done_to_lazy_masks_is_done_to_their_pixels(masks, data):
         assert isinstance(lazy, LazyMasks)
     assert (lazy.height, lazy.width) == (bitmap.height, bitmap.width)
     np.testing.assert_array_equal(lazy.to_ndarray(), bitmap.masks)
+    assert lazy.get_bboxes().tensor.tolist() == [tight_box(one) for one in bitmap.masks]
 
 
 @law(60)

@@ -13,6 +13,7 @@ from pathlib import Path
 from result_tables.backbones import attention_table, backbone_memory_table, backbone_table, speed_table, time_table
 from result_tables.detectors import detectors_table, neck_and_heads_table, parts_table
 from result_tables.exports import export_ap_table, export_full_size_table, export_speed_table, export_table
+from result_tables.recipes import recipe_table
 from result_tables.runs import (
     data_check_table,
     data_faults_table,
@@ -48,6 +49,7 @@ TABLES = {
     'memory': memory_table,
     'neck_and_heads': neck_and_heads_table,
     'parts': parts_table,
+    'recipe': recipe_table,
     'runs': runs_table,
     'saving': saving_table,
     'soak': soak_table,

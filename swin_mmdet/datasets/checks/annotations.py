@@ -202,8 +202,8 @@ def annotation_problems(coco: CocoFile, where: str) -> list[Problem]:
     empty = [name for id, name in coco.categories if not coco.instances[id] and not coco.is_root(id, name)]
     if empty:
         what = f'{len(empty)} of {len(coco.categories)} categories have no annotations in {coco.path}: {some(empty)}'
-        found.append(Problem(where, what, 'nothing to do if this is known; their AP cannot be measured', WARNING,
-                             'category_empty'))
+        remedy = 'nothing to do if this is known: such a class is neither learnt nor measured there'
+        found.append(Problem(where, what, remedy, WARNING, 'category_empty'))
     return found
 
 

@@ -114,9 +114,13 @@ def test_a_group_of_datumaro_is_one_object(objects):
 
 def test_masks_of_datumaro(objects):
     rle = rle_codec.encode(np.asfortranarray(WHOLE, np.uint8))
-    mask = ann('mask', rle={'size': [30, 40], 'counts': rle['counts'].decode()})
-    ((_, box, read),) = objects(datumaro(mask))['train']['images/train/a.jpg']
-    assert (box, (rle_codec.decode(read) == WHOLE).all()) == ([11.0, 20.0, 2.0, 2.0], True)
+    # what is not compressed: the lengths of what is equal, column by column, 0s first
+    pixels = np.concatenate([[0], WHOLE.T.ravel().astype(int), [-1]])
+    lengths = np.diff(np.flatnonzero(np.diff(pixels)), prepend=0).tolist()
+    for counts in (rle['counts'].decode(), lengths):
+        mask = ann('mask', rle={'size': [30, 40], 'counts': counts})
+        ((_, box, read),) = objects(datumaro(mask))['train']['images/train/a.jpg']
+        assert (box, (rle_codec.decode(read) == WHOLE).all()) == ([11.0, 20.0, 2.0, 2.0], True)
 
 
 @pytest.mark.parametrize(('annotation', 'said'), [

@@ -34,8 +34,11 @@ class RecordStepsHook(Hook):
             log_once(f'training steps are not recorded: they are those of {type(runner.model).__name__}')
             return
         model = runner.model
+        if 'train_step' in vars(model):
+            log_once('training steps are not recorded: the model has a train_step of its own, or a compiled one')
+            return
         model.train_step = RecordedTraining(model, model.train_step, self.max_waste, self.max_kinds)
 
     def after_train(self, runner: Runner) -> None:
-        # `train_step` of the class again
-        vars(runner.model).pop('train_step', None)
+        if isinstance(vars(runner.model).get('train_step'), RecordedTraining):
+            del runner.model.train_step

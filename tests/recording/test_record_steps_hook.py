@@ -1,0 +1,68 @@
+"""Which runs have their steps recorded."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from swin_mmdet.recording import RecordStepsHook, record_steps_hook
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def train_step(self, data):
+        return data
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """A model that seems to be on a GPU, and the models that were to be recorded."""
+    found = []
+
+    class Recorded:
+        def __init__(self, model, plain, *_):
+            found.append((model, plain))
+
+    monkeypatch.setattr(record_steps_hook, 'RecordedTraining', Recorded)
+    monkeypatch.setattr(nn.Parameter, 'is_cuda', True, raising=False)
+    return SimpleNamespace(runner=SimpleNamespace(model=Model()), found=found, cls=Recorded)
+
+
+def test_a_step_on_a_gpu_is_recorded_until_the_training_ends(made):
+    hook = RecordStepsHook()
+    hook.before_train(made.runner)
+    assert isinstance(made.runner.model.train_step, made.cls)
+    assert made.found[0][1].__func__ is Model.train_step
+    hook.after_train(made.runner)
+    assert made.runner.model.train_step('data') == 'data'
+
+
+def test_what_another_hook_has_put_around_it_stays(made):
+    hook = RecordStepsHook()
+    hook.before_train(made.runner)
+    inner = made.runner.model.train_step
+    outer = made.runner.model.train_step = lambda data: (inner, data)
+    hook.after_train(made.runner)
+    assert made.runner.model.train_step is outer
+
+
+def test_a_step_that_is_compiled_or_replaced_is_left_alone(made):
+    mine = made.runner.model.train_step = lambda data: data
+    RecordStepsHook().before_train(made.runner)
+    assert made.runner.model.train_step is mine
+    assert not made.found
+
+
+def test_nothing_is_recorded_where_it_is_switched_off(made):
+    RecordStepsHook(max_kinds=0).before_train(made.runner)
+    assert not made.found
+
+
+def test_nothing_is_recorded_on_a_cpu():
+    runner = SimpleNamespace(model=Model())
+    RecordStepsHook().before_train(runner)
+    assert 'train_step' not in vars(runner.model)

@@ -31,7 +31,6 @@ class AnchorCache:
 
     def __init__(self, generator: AnchorGenerator) -> None:
         self.generator = generator
-        self._base: list[list[list[float]]] = [level.tolist() for level in generator.base_anchors]
         self._boxes = remembered(MAX_KEPT)(self._make_boxes)
         self._cells = remembered(MAX_KEPT)(self._make_cells)
         self._check = lru_cache(MAX_CHECKED)(self._check_image)
@@ -74,8 +73,10 @@ class AnchorCache:
 
     def _check_image(self, sizes: Sizes, image: tuple[int, int], border: int) -> None:
         """Whether any anchor of maps of `sizes` lies at most `border` pixels beyond an image, asking no device."""
-        for (rows, columns), (stride_x, stride_y), level in zip(sizes, self.generator.strides, self._base):
-            for left, top, right, bottom in level:
+        for (rows, columns), (stride_x, stride_y), base in zip(
+            sizes, self.generator.strides, self.generator.base_anchors
+        ):
+            for left, top, right, bottom in base.tolist():
                 # the first cell whose anchor begins inside
                 row, column = (max(0, math.ceil((-border - x) / by)) for x, by in ((top, stride_y), (left, stride_x)))
                 if (
@@ -89,7 +90,7 @@ class AnchorCache:
         )
 
     def __reduce__(self) -> tuple:
-        return AnchorCache, (self.generator,)
+        return type(self), (self.generator,)
 
 
 class KeepsAnchors(Base):

@@ -41,16 +41,10 @@ BOX_LOSSES = CIoULoss, DIoULoss, GIoULoss, IoULoss
 class _Points(AnchorCache):
     """x, y of the points of all levels, and the stride twice: [N, 4] float32."""
 
-    def __init__(self, generator: MlvlPointGenerator) -> None:
-        super().__init__(_WithStrides(generator))
+    generator: MlvlPointGenerator
 
-
-class _WithStrides:
-    def __init__(self, generator: MlvlPointGenerator) -> None:
-        self._generator, self.valid_flags = generator, generator.valid_flags
-
-    def grid_priors(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> list[Tensor]:
-        return self._generator.grid_priors(sizes, device=device, with_stride=True)
+    def _make_boxes(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Tensor:
+        return torch.cat(self.generator.grid_priors(sizes, device=device, with_stride=True))
 
 
 class BatchedRTMDetHead(BatchedDenseHead):

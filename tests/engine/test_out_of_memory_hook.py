@@ -60,7 +60,7 @@ def test_the_message_on_a_gpu_has_its_memory(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'max_memory_allocated', lambda: 15 * 2**29)
     monkeypatch.setattr(torch.cuda, 'get_device_properties', lambda _: SimpleNamespace(total_memory=2**33))
-    error, runner = torch.OutOfMemoryError('Tried'), SimpleNamespace(iter=0)
+    error, runner = torch.OutOfMemoryError('Tried'), SimpleNamespace(iter=0, world_size=1)
     images = [torch.zeros(3, 4, 6), torch.zeros(3, 5, 4), torch.zeros(3, 4, 6)]
     message = describe(runner, dict(inputs=images), error)
     assert 'a batch of 3 images of 3x4x6, 3x5x4 (peak 7.5 GiB of 8.0 GiB). What helps: --batch-size 1 -' in message

@@ -7,6 +7,7 @@ import swin_mmdet.compat  # noqa: F401
 
 # isort: split
 from mmdet.models.task_modules import HungarianAssigner
+from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from swin_mmdet.detectors.image_sizes import image_sizes
@@ -15,6 +16,13 @@ from swin_mmdet.structures import gather_objects
 
 LAYERS, QUERIES, CLASSES = 2, 9, 4
 METAS = [{'img_shape': (30, 50)}, {'img_shape': (41, 20)}, {'img_shape': (9, 9)}]
+
+
+@pytest.fixture(autouse=True)
+def _names_are_mmdets():
+    """Whatever the scope of a runner before."""
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        yield
 
 
 def case(counts):

@@ -114,7 +114,8 @@ def test_another_length_does_not_resume(
     ],
 )
 def test_what_else_does_not_resume(saved: dict, now: dict, words: str, user_error: type[Exception]):
-    runner = SimpleNamespace(hooks=[], settings=lambda: now, _randomness_cfg={'seed': now.get('seed')})
+    randomness = {'seed': now.get('seed')}
+    runner = SimpleNamespace(hooks=[], model=torch.nn.Identity(), settings=lambda: now, _randomness_cfg=randomness)
     checkpoint = {'meta': {'settings': saved, 'seed': 3}}
     check = TrainingRunner._check_resumed
     with pytest.raises(user_error, match=words):

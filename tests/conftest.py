@@ -1,6 +1,7 @@
 """Fixtures that every room's tests share."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f'no data at {folder}; set SWIN_MMDET_DATA')
     return folder
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _scope_of_a_fresh_process() -> None:
+    """No file's names are looked up in the scope of a runner that a file before it has left in this process."""
+    registry = sys.modules.get('mmengine.registry')
+    if registry is not None:
+        registry.DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(autouse=True)

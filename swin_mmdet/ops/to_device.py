@@ -70,7 +70,8 @@ class ConstantNewTensors(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-@remembered(64)
+# among them the sizes of images, of which a multi-scale training has hundreds
+@remembered(1024)
 def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
     """[n] on the device, made once and shared: not to be written into."""
     return torch.tensor(values, dtype=dtype, device=device)

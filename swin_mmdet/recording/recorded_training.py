@@ -39,7 +39,7 @@ class RecordedTraining:
         max_kinds: recordings that are kept; the one that was idle longest makes room for another.
     """
 
-    # a kind of step is recorded when it comes this often: recording takes as long as a step without
+    # a kind of step is recorded when it comes this often: one that does not come again would not repay it
     TIMES = 2
 
     def __init__(self, model: BaseModel, plain: Step, max_waste: float, max_kinds: int) -> None:

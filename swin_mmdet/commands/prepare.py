@@ -138,7 +138,7 @@ def apply_options(
 
 
 def merge(cfg: 'Config', options: dict, other_options: Callable[['Config'], None] | None = None) -> None:
-    """Put `--cfg-options` into a config, then what others change, and look its names up; what changes nothing is said."""
+    """Put `--cfg-options` into a config, then those of others, and look its names up; what changes nothing is said."""
     from swin_mmdet.config.check import check_names
     from swin_mmdet.config.options import merge_options
 

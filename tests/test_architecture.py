@@ -18,6 +18,7 @@ MAY_IMPORT = {
     '__main__': {'commands'},
     'errors': set(),
     'early_lines': set(),
+    'no_collection': set(),
     'progress': {'mmengine', 'tqdm'},
     # the programs: they call every room
     'commands': {
@@ -48,13 +49,14 @@ MAY_IMPORT = {
     'utils': {'compat', 'mmdet'},
     'ops': {'torch', 'torchvision'},
     'checkpoint': {'errors', 'ops', 'variants', 'torch', 'mmengine', 'numpy', 'safetensors', 'scipy'},
-    'models': {'config', 'ops', 'checkpoint', 'registry', 'variants', 'torch', 'torchvision', 'mmengine', 'mmcv'},
+    'models': {'config', 'ops', 'checkpoint', 'no_collection', 'registry', 'variants', 'torch', 'torchvision'}
+    | {'mmengine', 'mmcv'},
     'visualization': MMLAB | {'registry', 'matplotlib', 'numpy', 'cv2', 'PIL'},
     'engine': MMLAB
     | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'early_lines', 'numpy', 'torch'}
     | {'recording', 'transformers', 'filelock', 'tqdm'},
     # whole training steps as CUDA graphs
-    'recording': MMLAB | {'detectors', 'models', 'ops', 'structures', 'registry', 'torch'},
+    'recording': MMLAB | {'detectors', 'models', 'no_collection', 'ops', 'structures', 'registry', 'torch'},
     # settings from data: above `engine`, which applies them
     'fitting': MMLAB
     | {'errors', 'config', 'compat', 'datasets', 'engine', 'analysis', 'numpy', 'torch'},
@@ -71,7 +73,7 @@ MAY_IMPORT = {
     'reppoints_v2': MMLAB | {'detectors', 'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
     | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'}
-    | {'progress', 'simplejpeg'},
+    | {'no_collection', 'progress', 'simplejpeg'},
     'evaluation': {'errors', 'registry', 'structures', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch'}
     | {'pycocotools', 'faster_coco_eval'},
 }

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,8 +89,11 @@ def check_paths(args: argparse.Namespace) -> None:
         raise UserError(f'--split {args.split}: it divides the images of --data FOLDER, which is not given')
 
 
-def load_config(args: argparse.Namespace) -> 'Config':
-    """The config of `add_shared_arguments` with every option merged, its work_dir and launcher set."""
+def load_config(args: argparse.Namespace, other_options: Callable[['Config'], None] | None = None) -> 'Config':
+    """The config of `add_shared_arguments` with every option merged, its work_dir and launcher set.
+
+    `other_options` changes the types of parts, which decide what arguments `--cfg-options` may name.
+    """
     set_local_rank(args.local_rank)
     cfg = read_config(args.config)
     from mmengine.logging import MMLogger
@@ -106,7 +109,7 @@ def load_config(args: argparse.Namespace) -> 'Config':
     default = cfg.get('work_dir') or str(Path('work_dirs', run_name(args)))
     if args.data:
         use_data(cfg, args.data, Path(args.work_dir or args.cfg_options.get('work_dir') or default), args.split)
-    apply_options(cfg, args.cfg_options)
+    apply_options(cfg, args.cfg_options, other_options)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default
     cfg.launcher = args.launcher
     return cfg
@@ -121,7 +124,9 @@ def use_data(cfg: 'Config', folder: str, work_dir: Path, split: str | None) -> N
     use_folder(cfg, folder, work_dir / 'data', Split.read(split) if split else None)
 
 
-def apply_options(cfg: 'Config', options: dict) -> None:
+def apply_options(
+    cfg: 'Config', options: dict, other_options: Callable[['Config'], None] | None = None
+) -> None:
     """Merge `--cfg-options`; `data_root=FOLDER` moves all paths that start with it."""
     from swin_mmdet.datasets.data_folder import move_data
 
@@ -129,15 +134,17 @@ def apply_options(cfg: 'Config', options: dict) -> None:
         # by itself the variable would change nothing: the paths were made from it when the file was read
         move_data(cfg, options['data_root'])
         options = {key: value for key, value in options.items() if key != 'data_root'}
-    merge(cfg, options)
+    merge(cfg, options, other_options)
 
 
-def merge(cfg: 'Config', options: dict) -> None:
-    """Put `--cfg-options` into a config and look its names up; what changes nothing is said."""
+def merge(cfg: 'Config', options: dict, other_options: Callable[['Config'], None] | None = None) -> None:
+    """Put `--cfg-options` into a config, then those of others, and look its names up; what changes nothing is said."""
     from swin_mmdet.config.check import check_names
     from swin_mmdet.config.options import merge_options
 
     say(*(f'warning: {warning}' for warning in merge_options(cfg, options)))
+    if other_options:
+        other_options(cfg)
     if is_main_process():
         check_names(cfg)
 

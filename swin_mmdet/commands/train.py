@@ -121,7 +121,8 @@ def train(args: argparse.Namespace) -> str:
         everyday = go_on_with(args, written)
     settings = args.cfg_options
     before = recipe_length(args.config, settings)
-    cfg, processes = load_config(args), world_size(args.launcher)
+    cfg = load_config(args, (lambda cfg: use_amp(cfg, args.amp)) if args.amp else None)
+    processes = world_size(args.launcher)
     # by its name the runner calls the copy of the whole config
     object.__setattr__(cfg, '_filename', name_of_copy(recipe, cfg.work_dir))
     if args.fit:
@@ -129,8 +130,6 @@ def train(args: argparse.Namespace) -> str:
         check_masks(cfg, named)
     say(*follow_settings(cfg, settings, before))
     say(*apply_everyday(cfg, everyday, settings, bool(args.auto_scale_lr)))
-    if args.amp:
-        use_amp(cfg, args.amp)
     if args.auto_scale_lr:
         scale_learning_rate(cfg, args.auto_scale_lr)
     if args.accumulate and not args.fit:

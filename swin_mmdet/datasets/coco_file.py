@@ -19,9 +19,10 @@ from swin_mmdet.datasets.faults import (
     is_id,
     is_number,
 )
-from swin_mmdet.datasets.json_file import CocoFileError, no_collection, read_json
+from swin_mmdet.datasets.json_file import CocoFileError, read_json
 from swin_mmdet.datasets.mask_boxes import judged_mask
 from swin_mmdet.datasets.parallel import in_processes
+from swin_mmdet.no_collection import no_collection
 
 __all__ = ['CocoFile', 'CocoFileError', 'Fault', 'read_coco', 'summarise']
 
@@ -116,6 +117,7 @@ def read_coco(path: str | Path) -> CocoFile:
 
 @lru_cache(maxsize=16)
 def _read(path: Path, _mtime: int, _size: int) -> CocoFile:
+    # objects come by the million, and none of them is garbage
     with no_collection():
         return summarise(path, read_json(path))
 

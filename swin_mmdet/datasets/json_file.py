@@ -1,9 +1,6 @@
 """The JSON of an annotation file, or one sentence that says what is there instead."""
 
-import gc
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from swin_mmdet.datasets.text_encoding import encoding_of
@@ -21,18 +18,6 @@ LISTS = 'images', 'annotations', 'categories'
 
 class CocoFileError(UserError, ValueError):
     """The file cannot be read as COCO annotations."""
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Without looking for rubbish: objects come by the million, and none of them is any."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def read_json(path: Path, *, repair: bool = False) -> dict:

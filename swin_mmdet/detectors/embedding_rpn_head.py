@@ -7,7 +7,7 @@ from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from swin_mmdet.ops.to_device import AsyncNewTensors
+from swin_mmdet.ops.to_device import NewTensors, to_device
 from swin_mmdet.registry import MODELS
 
 
@@ -19,6 +19,6 @@ class EmbeddingRPNHead(MMDetEmbeddingRPNHead):
     """
 
     def _decode_init_proposals(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> list[InstanceData]:
-        with AsyncNewTensors():
+        with NewTensors(to_device):
             # nothing but their type and device is taken of the maps
             return super()._decode_init_proposals([x[0][:0].float()], batch_data_samples)

@@ -5,35 +5,29 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmdet.models.dense_heads import Mask2FormerHead as MMDetMask2FormerHead
-from mmdet.models.task_modules import MaskPseudoSampler
 from mmdet.structures import SampleList
-from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from swin_mmdet.detectors.maps import sizes_of
 from swin_mmdet.detectors.mask_losses import (
     PointSettings,
     at_points,
-    class_losses,
     mask_losses,
     uncertain_points,
     why_not_losses,
 )
-from swin_mmdet.detectors.mask_matching import SampledMasks, mask_costs, why_not_matched
+from swin_mmdet.detectors.mask_matching import SampledMasks
+from swin_mmdet.detectors.mask_set_head import BatchedMaskHead, MaskPairs, MaskSets
 from swin_mmdet.detectors.masked_attention import Mask2FormerTransformerDecoder, compute_dtype, looks_within
 from swin_mmdet.detectors.pixel_decoder import level_positions
-from swin_mmdet.detectors.set_losses import PredictedSets, by_name, layer_names
-from swin_mmdet.detectors.set_matching import AsyncCosts, cheapest_pairs
-from swin_mmdet.detectors.true_masks import AsyncTrueMasks, TrueMasks
-from swin_mmdet.ops.log import log_once
+from swin_mmdet.detectors.true_masks import TrueMasks
 from swin_mmdet.ops.mask_points import sample_features
 from swin_mmdet.ops.pyramid import Pyramid
-from swin_mmdet.ops.to_device import to_device
 from swin_mmdet.registry import MODELS
 
 
 @MODELS.register_module()
-class Mask2FormerHead(MMDetMask2FormerHead):
+class Mask2FormerHead(BatchedMaskHead, MMDetMask2FormerHead):
     """mmdet's `Mask2FormerHead`: same parameters, arguments, losses and predictions.
 
     In training the host synchronises with a GPU once a step, for what it costs to match queries with masks, and before
@@ -41,9 +35,6 @@ class Mask2FormerHead(MMDetMask2FormerHead):
     whole. Costs and losses are float32 also under autocast. What is set otherwise (another assigner, sampler or loss, a
     method of a subclass) trains as in mmdet; the log says so.
     """
-
-    # what `loss` does in their stead
-    REPLACED = ('loss_by_feat', '_loss_by_feat_single', 'get_targets', '_get_targets_single', 'preprocess_gt')
 
     def __init__(self, *args, transformer_decoder: dict, **kwargs) -> None:
         super().__init__(*args, transformer_decoder=transformer_decoder, **kwargs)
@@ -83,70 +74,34 @@ class Mask2FormerHead(MMDetMask2FormerHead):
             states.append(query)
         return self.transformer_decoder.post_norm(torch.stack(states[-1:] if only_last else states)), features
 
-    def _why_not_batched(self) -> str | None:
-        """None when `loss` is that of this head, else why in words."""
-        for name in self.REPLACED:
-            if not getattr(type(self), name).__module__.startswith('mmdet.'):
-                return f'{type(self).__name__} has a {name} of its own'
+    def _why_not_losses(self) -> str | None:
         if type(self).forward is not Mask2FormerHead.forward:
             return f'{type(self).__name__} has a forward of its own'
-        if type(self.sampler) is not MaskPseudoSampler:
-            return f'the sampler is {type(self.sampler).__name__}, not MaskPseudoSampler'
-        return why_not_matched(self.assigner) or why_not_losses(self)
+        return why_not_losses(self)
 
-    def loss(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """`loss_cls`, `loss_mask`, `loss_dice`, and those of each layer but the last; arguments as in mmdet."""
-        reason = self._why_not_batched()
-        if reason is not None:
-            log_once(f'{type(self).__name__}: training as in mmdet: {reason}')
-            return super().loss(x, batch_data_samples)
-        async_truth = AsyncTrueMasks(
-            [sample.gt_instances for sample in batch_data_samples],
-            [sample.get('gt_sem_seg') for sample in batch_data_samples],
-            self.num_things_classes,
-            self.num_classes,
-        )
+    def _predicted(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> MaskSets:
+        del batch_data_samples
         queries, features = self._decode(x)
-        scores, embeds = self.cls_embed(queries), self.mask_embed(queries)
-        truth = async_truth.wait()
-        indices, numbers, counts = self._match(scores.detach(), embeds.detach(), features.detach(), truth)
-        labels = indices.new_full((len(scores), scores[0, ..., 0].numel()), self.num_classes)
-        if len(truth.labels):
-            labels = labels.scatter(1, indices, truth.labels[numbers])
-        # an image without a mask counts as one
-        factor = reduce_mean(to_device([sum(max(1, count) for count in counts)], features, torch.float32))
-        own = embeds.flatten(1, 2).gather(1, indices[..., None].expand(-1, -1, embeds.shape[-1]))
-        losses = {'loss_cls': class_losses(self, scores.flatten(1, 2), labels)}
-        losses |= self._mask_losses(own, features, counts, truth, numbers, factor.clamp(min=1)[0])
-        return by_name(PredictedSets(scores, embeds, layer_names(len(scores))), losses)
+        return MaskSets(self.cls_embed(queries), self.mask_embed(queries), features)
 
-    def _match(
-        self, scores: Tensor, embeds: Tensor, features: Tensor, truth: TrueMasks
-    ) -> tuple[Tensor, Tensor, list[int]]:
-        """Of each pair the index among B * Q queries and the number of the mask, [S, N] int64, and pairs of images.
-
-        Logits [S, B, Q, classes + 1]; a mask is the product of [S, B, Q, C] and the map [B, C, H, W].
-        """
-        layers, batch, queries = scores.shape[:3]
-        counts = [min(count, queries) for count in truth.counts]
-        if not sum(counts):
-            nothing = truth.labels.new_zeros(layers, 0)
-            return nothing, nothing, counts
+    def _sampled(self, predicted: MaskSets, truth: TrueMasks) -> SampledMasks:
+        scores, embeds, features = predicted
+        assert features is not None
+        layers, batch = scores.shape[:2]
         points = torch.rand(layers, batch, self.num_points, 2, device=features.device)
         logits = (embeds @ sample_features(features, points).mT).float()
         numbers, labels = truth.padded()
         rows = torch.arange(layers * batch, device=points.device)[:, None].expand(-1, numbers.shape[1])
         masks = truth.sample(numbers.expand(layers, -1, -1).flatten(), points.flatten(0, 1), rows.flatten())
-        sampled = SampledMasks(scores, logits, labels, masks.view(layers, *numbers.shape, -1))
-        (costs,) = AsyncCosts([mask_costs(self.assigner, sampled)]).wait()
-        indices, _, _, numbers = to_device(cheapest_pairs(costs, truth.counts), truth.labels)
-        return indices, numbers, counts
+        return SampledMasks(scores, logits, labels, masks.view(layers, *numbers.shape, -1))
 
     def _mask_losses(
-        self, own: Tensor, features: Tensor, counts: list[int], truth: TrueMasks, numbers: Tensor, factor: Tensor
+        self, predicted: MaskSets, pairs: MaskPairs, truth: TrueMasks, factor: Tensor
     ) -> dict[str, Tensor]:
-        """Of matched queries [S, N, C], of which image b has counts[b], and of the numbers [S, N] of their masks."""
-        masks = [queries @ one.flatten(1) for queries, one in zip(own.split(counts, 1), features, strict=True)]
+        _, embeds, features = predicted
+        assert features is not None
+        own = embeds.flatten(1, 2).gather(1, pairs.indices[..., None].expand(-1, -1, embeds.shape[-1]))
+        masks = [queries @ one.flatten(1) for queries, one in zip(own.split(pairs.counts, 1), features, strict=True)]
         masks = torch.cat(masks, 1)
         if not masks.numel():
             # of nothing, but with a gradient
@@ -154,8 +109,8 @@ class Mask2FormerHead(MMDetMask2FormerHead):
         masks = masks.float().flatten(0, 1).unflatten(1, features.shape[2:])
         settings = PointSettings(*(getattr(self, name) for name in PointSettings._fields))
         points = uncertain_points(masks, settings)
-        target = truth.sample(numbers.flatten(), points)
-        logits, target = (one.unflatten(0, numbers.shape) for one in (at_points(masks, points), target))
+        target = truth.sample(pairs.numbers.flatten(), points)
+        logits, target = (one.unflatten(0, pairs.numbers.shape) for one in (at_points(masks, points), target))
         return mask_losses(self, logits, target, factor)
 
     def predict_small(self, x: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from swin_mmdet.detectors.set_matching import Matches
 from swin_mmdet.ops.box_overlaps import centers_of, corners_of, overlaps
-from swin_mmdet.ops.focal_loss import focal_loss
+from swin_mmdet.ops.focal_loss import focal_loss, focal_loss_of_targets
 from swin_mmdet.ops.quality_focal_loss import quality_focal_loss
 from swin_mmdet.ops.to_device import constant
 
@@ -71,11 +71,7 @@ def _focal_of_tokens(loss: FocalLoss, scores: Tensor, matches: Matches) -> Tenso
     assert matches.tokens is not None
     tokens = matches.tokens.to(scores.dtype)
     target = torch.zeros_like(scores).scatter(1, matches.indices[..., None].expand_as(tokens), tokens)
-    p = scores.sigmoid()
-    miss = p + target - 2 * p * target
-    share = loss.alpha * target + (1 - loss.alpha) * (1 - target)
-    entropy = F.binary_cross_entropy_with_logits(scores, target, reduction='none')
-    return (entropy * share * miss.pow(loss.gamma)).sum((1, 2))
+    return focal_loss_of_targets(scores, target, loss.gamma, loss.alpha).sum((1, 2))
 
 
 def why_not_losses(head: DETRHead) -> str | None:

@@ -24,7 +24,7 @@ from swin_mmdet.detectors.set_matching import (
 )
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.roi_align import channels_innermost
-from swin_mmdet.ops.to_device import AsyncNewTensors
+from swin_mmdet.ops.to_device import NewTensors, to_device
 from swin_mmdet.registry import MODELS
 from swin_mmdet.structures import gather_objects, rois_of
 
@@ -61,7 +61,7 @@ class SparseRoIHead(MMDetSparseRoIHead):
             outputs = self._bbox_forward(stage, x, rois_of(boxes), features, metas)
             boxes, features = torch.stack(outputs['detached_proposals']), outputs['object_feats']
             stages.append(outputs | {'boxes': boxes})
-        with AsyncNewTensors():
+        with NewTensors(to_device):
             scores, boxes = (torch.stack([outputs[name] for outputs in stages]) for name in ('cls_score', 'boxes'))
             objects, whole = gather_objects(instances), image_sizes(metas, boxes)
             costs = AsyncCosts([pair_costs(self.bbox_assigner[0], scores, boxes, objects, whole)])

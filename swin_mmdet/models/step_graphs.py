@@ -81,8 +81,9 @@ class StepGraphs:
             and image.is_cuda
             and not image.requires_grad
             and 0 < image.shape[0] * image.shape[2] * image.shape[3] <= MAX_PIXELS
-            and not torch.cuda.is_current_stream_capturing()
+            # a trace cannot ask the others
             and not is_traced()
+            and not torch.cuda.is_current_stream_capturing()
         )
 
     def __call__(self, model: nn.Module, forward: Forward, image: Tensor, scales: Tensor | None) -> tuple[Tensor, ...]:

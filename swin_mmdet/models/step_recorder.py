@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from swin_mmdet.models.watched_model import WatchedModel
+from swin_mmdet.no_collection import no_collection
 from swin_mmdet.ops.flat import cut, flat_numel
 from swin_mmdet.ops.memory_format import is_channels_last, memory_format
 
@@ -67,18 +68,17 @@ class StepRecorder:
         training: bool,
     ) -> Recording:
         """Of `forward(image, scales)` of the model; `RuntimeError` when something in it cannot be recorded."""
-        collects = gc.isenabled()
         gc.collect()
-        # to free what other recordings hold would break this one off
-        gc.disable()
         try:
             # plain tensors, because a recording made in torch.inference_mode must serve torch.no_grad; and no cache of
-            # autocast, whose casts of weights would be read in all replays, whatever becomes of the weights
+            # autocast, whose casts of weights would be read in all replays, whatever becomes of the weights; to free
+            # what other recordings hold would break this one off
             with (
                 torch.inference_mode(False),
                 torch.set_grad_enabled(training),
                 torch.cuda.device(image.device),
                 torch.autocast('cuda', autocast or None, enabled=bool(autocast), cache_enabled=False),
+                no_collection(),
                 watched.stand_ins() as trained,
             ):
                 return self._capture(forward, image, scales, trained if training else [])
@@ -87,9 +87,6 @@ class StepRecorder:
             generator = torch.cuda.default_generators[image.device.index]
             generator.graphsafe_set_state(generator.clone_state())
             raise
-        finally:
-            if collects:
-                gc.enable()
 
     def _capture(self, forward: Forward, image: Tensor, scales: Tensor | None, trained: list[Tensor]) -> Recording:
         layout = memory_format(is_channels_last(image))

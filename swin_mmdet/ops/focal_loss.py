@@ -19,6 +19,15 @@ def focal_loss(logits: Tensor, labels: Tensor, weight: Tensor, gamma: float, alp
     return _FocalLoss.apply(logits, labels, weight, gamma, alpha)
 
 
+def focal_loss_of_targets(logits: Tensor, targets: Tensor, gamma: float, alpha: float) -> Tensor:
+    """The loss of each logit, for targets of 0 and 1 of its shape and type."""
+    entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction='none')
+    p = logits.sigmoid()
+    miss = p + targets - 2 * p * targets
+    share = alpha * targets + (1 - alpha) * (1 - targets)
+    return share * miss.pow(gamma) * entropy
+
+
 class _FocalLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, logits: Tensor, labels: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:

@@ -43,8 +43,15 @@ class AsyncHostCopy:
         return self._on_host.cpu()
 
 
-class AsyncNewTensors(TorchFunctionMode):
-    """Within this context `like.new_tensor(values)`, with which mmdet's parts make constants, is `to_device`."""
+class NewTensors(TorchFunctionMode):
+    """Within this context `like.new_tensor(values)`, with which mmdet's parts make constants, is `make(values, like)`.
+
+    make: such as `to_device`, or `constant_like` where nothing may come from the host.
+    """
+
+    def __init__(self, make: Callable[[Any, Tensor], Tensor]) -> None:
+        super().__init__()
+        self._make = make
 
     def __torch_function__(
         self, function: Callable, _types: Sequence[type], args: tuple = (), kwargs: dict | None = None
@@ -52,22 +59,15 @@ class AsyncNewTensors(TorchFunctionMode):
         """Called by torch in place of `function`."""
         if function is Tensor.new_tensor and not kwargs:
             like, values = args
-            return to_device(values, like)
+            return self._make(values, like)
         return function(*args, **(kwargs or {}))
 
 
-class ConstantNewTensors(TorchFunctionMode):
-    """Within this context `like.new_tensor(values)` of some numbers is a `constant`: made once on the device."""
-
-    def __torch_function__(
-        self, function: Callable, _types: Sequence[type], args: tuple = (), kwargs: dict | None = None
-    ) -> object:
-        """Called by torch in place of `function`."""
-        if function is Tensor.new_tensor and not kwargs:
-            like, values = args
-            if isinstance(values, (list, tuple)) and all(isinstance(one, (int, float)) for one in values):
-                return constant(tuple(values), like.device, like.dtype)
-        return function(*args, **(kwargs or {}))
+def constant_like(values: Any, like: Tensor) -> Tensor:
+    """A `constant` on the device of `like` and of its type when `values` are some numbers, else a new tensor."""
+    if isinstance(values, (list, tuple)) and all(isinstance(one, (int, float)) for one in values):
+        return constant(tuple(values), like.device, like.dtype)
+    return like.new_tensor(values)
 
 
 # among them the sizes of images, of which a multi-scale training has hundreds

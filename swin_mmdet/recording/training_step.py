@@ -1,8 +1,6 @@
 """A training step up to its gradients, from static inputs: run as it is, or recorded and replayed."""
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,8 +9,9 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from swin_mmdet.models.watched_model import WatchedModel
+from swin_mmdet.no_collection import no_collection
 from swin_mmdet.ops.pointwise_conv import PointwiseProducts
-from swin_mmdet.ops.to_device import ConstantNewTensors
+from swin_mmdet.ops.to_device import NewTensors, constant_like
 from swin_mmdet.ops.tracing import kept_alive
 from swin_mmdet.recording.static_inputs import StaticInputs
 
@@ -65,7 +64,7 @@ def run_step(
 ) -> Results:
     """mmengine's `train_step` from a batch on the device to the gradients of `trained`, without a wait for a GPU."""
     size = tuple(kind.images.shape[2:])
-    with wrapper.optim_context(model), PointwiseProducts(), ConstantNewTensors():
+    with wrapper.optim_context(model), PointwiseProducts(), NewTensors(constant_like):
         samples = kind.inputs.batch(size).samples(size)
         losses = model._run_forward({'inputs': kind.images, 'data_samples': samples}, mode='loss')
     total, logged = model.parse_losses(losses)
@@ -107,7 +106,8 @@ class TrainingStepRecorder:
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(device), _without_collection(), watched.stand_ins() as trained, kept_alive() as read:
+        # to free what other recordings hold would break this one off
+        with torch.cuda.device(device), no_collection(), watched.stand_ins() as trained, kept_alive() as read:
             torch.cuda.synchronize(device)
             stream = torch.cuda.Stream(device)
             try:
@@ -124,15 +124,3 @@ class TrainingStepRecorder:
                 generator.graphsafe_set_state(generator.clone_state())
                 raise
         return StepRecording(graph, results, read)
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """To free what other recordings hold would break one off."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()

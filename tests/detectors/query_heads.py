@@ -122,7 +122,11 @@ def losses_and_gradients(head, name, samples, dtype=torch.float32):
 
 
 def assert_alike(found, expected):
-    """Of `losses_and_gradients`: within 1e-5, of the largest where that is above one."""
+    """Of `losses_and_gradients`: within 1e-5, of the largest where that is above one.
+
+    The gradient of a point jumps where it meets the middle of a pixel, and of two points as uncertain as each other one
+    is taken. Where the kernels are not the same, as on a GPU, rounding decides of a few; the rest must be alike.
+    """
     (found, gradients), (expected, expected_gradients) = found, expected
     assert list(found) == list(expected)
     for one, other in ((found, expected), (gradients, expected_gradients)):
@@ -131,6 +135,11 @@ def assert_alike(found, expected):
             allowed = 1e-5 * max(1, value.abs().max().item() if value.numel() else 0)
             # a loss of no queries has a dimension in mmdet
             value = value.reshape(one[key].shape)
+            if value.is_cuda and one is gradients:
+                apart = (one[key] - value).abs() > allowed
+                assert apart.float().mean() <= 0.02, key
+                assert (one[key] - value).norm() <= 2e-3 * value.norm() + 1e-5, key
+                continue
             torch.testing.assert_close(
                 one[key], value, rtol=0, atol=allowed, msg=lambda text, key=key: f'{key}: {text}'
             )

@@ -10,7 +10,7 @@ import swin_mmdet.compat  # noqa: F401
 # isort: split
 from mmdet.models.task_modules import DiceCost, HungarianAssigner, MaskPseudoSampler
 
-from swin_mmdet.detectors import Mask2FormerHead, mask2former_head
+from swin_mmdet.detectors import Mask2FormerHead, mask_set_head
 from swin_mmdet.ops import to_device
 from tests.detectors.cases import DEVICE
 from tests.detectors.dense import NoSynchronisation, what_is_logged
@@ -35,7 +35,7 @@ STUFF = 4
 
 @pytest.fixture
 def said(monkeypatch):
-    return what_is_logged(monkeypatch, mask2former_head)
+    return what_is_logged(monkeypatch, mask_set_head)
 
 
 def stuff_of(sample):

@@ -14,7 +14,7 @@ from mmdet.models.task_modules import MaskPseudoSampler
 from mmengine.config import ConfigDict
 
 from swin_mmdet import detectors
-from swin_mmdet.detectors import MaskFormerHead, maskformer_head
+from swin_mmdet.detectors import MaskFormerHead, mask_set_head
 from swin_mmdet.ops import to_device
 from tests.detectors.cases import DEVICE
 from tests.detectors.dense import NoSynchronisation, what_is_logged
@@ -41,7 +41,7 @@ COSTS = [
 
 @pytest.fixture
 def said(monkeypatch):
-    return what_is_logged(monkeypatch, maskformer_head)
+    return what_is_logged(monkeypatch, mask_set_head)
 
 
 def twins(stuff=0, **options):

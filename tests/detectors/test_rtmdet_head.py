@@ -137,7 +137,7 @@ def test_boxes_are_float32_under_autocast(name, dtype):
     assert errors[0] < errors[1]
     truth = theirs.loss_by_feat(*theirs(features(theirs, size)), instances, metas)
     for key, loss in losses.items():
-        assert loss == pytest.approx(sum(truth[key]).item(), rel=0.1)
+        assert loss.item() == pytest.approx(sum(truth[key]).item(), rel=0.1)
 
 
 class OwnAssigner(DynamicSoftLabelAssigner):

@@ -28,6 +28,7 @@ torch.held = held, numbered
 '''
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('persistent', 'closed'), [(False, False), (True, False), (True, True)])
 def test_workers_of_what_is_still_held_end_with_the_program(persistent: bool, closed: bool):
     command = [sys.executable, '-c', PROGRAM.format(persistent=persistent, closed=closed)]

@@ -267,4 +267,4 @@ def test_what_programs_have_in_its_place_is_the_same(numbers):
     value, reference, offsets, logits = (x.detach() for x in leaves(numbers, torch.float32))
     found = exported_attention(value, SHAPES, reference, offsets, logits)
     expected = by_definition(value, SHAPES, reference, offsets, logits)
-    torch.testing.assert_close(found.double().cpu(), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.ops import sigmoid_focal_loss
 
-from swin_mmdet.ops.focal_loss import focal_loss
+from swin_mmdet.ops.focal_loss import focal_loss, focal_loss_of_targets
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
@@ -58,3 +58,12 @@ def test_extreme_logits_are_finite():
     # two wrong backgrounds and a missed object
     assert loss.item() == 200 * (0.75 + 0.75 + 0.25)
     assert logits.grad.tolist() == [[-0.25, 0.75], [0.75, 0.0]]
+
+
+@pytest.mark.parametrize(('gamma', 'alpha'), [(2.0, 0.25), (1.5, 0.4)])
+def test_of_dense_targets_it_is_torchvisions(gamma, alpha):
+    logits, _, _ = case(37, 5)
+    targets = (logits.detach().sin() > 0).to(logits.dtype)
+    expected = sigmoid_focal_loss(logits, targets, alpha, gamma)
+    found = focal_loss_of_targets(logits, targets, gamma, alpha)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from swin_mmdet.ops.to_device import AsyncNewTensors
+from swin_mmdet.ops.to_device import NewTensors, to_device
 from swin_mmdet.ops.tracing import is_traced, remembered
 
 
@@ -16,7 +16,7 @@ def ones():
 
 @pytest.mark.parametrize('inside', [False, True], ids=['alone', 'in another mode'])
 def test_the_meta_device_is_seen_as_a_context_and_as_the_default(inside, ones):
-    mode = AsyncNewTensors() if inside else torch.device('cpu')
+    mode = NewTensors(to_device) if inside else torch.device('cpu')
     with mode:
         with torch.device('meta'):
             assert is_traced()

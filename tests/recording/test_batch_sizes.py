@@ -1,5 +1,8 @@
 """Batches of many sizes are padded to few, by no more than allowed."""
 
+import swin_mmdet.compat  # noqa: F401
+
+# isort: split
 from hypothesis import given
 from hypothesis import strategies as st
 

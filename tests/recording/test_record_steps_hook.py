@@ -4,6 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+
+import swin_mmdet.compat  # noqa: F401
+
+# isort: split
 from torch import nn
 
 from swin_mmdet.recording import RecordStepsHook, record_steps_hook

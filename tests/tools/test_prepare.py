@@ -1,5 +1,7 @@
 """What the programs change in a config before they run it."""
 
+import copy
+
 import pytest
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
@@ -8,7 +10,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 from mmengine.config import Config
 
 from swin_mmdet.commands.prepare import apply_options, fit_to_device, use_data
-from swin_mmdet.engine.training_options import scale_learning_rate
+from swin_mmdet.engine.training_options import scale_learning_rate, use_amp
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +80,16 @@ def test_data_root_moves_every_path(capsys: pytest.CaptureFixture):
     assert cfg.test_evaluator.ann_file == 'elsewhere/b.json'
     assert cfg.data_root == '/big disk/coco/'
     assert 'warning' not in capsys.readouterr().out
+
+
+def test_options_may_name_what_another_option_brings(user_error: type[Exception]):
+    options = {'optim_wrapper.loss_scale': 128.0}
+    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))))
+    apply_options(copy.deepcopy(cfg), options, lambda one: use_amp(one, 'auto'))
+    with pytest.raises(user_error, match='OptimWrapper has no argument loss_scale'):
+        apply_options(copy.deepcopy(cfg), options, None)
+    with pytest.raises(user_error, match='the config has ApexOptimWrapper'):
+        apply_options(copy.deepcopy(cfg), {'optim_wrapper.type': 'ApexOptimWrapper'}, lambda one: use_amp(one, 'auto'))
 
 
 def test_data_folder_sets_classes_everywhere(repository, shapes, tmp_path):

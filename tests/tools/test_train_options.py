@@ -28,6 +28,7 @@ def log_of(work_dir: Path) -> str:
     return ''.join(path.read_text() for path in sorted(work_dir.glob('*/*.log')))
 
 
+@pytest.mark.slow
 def test_accumulated_batches_learn_what_one_batch_does(
     run: Callable[..., str], trained: Path, config: Path, shapes: Path, tmp_path: Path
 ):
@@ -58,6 +59,7 @@ def test_a_small_batch_is_warned_of_once_and_its_learning_rate_scaled_on_request
         train(config, *options, '--resume')
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_evaluated_saved_and_tested(
     config: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture, user_error: type[Exception]
 ):

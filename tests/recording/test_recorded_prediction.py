@@ -59,7 +59,7 @@ def _record_without_a_gpu(monkeypatch):
     monkeypatch.setattr(
         recorded_prediction,
         'may_be_recorded',
-        lambda model, images, samples: not (
+        lambda model, _images, samples: not (
             model.training or torch.is_grad_enabled() or any(one.get('flip') for one in samples)
         ),
     )

@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument('--sizes', nargs='+', default=list(SIZES), choices=SIZES)
     parser.add_argument('--backbones', nargs='+', default=[''], choices=['', 'V2'], help='V2: SwinV2 whatever it has')
     parser.add_argument('--missing', action='store_true', help='only those that the file has not')
+    parser.add_argument('--commit', help='of the code that runs (default: asks git)')
     args = parser.parse_args()
     for family in args.families:
         for version in args.backbones:
@@ -50,7 +51,7 @@ def main() -> None:
                 to = [kind for kind in args.to if not (args.missing and has(args.out, family, version, kind, sizes))]
                 for row in measure(family, version, to, sizes) if to else ():
                     print(', '.join(f'{name} {value}' for name, value in row.items() if value != ''), flush=True)
-                    keep_row(args.out, row | conditions(device='cpu'), KEY, place)
+                    keep_row(args.out, row | conditions(args.commit, device='cpu'), KEY, place)
 
 
 def measure(family: str, version: str, to: list[str], sizes: str) -> list[dict]:

@@ -81,6 +81,10 @@ def test_a_folder_of_images_is_proven_in_every_size_and_without_objects(tmp_path
         images_in(str(tmp_path / 'nowhere'), '--images')
     with pytest.raises(user_error, match=r'--int8 .*: no image \(\.jpg'):
         images_in(str(tmp_path), '--int8')
+    (tmp_path / 'broken.png').write_bytes(b'nothing')
+    with pytest.raises(user_error, match=r'--images: .*broken\.png is no image that Pillow reads'):
+        images_in(str(tmp_path), '--images')
+    (tmp_path / 'broken.png').unlink()
     photo = picture(50, 70, 1)
     Image.fromarray(photo).save(tmp_path / 'photo.png')
 

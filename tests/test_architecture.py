@@ -38,7 +38,7 @@ MAY_IMPORT = {
     'backbone_channels': {'errors', 'variants'},
     'registry': {'compat', 'run_log', 'mmengine'},
     'run_log': {'ops', 'mmengine'},
-    'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'necks', 'registry', 'mmdet'},
+    'drop_in': {'drop_in_backbone', 'datasets', 'detectors', 'necks', 'recording', 'registry', 'mmdet'},
     'drop_in_backbone': {'compat', 'models', 'registry', 'mmdet', 'mmengine'},
     # what its patches name, each when somebody else has imported it
     'compat': {'backbone_channels', 'ops', 'torch', 'torchvision', 'numpy', 'PIL', 'mmengine', 'mmcv'}
@@ -55,7 +55,7 @@ MAY_IMPORT = {
     'engine': MMLAB
     | {'errors', 'config', 'checkpoint', 'models', 'datasets', 'detectors', 'registry', 'early_lines', 'numpy', 'torch'}
     | {'recording', 'transformers', 'filelock', 'tqdm'},
-    # whole training steps as CUDA graphs
+    # whole steps as CUDA graphs
     'recording': MMLAB | {'detectors', 'models', 'no_collection', 'ops', 'structures', 'registry', 'torch'},
     # settings from data: above `engine`, which applies them
     'fitting': MMLAB

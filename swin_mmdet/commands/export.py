@@ -23,6 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--paste-masks', action='store_true', help='masks of the size of the image, made inside')
     parser.add_argument('--fp16', action='store_true', help='backbone and neck in half precision')
     parser.add_argument('--int8', metavar='FOLDER', help='compute in 8 bits, by ranges that these images show')
+    parser.add_argument('--images', metavar='FOLDER', help='prove the file on these instead of drawn images')
     parser.add_argument('--device', default='cpu', help='--to torch, aoti: cpu (the default) or cuda, which it runs on')
     parser.add_argument('--backbone', action='store_true', help='the backbone alone, for any number of images')
     parser.add_argument('--runtime', action='store_true', help='write beside it what runs it without mmdet')
@@ -49,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         fp16=args.fp16,
         paste_masks=args.paste_masks,
         int8=args.int8,
+        images=args.images,
         device=args.device,
     )
     more = {'backbone': args.backbone, 'runtime': args.runtime}

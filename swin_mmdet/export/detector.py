@@ -16,14 +16,14 @@ from swin_mmdet.engine.load_weights import read_weights
 from swin_mmdet.errors import UserError
 from swin_mmdet.export.about import about, about_any, preprocessing_of
 from swin_mmdet.export.backbone import BackboneProgram, MapDifference, check_maps, prove_maps
-from swin_mmdet.export.families import family_of
+from swin_mmdet.export.families import family_of, why_never
 from swin_mmdet.export.files import check_folder, check_room, write_proven, write_runtime
 from swin_mmdet.export.options import ROOM, ExportOptions
 from swin_mmdet.export.pasted import Pasted
-from swin_mmdet.export.pictures import batches
+from swin_mmdet.export.pictures import batches, given, images_in
 from swin_mmdet.export.program import DIVISOR, LEAST, Program
 from swin_mmdet.export.proof import LIMITS, LOOSE_LIMITS, WIDE_LIMITS, Difference, Limits, check, prove
-from swin_mmdet.export.quantised import images_in, quantise
+from swin_mmdet.export.quantised import quantise
 from swin_mmdet.export.runtime import Backbone, Batch, Detector
 from swin_mmdet.export.targets import Target, target_of
 from swin_mmdet.export.trace import trace
@@ -81,12 +81,18 @@ def check_options(cfg: Config, out: Path, options: ExportOptions, *, backbone: b
         raise UserError('--device cuda: PyTorch finds no GPU here, and the file is proven on one')
     if backbone and (options.max_detections or options.score_thr or options.paste_masks or options.int8):
         raise UserError('--backbone exports maps: they have no detections, no masks and no AP')
+    if backbone and options.images:
+        raise UserError('--backbone is proven on drawn images: leave --images out')
     if backbone:
         options.check_sides(LEAST, 'a backbone')
     if not backbone:
+        reason = why_never(cfg.model)
+        if reason is not None:
+            raise UserError(reason)
         preprocessing_of(cfg.test_dataloader.dataset.pipeline)
-    if options.int8 is not None:
-        images_in(options.int8)
+    for option, folder in (('--int8', options.int8), ('--images', options.images)):
+        if folder is not None:
+            images_in(folder, option)
     return target
 
 
@@ -112,7 +118,6 @@ def export_detector(
     *,
     classes: Sequence[str] = (),
     checkpoint: str = '',
-    images: Sequence[Batch] = (),
     traced: ExportedProgram | None = None,
 ) -> list[Difference]:
     """Write `out`, prove it and return the proof's differences.
@@ -122,7 +127,6 @@ def export_detector(
         cfg: of the model, with its test pipeline.
         classes: their names, in the order of labels.
         checkpoint: the file that the weights are of, whose checksum is kept.
-        images: for the proof, instead of drawn ones.
         traced: the program, where it has been traced for another kind of file.
 
     Raises:
@@ -138,16 +142,17 @@ def export_detector(
         program: nn.Module = family(model, half=options.fp16)
         program = Pasted(program) if options.paste_masks else program
         known = about(cfg, options, program.names, tuple(classes), checkpoint, least)
-        images = images or batches(sizes_of_proof(known))
+        images: list[Batch] = []
         score_thr = family.rules(model).get('score_thr', 0.0)
 
         def proof(path: Path) -> list[dict]:
-            limits = limits_of(options)
-            differences.extend(prove(model, Detector(path), images, limits, score_thr))
+            limits, detector = limits_of(options), Detector(path)
+            images.extend(images_of_proof(detector, options.images))
+            differences.extend(prove(model, detector, images, limits, score_thr))
             return check(differences, limits, out.name)
 
         def quantised(bare: Path, result: Path) -> None:
-            quantise(bare, result, Detector(bare.with_stem('bare-copy')), images_in(str(options.int8)))
+            quantise(bare, result, Detector(bare.with_stem('bare-copy')), images_in(str(options.int8), '--int8'))
 
         def loss(path: Path) -> list[str]:
             return [str(one) for one in prove(model, Detector(path), images, LOOSE_LIMITS, score_thr)]
@@ -187,6 +192,12 @@ def export_backbone(
 
     write_proven(trace(program, options, LEAST, any_batch=True), out, target, known, proof)
     return differences
+
+
+def images_of_proof(detector: Detector, folder: str | None) -> list[Batch]:
+    """Of a folder, or drawn."""
+    sizes = sizes_of_proof(detector.about)
+    return batches(sizes) if folder is None else given(detector, images_in(folder, '--images'), sizes)
 
 
 def sizes_of_proof(known: dict) -> list[tuple[int, int]]:

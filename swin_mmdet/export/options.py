@@ -26,6 +26,7 @@ class ExportOptions:
         fp16: backbone and neck in half precision; heads, which decide boxes, stay in float32.
         paste_masks: masks of the size of the image in place of those inside boxes.
         int8: a folder of images from which the ranges of numbers are taken, to compute in 8 bits; None for floats.
+        images: a folder of images that the file is proven on; None for drawn ones.
         device: 'cpu', or 'cuda' for a program of PyTorch that runs on a GPU alone.
     """
 
@@ -37,6 +38,7 @@ class ExportOptions:
     fp16: bool = False
     paste_masks: bool = False
     int8: str | None = None
+    images: str | None = None
     device: str = 'cpu'
 
     def __post_init__(self) -> None:

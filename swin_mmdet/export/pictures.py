@@ -1,10 +1,36 @@
-"""Images for the proof of an export: drawn shapes, and one without an object."""
+"""Images for the proof of an export: drawn shapes or those of a folder, and one without an object."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from swin_mmdet.export.runtime import Batch
+from swin_mmdet.errors import UserError
+from swin_mmdet.export.runtime import Batch, Detector, resize
+
+SUFFIXES = '.jpg', '.jpeg', '.png', '.bmp', '.webp'
+# of a folder, for the proof
+MOST_PROVEN = 8
+
+
+def images_in(folder: str, option: str) -> list[Path]:
+    """Those of a folder, by name.
+
+    Raises:
+        UserError: there is none; names the option.
+    """
+    if not Path(folder).is_dir():
+        raise UserError(f'{option} {folder}: no such folder; give one with images like those that will come')
+    found = [path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in SUFFIXES]
+    if not found:
+        raise UserError(f'{option} {folder}: no image ({", ".join(SUFFIXES)}) is in it')
+    return found
+
+
+def read(path: Path) -> np.ndarray:
+    """[H, W, 3] uint8 RGB."""
+    return np.asarray(Image.open(path).convert('RGB'))
 
 
 def picture(height: int, width: int, seed: int) -> np.ndarray:
@@ -39,3 +65,15 @@ def _batch(image: np.ndarray, padded: tuple[int, int]) -> Batch:
     images = np.zeros((1, 3, *padded), np.uint8)
     images[0, :, : size[0], : size[1]] = image.transpose(2, 0, 1)
     return Batch(images, np.array([size], np.int64), size)
+
+
+def given(detector: Detector, images: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> list[Batch]:
+    """Of the first images as the detector's runtime prepares them, of one of them in each of the padded sizes, and of
+    one without objects.
+    """
+    found = [detector.batch(read(path)) for path in images[:MOST_PROVEN]]
+    for number, size in enumerate(sizes):
+        image = read(images[number % len(images)]).astype(np.float32)
+        found.append(_batch(resize(image, *size).astype(np.uint8), size))
+    *_, height, width = found[0].images.shape
+    return [*found, _batch(picture(height, width, 0), (height, width))]

@@ -6,28 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from PIL import Image
 
-from swin_mmdet.errors import UserError
+from swin_mmdet.export.pictures import read
 from swin_mmdet.export.runtime import Detector
 
-SUFFIXES = '.jpg', '.jpeg', '.png', '.bmp', '.webp'
 # ranges hardly change with more
 MOST_IMAGES = 32
-
-
-def images_in(folder: str) -> list[Path]:
-    """The first of a folder by name.
-
-    Raises:
-        UserError: there is none.
-    """
-    if not Path(folder).is_dir():
-        raise UserError(f'--int8 {folder}: no such folder; give one with images like those that will come')
-    found = [path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in SUFFIXES]
-    if not found:
-        raise UserError(f'--int8 {folder}: no image ({", ".join(SUFFIXES)}) is in it')
-    return found[:MOST_IMAGES]
 
 
 def quantise(bare: Path, out: Path, detector: Detector, images: Sequence[Path]) -> None:
@@ -39,11 +23,11 @@ def quantise(bare: Path, out: Path, detector: Detector, images: Sequence[Path]) 
 
     class Reader(quantization.CalibrationDataReader):
         def __init__(self) -> None:
-            self.rest = iter(images)
+            self.rest = iter(images[:MOST_IMAGES])
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             for path in islice(self.rest, 1):
-                batch = detector.batch(np.asarray(Image.open(path).convert('RGB')))
+                batch = detector.batch(read(path))
                 return {'images': batch.images, 'sizes': batch.sizes}
             return None
 

@@ -1,12 +1,15 @@
 """What the proof of an export lets pass and what not."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from swin_mmdet.export.pictures import given, images_in, picture
 from swin_mmdet.export.proof import Limits, check, compare
-from swin_mmdet.export.runtime import Found
+from swin_mmdet.export.runtime import Batch, Found
 
 LIMITS = Limits(0.1, 1e-3, 0.99)
 SIZE = 40, 60
@@ -71,3 +74,24 @@ def test_one_of_the_threshold_may_be_missing():
 def test_an_image_without_objects_is_the_same_as_another():
     nothing = found([], [], [], TRUTH.masks[:0])
     assert compare(nothing, nothing, SIZE, LIMITS, 0.05).within(LIMITS)
+
+
+def test_a_folder_of_images_is_proven_in_every_size_and_without_objects(tmp_path, user_error):
+    with pytest.raises(user_error, match=r'--images .*nowhere: no such folder'):
+        images_in(str(tmp_path / 'nowhere'), '--images')
+    with pytest.raises(user_error, match=r'--int8 .*: no image \(\.jpg'):
+        images_in(str(tmp_path), '--int8')
+    photo = picture(50, 70, 1)
+    Image.fromarray(photo).save(tmp_path / 'photo.png')
+
+    def padded(image):
+        images = np.pad(image, ((0, 14), (0, 26), (0, 0))).transpose(2, 0, 1)[None]
+        return Batch(images, np.array([[50, 70]]), (50, 70))
+
+    detector = Mock(batch=padded)
+    first, wide, empty = given(detector, images_in(str(tmp_path), '--images'), [(64, 192)])
+    assert (first.images[0, :, :50, :70] == photo.transpose(2, 0, 1)).all()
+    assert (wide.images.shape, wide.sizes.tolist()) == ((1, 3, 64, 192), [[64, 192]])
+    np.testing.assert_allclose(wide.images.mean(), photo.mean(), atol=2)
+    assert empty.images.shape == (1, 3, 64, 96)
+    assert (empty.images[0] == picture(64, 96, 0).transpose(2, 0, 1)).all()

@@ -15,9 +15,8 @@ import swin_mmdet.compat  # noqa: F401
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import nn
 
-from swin_mmdet.detectors import recordable
 from swin_mmdet.models import SwinTransformer
-from swin_mmdet.recording import recorded_training
+from swin_mmdet.recording import recordable, recorded_training
 from swin_mmdet.recording.recorded_training import RecordedTraining
 from swin_mmdet.recording.training_step import StepRecording, TrainingStepRecorder, run_step
 from tests.recording.small_detectors import batch, small_detector

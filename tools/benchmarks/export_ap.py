@@ -3,7 +3,7 @@
     python tools/benchmarks/export_ap.py CONFIG CHECKPOINT FOLDER --out tools/benchmarks/results/export_ap-cpu.csv
 
 Each file is written into FOLDER, or was there, and is evaluated by `tools/test.py` on the test data of the config.
-Rows that the result has of other ways stay.
+Images of FOLDER/images, if there are any, are those of the proof. Rows that the result has of other ways stay.
 """
 
 import argparse
@@ -33,10 +33,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config')
     parser.add_argument('checkpoint')
-    parser.add_argument('folder', type=Path, help='for the files; its folder images has those for 8 bits')
+    parser.add_argument('folder', type=Path, help='for the files; its folder images is for 8 bits and the proof')
     parser.add_argument('--out', type=Path, required=True)
     parser.add_argument('--ways', nargs='+', default=[EAGER, *WAYS], choices=[EAGER, *WAYS], metavar='WAY')
     parser.add_argument('--size', nargs=2, default=(), metavar=('H', 'W'), help='of all images (default: free)')
+    parser.add_argument('--commit', help='of the code that runs (default: asks git)')
     args = parser.parse_args()
     sizes = ('--size', *args.size) if args.size else ()
     for way in args.ways:
@@ -46,6 +47,8 @@ def main() -> None:
             name, options = WAYS[way]
             file = str(args.folder / name)
             options = [str(args.folder / word) if word == 'images' else word for word in options]
+            if (args.folder / 'images').is_dir():
+                options += '--images', str(args.folder / 'images')
             if not Path(file).exists():
                 start = time.perf_counter()
                 export([args.config, args.checkpoint, file, *options, *sizes])
@@ -55,7 +58,7 @@ def main() -> None:
             'way': way, 'config': Path(args.config).stem, 'sizes': 'x'.join(args.size) or 'free', **found,
             'MB': f'{sum(one.stat().st_size for one in beside(Path(file))) / 1e6:.1f}',
             'exported in s': exporting,
-            'evaluated in s': f'{time.perf_counter() - start:.0f}', **conditions(device='cpu'),
+            'evaluated in s': f'{time.perf_counter() - start:.0f}', **conditions(args.commit, device='cpu'),
         }  # fmt: skip
         print(', '.join(f'{key} {value}' for key, value in row.items()), flush=True)
         keep_row(args.out, row, ('way',), lambda one: [EAGER, *WAYS].index(one['way']))

@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument('--to', nargs='+', default=['onnx', 'torch'], choices=[target.name for target in TARGETS])
     parser.add_argument('--size', type=int, nargs=2, default=SIZE)
     parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--commit', help='of the code that runs (default: asks git)')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     for name in args.detectors:
@@ -62,7 +63,7 @@ def main() -> None:
             row = measured(model, cfg, kind, size, traced, args.threads)
             row = dict(zip(KEY, (name, kind), strict=True)) | {'traced in s': f'{tracing:.0f}'} | row
             print(', '.join(f'{key} {value}' for key, value in row.items() if value != ''), flush=True)
-            keep_row(args.out, row | conditions(device='cpu'), KEY, place)
+            keep_row(args.out, row | conditions(args.commit, device='cpu'), KEY, place)
 
 
 def place(row: dict) -> tuple:

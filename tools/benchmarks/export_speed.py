@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--export-only', action='store_true', help='write the files, and time them in a later call')
+    parser.add_argument('--commit', help='of the code that runs (default: asks git)')
     args = parser.parse_args()
     if args.device == 'cpu':
         torch.set_num_threads(args.threads)
@@ -87,7 +88,8 @@ def main() -> None:
         row |= {
             'MB': f'{sum(one.stat().st_size for one in parts(files[name])) / 1e6:.0f}' if name in files else '',
             **{key: f'{time[key]:.1f}' for key in ('median ms', 'p20 ms', 'p80 ms')},
-            'to eager': f'{times["eager"]["median ms"] / time["median ms"]:.2f}', **conditions(device=args.device),
+            'to eager': f'{times["eager"]["median ms"] / time["median ms"]:.2f}',
+            **conditions(args.commit, device=args.device),
         }  # fmt: skip
         rows.append(row)
         print(', '.join(f'{key} {value}' for key, value in row.items() if value != ''), flush=True)

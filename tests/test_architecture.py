@@ -68,7 +68,7 @@ MAY_IMPORT = {
     # `runtime` and `torch_ops` are copied beside exports, and import less
     'export': MMLAB
     | {'__init__', 'errors', 'config', 'engine', 'structures', 'detectors', 'ops', 'registry', 'numpy', 'torch'}
-    | {'checkpoint', 'torchvision', 'onnx', 'onnxruntime', 'openvino', 'PIL', 'swin_mmdet_torch_ops'},
+    | {'checkpoint', 'reppoints_v2', 'torchvision', 'onnx', 'onnxruntime', 'openvino', 'PIL', 'swin_mmdet_torch_ops'},
     # a dense head as those in `detectors`, whose maps and counts are one with its own
     'reppoints_v2': MMLAB | {'detectors', 'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB

@@ -14,12 +14,16 @@ from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 
 # inherit mmdet's classes, which are thus registered before
 import swin_mmdet.detectors as detectors
+import swin_mmdet.recording as recording
 from swin_mmdet.datasets.transforms import Albu, LoadAnnotations, PackDetInputs, RandomFlip
 from swin_mmdet.necks import DyHead
 from swin_mmdet.registry import take_the_place
 
 EVERY = (getattr(detectors, name) for name in detectors.__all__)
-MODELS = (*(part for part in EVERY if isinstance(part, type)), DyHead)
+MODELS = (
+    *(part for part in EVERY if isinstance(part, type)),
+    DyHead, recording.CascadeRCNN, recording.FasterRCNN, recording.MaskRCNN,
+)  # fmt: skip
 TRANSFORMS = (Albu, LoadAnnotations, PackDetInputs, RandomFlip)
 
 for part in MODELS:

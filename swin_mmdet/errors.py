@@ -1,11 +1,26 @@
 """Mistakes that a user can put right, by the names that the whole package shares; importing it costs nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
 class UserError(Exception):
     """A mistake of the caller; the message names the thing and the remedy."""
+
+
+@contextmanager
+def gathered(mistakes: list[str]) -> Iterator[None]:
+    """The sentences of a UserError in this context are added to the others, to be told together by `refuse`."""
+    try:
+        yield
+    except UserError as error:
+        mistakes.append(str(error))
+
+
+def refuse(mistakes: Sequence[str]) -> None:
+    """Raise a UserError with each of the sentences on a line, if there are any."""
+    if mistakes:
+        raise UserError('\n'.join(mistakes))
 
 
 class CheckpointError(UserError, ValueError):

@@ -29,7 +29,8 @@ MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,
     scope=SCOPE,
-    locations=['swin_mmdet.models', 'swin_mmdet.necks', 'swin_mmdet.detectors', 'swin_mmdet.reppoints_v2'],
+    locations=['swin_mmdet.models', 'swin_mmdet.necks', 'swin_mmdet.detectors', 'swin_mmdet.recording']
+    + ['swin_mmdet.reppoints_v2'],
 )
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['swin_mmdet.evaluation'])
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['swin_mmdet.datasets'])

@@ -26,17 +26,17 @@ class ArgumentParser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]  # of one kind of namespace
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
-        """The arguments; an unknown one is refused with the nearest that there is."""
+        """The arguments; unknown ones are refused, each with the nearest that there is."""
         known, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self.error(self._unknown(unknown))
         return known
 
     def _unknown(self, words: list[str]) -> str:
-        options = [word for word in words if word.startswith('-')]
+        # a number behind an unknown argument may be negative
+        options = [word.partition('=')[0] for word in words if word[:1] == '-' and not word[1:2].isdigit()]
         if options:
-            name = options[0].partition('=')[0]
-            return f'no argument {name}' + meant(name, self._option_string_actions)
+            return '\n'.join(f'no argument {name}' + meant(name, self._option_string_actions) for name in options)
         takes_settings = '--cfg-options' in self._option_string_actions
         if takes_settings and '=' in words[0]:
             return f'{words[0]}: settings of the config follow --cfg-options'
@@ -56,12 +56,22 @@ class Settings(argparse.Action):
         from mmengine.config import DictAction
 
         settings = dict(getattr(namespace, self.dest) or {})
+        mistakes = []
         for text in values:
             key, equals, value = text.partition('=')
             if not equals or not key:
-                parser.error(f'{option_string} {text}: give KEY=VALUE, such as optim_wrapper.optimizer.lr=0.0002')
+                mistakes.append(f'{option_string} {text}: give KEY=VALUE, such as optim_wrapper.optimizer.lr=0.0002')
+                continue
             try:
                 settings[key] = DictAction._parse_iterable(value)
             except AssertionError as error:
-                parser.error(f'{option_string} {text}: {error}')
+                mistakes.append(f'{option_string} {text}: {error}')
+        if mistakes:
+            parser.error('\n'.join(mistakes))
         setattr(namespace, self.dest, settings)
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """What changes the config of a detector before it is built, for programs that train nothing."""
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
+    parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's parts in mmdet's configs")

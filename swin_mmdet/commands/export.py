@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from swin_mmdet.commands.arguments import ArgumentParser, Settings
+from swin_mmdet.commands.arguments import ArgumentParser, add_config_arguments
 from swin_mmdet.commands.prepare import merge
 from swin_mmdet.config.files import existing_config, existing_weights, read_config
 
@@ -27,8 +27,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--device', default='cpu', help='--to torch, aoti: cpu (the default) or cuda, which it runs on')
     parser.add_argument('--backbone', action='store_true', help='the backbone alone, for any number of images')
     parser.add_argument('--runtime', action='store_true', help='write beside it what runs it without mmdet')
-    parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
-    parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's parts in mmdet's configs")
+    add_config_arguments(parser)
     return parser.parse_args(argv)
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from swin_mmdet.commands.arguments import ArgumentParser, Settings
+from swin_mmdet.commands.arguments import ArgumentParser, add_config_arguments
 from swin_mmdet.commands.prepare import merge
 from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config
 from swin_mmdet.config.image_paths import image_paths, is_video
@@ -37,8 +37,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--ann-file', help='COCO annotations: take image and category ids from there by name')
     parser.add_argument('--limit', type=int, default=None, help='at most this many images, frames counted')
-    parser.add_argument('--cfg-options', nargs='+', action=Settings, default={}, metavar='KEY=VALUE')
-    parser.add_argument('--drop-in', action='store_true', help="use swin_mmdet's parts in mmdet's configs")
+    add_config_arguments(parser)
     parser.add_argument('--tta', action='store_true', help='test-time augmentation: scales and flips, seen as one')
     return parser.parse_args(argv)
 

@@ -11,7 +11,7 @@ from swin_mmdet.commands.fitting import run_name
 from swin_mmdet.commands.launcher import LAUNCHERS, is_main_process, local_rank, set_local_rank
 from swin_mmdet.commands.say import say
 from swin_mmdet.config.files import existing, existing_config, existing_weights, read_config
-from swin_mmdet.errors import UserError
+from swin_mmdet.errors import UserError, gathered, refuse
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -138,15 +138,23 @@ def apply_options(
 
 
 def merge(cfg: 'Config', options: dict, other_options: Callable[['Config'], None] | None = None) -> None:
-    """Put `--cfg-options` into a config, then those of others, and look its names up; what changes nothing is said."""
-    from swin_mmdet.config.check import check_names
+    """Put `--cfg-options` into a config, then those of others, and look its names up; what changes nothing is said.
+
+    Raises:
+        UserError: a sentence for each mistake in any of these.
+    """
+    from swin_mmdet.config.check import find_mistakes
     from swin_mmdet.config.options import merge_options
 
-    say(*(f'warning: {warning}' for warning in merge_options(cfg, options)))
+    mistakes: list[str] = []
+    with gathered(mistakes):
+        say(*(f'warning: {warning}' for warning in merge_options(cfg, options)))
     if other_options:
-        other_options(cfg)
+        with gathered(mistakes):
+            other_options(cfg)
     if is_main_process():
-        check_names(cfg)
+        mistakes += find_mistakes(cfg)
+    refuse(mistakes)
 
 
 def check_weights(path: str, what: str) -> str:

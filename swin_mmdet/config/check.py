@@ -15,7 +15,7 @@ from swin_mmdet.config.nearest import CERTAIN, meant, nearest
 from swin_mmdet.config.nodes import children, keyed_nodes, kind_name, type_name
 from swin_mmdet.config.places import DEFAULT_HOOKS, PARAMWISE, Place, top_keys, top_places
 from swin_mmdet.config.registries import every_registry, find, names, scope_of
-from swin_mmdet.errors import UserError
+from swin_mmdet.errors import UserError, refuse
 
 # keys of dicts whose `type` no registry knows: functions of mmcv.ops, another library's classes
 NOT_BUILT = ('nms', 'nms_cfg', 'roi_layer')
@@ -49,8 +49,7 @@ def check_names(cfg: Config) -> None:
     Raises:
         UserError: a sentence for each, with the nearest known name.
     """
-    if mistakes := list(find_mistakes(cfg)):
-        raise UserError('\n'.join(mistakes))
+    refuse(list(find_mistakes(cfg)))
 
 
 def find_mistakes(cfg: Config) -> Iterator[str]:

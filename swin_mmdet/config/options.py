@@ -8,7 +8,7 @@ from swin_mmdet.config.check import misspelled_top_key
 from swin_mmdet.config.nearest import CERTAIN, meant, nearest
 from swin_mmdet.config.nodes import keyed_nodes, type_name
 from swin_mmdet.config.places import top_keys
-from swin_mmdet.errors import UserError
+from swin_mmdet.errors import UserError, gathered, refuse
 
 # dicts whose keys are names of the user's own: parts of parameters' names
 FREE = ('custom_keys',)
@@ -22,18 +22,22 @@ def merge_options(cfg: Config, options: Mapping[str, object]) -> list[str]:
         What is worth a warning: keys at the top that nothing reads.
 
     Raises:
-        UserError: a key that cannot be set, with what stands there; or a new key that is nearly a known one.
+        UserError: a sentence for each key that cannot be set, with what stands there, and for each new key that is
+            nearly a known one; the other options are set.
     """
-    warnings = []
+    warnings: list[str] = []
+    mistakes: list[str] = []
     # `KEY._delete_=True` empties a dict before the other options fill it
     for option, value in sorted(options.items(), key=lambda item: not item[0].endswith(f'.{DELETE}')):
         names = option.split('.')
         if names[-1] == DELETE and value:
             names, value = names[:-1], EMPTY
-        if names[0] not in top_keys():
-            warnings += _doubts_at_the_top(cfg, option, names[0])
-        new = _with(cfg._cfg_dict, names, value, option, '')
-        object.__setattr__(cfg, '_cfg_dict', new)
+        with gathered(mistakes):
+            if names[0] not in top_keys():
+                warnings += _doubts_at_the_top(cfg, option, names[0])
+            new = _with(cfg._cfg_dict, names, value, option, '')
+            object.__setattr__(cfg, '_cfg_dict', new)
+    refuse(mistakes)
     return warnings
 
 

@@ -2,6 +2,7 @@
 
 import swin_mmdet.compat  # noqa: F401  mmdet can be imported only after it
 from swin_mmdet.datasets.check import check_config, check_folder, find_problems
+from swin_mmdet.datasets.checks.options import CheckOptions
 from swin_mmdet.datasets.coco_dataset import CocoDataset
 from swin_mmdet.datasets.coco_file import CocoFile, read_coco
 from swin_mmdet.datasets.data_folder import move_data, use_folder
@@ -12,6 +13,7 @@ from swin_mmdet.datasets.layouts import find_data
 from swin_mmdet.datasets.problems import DatasetCheckError, Problem
 
 __all__ = [
+    'CheckOptions',
     'CocoDataset',
     'CocoFile',
     'CocoFolder',

@@ -39,6 +39,7 @@ else:
 NMS_OPTIONS = {'nms': ({'iou_threshold'}, set()), 'soft_nms': (set(), set(SoftNms._fields))}
 NO_OPTIONS = {'type', 'split_thr'}
 Metas = Sequence[dict]
+Size = tuple[int, int]
 
 
 class BatchedPrediction(Base):
@@ -71,17 +72,24 @@ class BatchedPrediction(Base):
         if not boxes.shape[1]:
             return _nothing(boxes)
         bounds = image_sizes(batch_img_metas, boxes)[:, None]
-        boxes, scores, deltas = self._classify(x, boxes, bounds, **kwargs)
+        boxes, scores, deltas = self.classify(x, boxes, bounds, **kwargs)
         candidates = find_candidates(scores.unflatten(0, valid.shape)[..., :-1], valid, rcnn_test_cfg.score_thr)
         if candidates is None:
             return _nothing(boxes)
-        deltas = of_candidates(deltas.view(*valid.shape, -1, 4), candidates)
+        detections = self.detect(boxes, deltas, candidates, bounds, rcnn_test_cfg, batch_img_metas if rescale else None)
+        return to_instances(detections, detections.counts.tolist())
+
+    def detect(
+        self, boxes: Tensor, deltas: Tensor, candidates: Candidates, bounds: Tensor, test_cfg: ConfigDict,
+        metas: Metas | None,
+    ) -> Detections:
+        """Of what `classify` returns; `metas` to find the boxes in the images before they were resized."""
+        deltas = of_candidates(deltas.view(*boxes.shape[:2], -1, 4), candidates)
         boxes = of_candidates(boxes[:, :, None], candidates)
         boxes = _regress(self._bbox_heads()[-1], boxes, deltas, bounds[:, None])
-        if rescale:
-            boxes = in_original(boxes, batch_img_metas)
-        detections = suppress(boxes, candidates, rcnn_test_cfg)
-        return to_instances(detections, detections.counts.tolist())
+        if metas is not None:
+            boxes = in_original(boxes, metas)
+        return suppress(boxes, candidates, test_cfg)
 
     def predict_mask(
         self, x: tuple[Tensor, ...], batch_img_metas: Metas, results_list: list[InstanceData], rescale: bool = False,
@@ -109,7 +117,7 @@ class BatchedPrediction(Base):
         counts = [len(results) for _, results in detected]
         boxes = torch.cat([results.bboxes for _, results in detected])
         labels = torch.cat([results.labels for _, results in detected])
-        sizes = [_mask_size(batch_img_metas[image], rescale) for image, _ in detected]
+        sizes = [mask_size(batch_img_metas[image], rescale) for image, _ in detected]
         factors = [tuple(batch_img_metas[image]['scale_factor']) * 2 for image, _ in detected]
         known = [(image, *factor, *size) for (image, _), factor, size in zip(detected, factors, sizes)]
         known = torch.tensor(known, dtype=boxes.dtype).repeat_interleave(torch.tensor(counts), dim=0)
@@ -121,9 +129,9 @@ class BatchedPrediction(Base):
         on_host = boxes.cpu()
         masks = mask_logits(self, x, rois, labels, kwargs.get('semantic_heat')).sigmoid().mean(0)
         runs = paste_masks(masks, on_host, known[:, 5:].long(), self.test_cfg.mask_thr_binary)
-        for (_, results), size, box in zip(detected, sizes, boxes.split(counts)):
-            mine, runs = runs[: len(results)], runs[len(results) :]
-            results.bboxes, results.masks = box, EncodedMasks.from_runs(mine, *size, device=box.device)
+        for (_, results), box in zip(detected, boxes.split(counts)):
+            results.bboxes = box
+        give_masks([results for _, results in detected], runs, sizes)
         return results_list
 
     def _bbox_heads(self) -> Sequence[nn.Module]:
@@ -132,7 +140,7 @@ class BatchedPrediction(Base):
     def _mask_heads(self) -> Sequence[nn.Module]:
         return [self.mask_head]
 
-    def _classify(
+    def classify(
         self, x: tuple[Tensor, ...], boxes: Tensor, bounds: Tensor, **kwargs  # noqa: ARG002  cascades clip boxes
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes [B, P, 4] on images of bounds [B, 1, 4]: boxes, class probabilities [B * P, K + 1], deltas of these."""
@@ -151,7 +159,7 @@ class BatchedCascadePrediction(BatchedPrediction):
     def _mask_heads(self) -> Sequence[nn.Module]:
         return self.mask_head
 
-    def _classify(
+    def classify(
         self, x: tuple[Tensor, ...], boxes: Tensor, bounds: Tensor, **kwargs
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The same, where every stage but the last moves the boxes, and scores are means over stages."""
@@ -183,7 +191,7 @@ def why_not_boxes(
         if not head.bbox_coder.clip_border:
             return f'the box coder of {name} does not clip boxes to the image'
     # of ours, to look at one would synchronise with the GPU
-    if not isinstance(proposals, BatchedProposals) and proposals[0].bboxes.dtype != torch.float32:
+    if proposals and not isinstance(proposals, BatchedProposals) and proposals[0].bboxes.dtype != torch.float32:
         return f'proposals are {proposals[0].bboxes.dtype}'
     if test_cfg is None:
         return 'boxes are wanted before NMS'
@@ -251,7 +259,14 @@ def _nothing(boxes: Tensor) -> list[InstanceData]:
     return [InstanceData(bboxes=none.view(0, 4), scores=none, labels=labels) for _ in range(len(boxes))]
 
 
-def _mask_size(meta: dict, rescale: bool) -> tuple[int, int]:
+def give_masks(results_list: Sequence[InstanceData], runs: Sequence[Sequence[int]], sizes: Sequence[Size]) -> None:
+    """Masks to instances, from the runs of all of them, one image after the other of `sizes`, height and width."""
+    for results, size in zip(results_list, sizes, strict=True):
+        mine, runs = runs[: len(results)], runs[len(results) :]
+        results.masks = EncodedMasks.from_runs(mine, *size, device=results.bboxes.device)
+
+
+def mask_size(meta: dict, rescale: bool) -> Size:
     """Height and width of an image's masks."""
     height, width = meta['ori_shape'][:2]
     if rescale:

@@ -98,7 +98,7 @@ class RPNHead(KeepsAnchors, MMDetRPNHead):
         No gradient goes through them.
         """
         cfg = self.test_cfg if cfg is None else cfg
-        reason = self._why_not_proposed(cfg)
+        reason = self.why_not_proposed(cfg)
         if rescale or not with_nms or reason is not None:
             if reason is not None:
                 log_once(f'RPNHead: proposals as in mmdet: {reason}')
@@ -114,7 +114,7 @@ class RPNHead(KeepsAnchors, MMDetRPNHead):
 
     def why_not_recorded(self, proposal_cfg: ConfigDict) -> str | None:
         """None when a training step asks the device nothing, whatever its batch, else why in words."""
-        return self._why_not_trained(None) or self._why_not_proposed(proposal_cfg)
+        return self._why_not_trained(None) or self.why_not_proposed(proposal_cfg)
 
     def _why_not_trained(self, ignored: Ignored) -> str | None:
         reason = self._why_not_batched() or why_not_matched(self.assigner, self.sampler, ignored)
@@ -123,7 +123,7 @@ class RPNHead(KeepsAnchors, MMDetRPNHead):
         reason = reason or why_not_elementwise('loss_cls', self.loss_cls, CLASS_LOSSES)
         return reason or why_not_elementwise('loss_bbox', self.loss_bbox)
 
-    def _why_not_proposed(self, cfg: ConfigDict) -> str | None:
+    def why_not_proposed(self, cfg: ConfigDict) -> str | None:
         if set(cfg.nms) != {'type', 'iou_threshold'} or cfg.nms.type != 'nms':
             return f'nms={dict(cfg.nms)}'
         return self._why_not_batched()

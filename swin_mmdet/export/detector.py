@@ -16,7 +16,7 @@ from swin_mmdet.engine.load_weights import read_weights
 from swin_mmdet.errors import UserError
 from swin_mmdet.export.about import about, about_any, preprocessing_of
 from swin_mmdet.export.backbone import BackboneProgram, MapDifference, check_maps, prove_maps
-from swin_mmdet.export.families import family_of
+from swin_mmdet.export.families import family_of, why_never
 from swin_mmdet.export.files import check_folder, check_room, write_proven, write_runtime
 from swin_mmdet.export.options import ROOM, ExportOptions
 from swin_mmdet.export.pasted import Pasted
@@ -86,6 +86,9 @@ def check_options(cfg: Config, out: Path, options: ExportOptions, *, backbone: b
     if backbone:
         options.check_sides(LEAST, 'a backbone')
     if not backbone:
+        reason = why_never(cfg.model)
+        if reason is not None:
+            raise UserError(reason)
         preprocessing_of(cfg.test_dataloader.dataset.pipeline)
     for option, folder in (('--int8', options.int8), ('--images', options.images)):
         if folder is not None:

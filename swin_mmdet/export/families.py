@@ -3,13 +3,17 @@
 from mmdet.models.dense_heads import ATSSHead, DeformableDETRHead, Mask2FormerHead, RetinaHead, RTMDetHead
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.roi_heads import CascadeRoIHead, SparseRoIHead, StandardRoIHead
+from mmengine.config import ConfigDict
 
+from swin_mmdet.config import type_name
 from swin_mmdet.export.dense import Dense
 from swin_mmdet.export.mask_queries import MaskQueries
+from swin_mmdet.export.points import Points
 from swin_mmdet.export.program import Program
 from swin_mmdet.export.queries import Queries
 from swin_mmdet.export.sparse import Sparse
 from swin_mmdet.export.two_stage import TwoStage
+from swin_mmdet.reppoints_v2 import RepPointsV2Head
 
 # the part that decides, the class that it has, and the program; of classes that inherit each other the last comes first
 FAMILIES = (
@@ -21,11 +25,23 @@ FAMILIES = (
     ('bbox_head', ATSSHead, Dense),
     ('bbox_head', RTMDetHead, Dense),
     ('bbox_head', DeformableDETRHead, Queries),
+    ('bbox_head', RepPointsV2Head, Points),
 )
+# detectors that have no program whatever is set in them, and why
+NEVER = {
+    'GroundingDINO': 'what it looks for are the words of a text, which a language model reads in each image anew',
+    'GLIP': 'what it looks for are the words of a text, which a language model reads in each image anew',
+}
 KNOWN = (
-    'Faster, Mask, Cascade and Sparse R-CNN, HTC, RetinaNet, ATSS, RTMDet, Deformable DETR, DINO and the instances of '
-    'Mask2Former'
+    'Faster, Mask, Cascade and Sparse R-CNN, HTC, RetinaNet, ATSS, RTMDet, RepPoints V2, Deformable DETR, DINO and the '
+    'instances of Mask2Former'
 )
+
+
+def why_never(model: ConfigDict) -> str | None:
+    """The reason why no detector of such a config is exported, before it is built; None where there may be one."""
+    name = type_name(model)
+    return f'{name} is not exported: {NEVER[name]}' if name in NEVER else None
 
 
 def family_of(model: BaseDetector) -> type[Program]:

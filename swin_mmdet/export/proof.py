@@ -1,6 +1,7 @@
 """The proof of an export: what the file finds beside what the detector itself finds, on images of several sizes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -60,7 +61,19 @@ WIDE_LIMITS = Limits(boxes=0.1, scores=1e-2, masks=0.99, border=0.1)
 LOOSE_LIMITS = Limits(boxes=5.0, scores=0.1, masks=0.0)
 
 
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """Within it a GPU convolves in float32, and not in TF32, of which each program makes something else."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 @torch.no_grad()
+@exact_convolutions()
 def prove(
     model: BaseDetector, detector: Detector, batches: Sequence[Batch], limits: Limits, score_thr: float
 ) -> list[Difference]:

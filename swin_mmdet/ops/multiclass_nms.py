@@ -47,11 +47,28 @@ def find_candidates(scores: Tensor, valid: Tensor, score_threshold: float) -> Ca
 
     Synchronises with a GPU, once: all that follows is then of N candidates a class, not of P.
     """
-    proposals, classes = scores.shape[1:]
-    above = (scores > score_threshold) & valid[..., None]
+    above = _above(scores, valid, score_threshold)
     max_candidates = int(above.sum(1).amax())
-    if not max_candidates:
-        return None
+    return _best(scores, above, max_candidates) if max_candidates else None
+
+
+def find_candidates_within(
+    room: int, scores: Tensor, valid: Tensor, score_threshold: float
+) -> tuple[Candidates, Tensor]:
+    """The same with N = `room`, or all proposals if they are fewer, and whether there was room for all: [] bool.
+
+    No number is read on the host. Without room the worst are left out.
+    """
+    above = _above(scores, valid, score_threshold)
+    return _best(scores, above, min(room, scores.shape[1])), above.sum(1).amax() <= room
+
+
+def _above(scores: Tensor, valid: Tensor, score_threshold: float) -> Tensor:
+    return (scores > score_threshold) & valid[..., None]
+
+
+def _best(scores: Tensor, above: Tensor, max_candidates: int) -> Candidates:
+    proposals, classes = scores.shape[1:]
     rank = torch.arange(proposals * classes - 1, -1, -1, device=scores.device).view(proposals, classes)
     keys = (scores.float().view(torch.int32).long() << SCORE_SHIFT | rank).masked_fill(~above, -1)
     return Candidates(*keys.mT.topk(max_candidates))

@@ -5,6 +5,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from swin_mmdet.ops.log import log_once
+from swin_mmdet.recording.recordable import why_not_detector
 from swin_mmdet.recording.recorded_training import RecordedTraining
 from swin_mmdet.registry import HOOKS
 
@@ -36,6 +37,10 @@ class RecordStepsHook(Hook):
         model = runner.model
         if 'train_step' in vars(model):
             log_once('training steps are not recorded: the model has a train_step of its own, or a compiled one')
+            return
+        reason = why_not_detector(model)
+        if reason is not None:
+            log_once(f'training steps are not recorded: {reason}')
             return
         model.train_step = RecordedTraining(model, model.train_step, self.max_waste, self.max_kinds)
 

@@ -10,11 +10,12 @@ from mmengine.model import BaseModel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor
 
-from swin_mmdet.detectors.recordable import why_not_batch, why_not_recordable
 from swin_mmdet.models.watched_model import WatchedModel
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.memory_format import is_channels_last
 from swin_mmdet.recording.batch_sizes import BatchSizes
+from swin_mmdet.recording.image_memory import ImageMemory
+from swin_mmdet.recording.recordable import why_not_batch, why_not_recordable
 from swin_mmdet.recording.settings import Settings
 from swin_mmdet.recording.static_inputs import Room, StaticInputs, room_for
 from swin_mmdet.recording.training_step import Gradients, Kind, Results, TrainingStepRecorder, run_step
@@ -56,7 +57,7 @@ class RecordedTraining:
         self._gradients: Gradients | None = None
         self._kinds: dict[tuple, Kind] = {}
         self._inputs: dict[Room, StaticInputs] = {}
-        self._memory = torch.empty(0)
+        self._images = ImageMemory()
         self._sizes = BatchSizes(self.max_waste)
 
     def __call__(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
@@ -145,26 +146,17 @@ class RecordedTraining:
 
     def _kind_of(self, images: Tensor, samples: list[DetDataSample]) -> Kind:
         room = room_for(samples)
-        channels_last = is_channels_last(images)
-        name = (*images.shape, channels_last, images.dtype, room)
+        name = (*images.shape, is_channels_last(images), images.dtype, room)
         kind = self._kinds.pop(name, None)
         if kind is None:
             if room not in self._inputs:
                 self._inputs[room] = StaticInputs(room, images.device)
-            kind = Kind(self._room_for_images(images, channels_last), self._inputs[room])
+            kind = Kind(self._images.room_for(images), self._inputs[room])
             if len(self._kinds) >= self.max_kinds:
                 del self._kinds[next(iter(self._kinds))]
         # the last that came stands last
         self._kinds[name] = kind
         return kind
-
-    def _room_for_images(self, images: Tensor, channels_last: bool) -> Tensor:
-        """Memory that all kinds share, but for those that were there before a larger one came."""
-        if self._memory.numel() < images.numel() or self._memory.dtype != images.dtype:
-            self._memory = torch.empty(images.numel(), dtype=images.dtype, device=images.device)
-        batch, channels, height, width = images.shape
-        own = self._memory[: images.numel()]
-        return own.view(batch, height, width, channels).permute(0, 3, 1, 2) if channels_last else own.view(images.shape)
 
     def _record(self, kind: Kind, wrapper: OptimWrapper, gradients: Gradients) -> None:
         try:

@@ -78,4 +78,4 @@ class StaticInputs:
         masks = None
         if self.room.mask_bytes is not None:
             masks = PackedMasks(self.bits, self.starts.flatten(), self.mask_boxes.flatten(0, 1), *size)
-        return TrainingBatch(self.objects, self.sizes[0], self.sizes[1], masks)
+        return TrainingBatch(self.sizes[0], self.sizes[1], self.objects, masks)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from mmengine.model import BaseModel
@@ -9,10 +10,9 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from swin_mmdet.models.watched_model import WatchedModel
-from swin_mmdet.no_collection import no_collection
 from swin_mmdet.ops.pointwise_conv import PointwiseProducts
 from swin_mmdet.ops.to_device import NewTensors, constant_like
-from swin_mmdet.ops.tracing import kept_alive
+from swin_mmdet.recording.capture import Capture
 from swin_mmdet.recording.static_inputs import StaticInputs
 
 
@@ -92,7 +92,7 @@ class TrainingStepRecorder:
     """Its recordings share the memory of one step."""
 
     def __init__(self) -> None:
-        self._pool = None
+        self._capture = Capture()
 
     def record(
         self, model: BaseModel, wrapper: OptimWrapper, kind: Kind, watched: WatchedModel, gradients: Gradients
@@ -102,25 +102,6 @@ class TrainingStepRecorder:
         Raises:
             RuntimeError: something in the step cannot be recorded.
         """
-        device = kind.images.device
-        if self._pool is None:
-            self._pool = torch.cuda.graph_pool_handle()
-        graph = torch.cuda.CUDAGraph()
-        # to free what other recordings hold would break this one off
-        with torch.cuda.device(device), no_collection(), watched.stand_ins() as trained, kept_alive() as read:
-            torch.cuda.synchronize(device)
-            stream = torch.cuda.Stream(device)
-            try:
-                with torch.cuda.stream(stream):
-                    # other threads, such as those that pin the memory of batches, go on meanwhile
-                    graph.capture_begin(pool=self._pool, capture_error_mode='thread_local')
-                    try:
-                        results = run_step(model, wrapper, kind, trained, gradients)
-                    finally:
-                        graph.capture_end()
-            except BaseException:
-                # a recording that broke off leaves the generator waiting for its end
-                generator = torch.cuda.default_generators[device.index]
-                generator.graphsafe_set_state(generator.clone_state())
-                raise
-        return StepRecording(graph, results, read)
+        with watched.stand_ins() as trained:
+            step = partial(run_step, model, wrapper, kind, trained, gradients)
+            return StepRecording(*self._capture(step, kind.images.device))

@@ -61,11 +61,11 @@ def scalars(path: Path, broken: dict[Path, int] | None = None) -> Iterator[dict]
             broken[path] = broken.get(path, 0) + 1
 
 
-def read_history(work_dir: Path) -> History:
+def read_history(work_dir: str | Path) -> History:
     """Everything in the folder, one run after the other: what a later one has done again counts as it did it."""
     history = History()
     # their names are times, which sort as text
-    parts = [_Part(path, history.broken) for path in sorted(work_dir.glob('*/vis_data/scalars.json'))]
+    parts = [_Part(path, history.broken) for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json'))]
     parts = [part for part in parts if part.lines]
     for number, part in enumerate(parts):
         end = min((later.start for later in parts[number + 1 :]), default=None)

@@ -64,7 +64,7 @@ class Found:
 
 
 def write_report(
-    work_dir: Path, out: Path | None = None, options: CheckOptions | None = None, pictures: int = PICTURES
+    work_dir: str | Path, out: str | Path | None = None, options: CheckOptions | None = None, pictures: int = PICTURES
 ) -> Path:
     """Write the report of a work-dir; without `out` into it.
 
@@ -78,10 +78,9 @@ def write_report(
     Raises:
         UserError: there is nothing of a run in the folder, or the page cannot be written.
     """
-    found = gather(work_dir, options or CheckOptions(), pictures)
-    out = out or work_dir / NAME
+    found = gather(Path(work_dir), options or CheckOptions(), pictures)
     page = render('report.html.jinja', **values_of(found))
-    return write_page(out, page, '--out')
+    return write_page(Path(out or found.work_dir / NAME), page, '--out')
 
 
 def config_of(work_dir: Path) -> Path | None:

@@ -17,6 +17,9 @@ class CornerPool(nn.Module):
     Vertical and horizontal edges have `corner_dim` channels each. Names of parameters are the official ones.
     """
 
+    # an export has another way to it
+    pool = staticmethod(edge_pool)
+
     def __init__(self, channels: int, corner_dim: int, norm_cfg: dict | None, backward: bool) -> None:
         super().__init__()
         self.backward = backward
@@ -30,7 +33,7 @@ class CornerPool(nn.Module):
         self.conv2 = ConvModule(channels, channels, 1, norm_cfg=norm_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
-        vertical = edge_pool(self.p1_conv1(x), 2, self.backward)
-        horizontal = edge_pool(self.p2_conv1(x), 3, self.backward)
+        vertical = self.pool(self.p1_conv1(x), 2, self.backward)
+        horizontal = self.pool(self.p2_conv1(x), 3, self.backward)
         pooled = self.p_gn1(self.p_conv1(vertical + horizontal))
         return self.conv2(self.relu1(pooled + self.gn1(self.conv1(x))))

@@ -9,6 +9,7 @@ from swin_mmdet.structures.objects import Objects
 from swin_mmdet.structures.packed_masks import PackedMasks
 from swin_mmdet.structures.proposals import BatchedProposals, boxes_of
 from swin_mmdet.structures.sampled_regions import SampledRegions, rois_of
+from swin_mmdet.structures.static_batch import PredictionBatch, StaticBatch, static_batch
 from swin_mmdet.structures.training_batch import TrainingBatch, training_batch
 
 __all__ = [
@@ -18,10 +19,13 @@ __all__ = [
     'LazyMasks',
     'Objects',
     'PackedMasks',
+    'PredictionBatch',
     'SampledRegions',
+    'StaticBatch',
     'TrainingBatch',
     'boxes_of',
     'gather_objects',
     'rois_of',
+    'static_batch',
     'training_batch',
 ]

@@ -65,3 +65,14 @@ def test_what_changes_nothing_is_said(cfg: Config):
     assert unknown == 'lr: nothing reads this key; did you mean optim_wrapper.optimizer.lr?'
     assert variable.startswith('scales changes a variable of the config file, which was read before')
     assert merge_options(cfg, {'load_from': 'x.pth', 'optim_wrapper.optimizer.lr': 2}) == []
+
+
+def test_each_of_several_slips_is_named_and_the_rest_is_set(cfg: Config):
+    options = {'optim_wraper.type': 1, 'train_cfg.max_iters': 5, 'scales.7': 1, 'train_cfg.max_iters.x': 2}
+    with pytest.raises(UserError) as error:
+        merge_options(cfg, options)
+    first, second, third = str(error.value).splitlines()
+    assert first == 'optim_wraper.type: the config has no optim_wraper; did you mean optim_wrapper?'
+    assert second == 'scales.7: scales is a list, whose entries are counted from 0: 0 1, 1 2'
+    assert third == 'train_cfg.max_iters.x: train_cfg.max_iters is 5, so nothing can be set inside it'
+    assert (cfg.train_cfg.max_iters, cfg.scales) == (5, [1, 2])

@@ -209,7 +209,7 @@ def test_images_and_test_settings(recipe: Recipe):
 @of_cascades
 def test_heads_of_cascades(recipe: Recipe):
     model = load(recipe).model
-    assert model.type == 'CascadeRCNN'
+    assert model.type == 'swin_mmdet.CascadeRCNN'
     check_anchors_and_regions(model)
     assert (model.rpn_head.loss_bbox.type, model.rpn_head.loss_bbox.beta) == ('SmoothL1Loss', 1 / 9)
     assert model.train_cfg.rpn.allowed_border == 0
@@ -225,7 +225,7 @@ def test_heads_of_cascades(recipe: Recipe):
 @of_others
 def test_heads_of_mask_and_faster_rcnn(recipe: Recipe):
     model = load(recipe).model
-    assert model.type == {'mask-rcnn': 'MaskRCNN', 'faster-rcnn': 'FasterRCNN'}[recipe.family]
+    assert model.type == {'mask-rcnn': 'swin_mmdet.MaskRCNN', 'faster-rcnn': 'swin_mmdet.FasterRCNN'}[recipe.family]
     check_anchors_and_regions(model)
     assert model.rpn_head.loss_bbox.type == 'L1Loss'
     assert model.train_cfg.rpn.allowed_border == -1

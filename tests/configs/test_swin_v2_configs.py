@@ -76,7 +76,8 @@ def test_backbone(name: str):
     assert backbone.drop_path_rate == drop_path_rate
     assert (backbone.out_indices, backbone.frozen_stages) == ((0, 1, 2, 3), -1)
     assert cfg.model.neck.in_channels == [dims, 2 * dims, 4 * dims, 8 * dims]
-    assert cfg.model.type == ('CascadeRCNN' if name.startswith('cascade') else 'MaskRCNN')
+    kind = 'CascadeRCNN' if name.startswith('cascade') else 'MaskRCNN'
+    assert cfg.model.type == f'swin_mmdet.{kind}'
 
 
 def published_file(url: str) -> dict[str, Tensor]:

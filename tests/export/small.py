@@ -1,5 +1,7 @@
 """The smallest detectors of each kind, with weights of no training whose detections differ."""
 
+import sys
+
 import torch
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
@@ -24,12 +26,13 @@ FAMILIES = {
     'RetinaNet': 'swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py',
     'ATSS': 'atss/atss_swin-t-p4-w7_fpn_3x_coco.py',
     'RTMDet': 'rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py',
+    'RepPoints V2': 'reppoints_v2/reppoints-v2_swin-t-p4-w7_bifpn_3x_coco.py',
     'Deformable DETR': 'deformable_detr/deformable-detr_swin-t_16xb2-50e_coco.py',
     'DINO': 'dino/dino-4scale_swin-t_8xb2-12e_coco.py',
     'Mask2Former': 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py',
 }
 # what decides scores and boxes, which are not to be all the same, nor at their ends
-LAST = ('cls', 'fc_reg', 'rpn_reg', 'retina_reg', 'atss_reg', 'rtm_reg')
+LAST = ('cls', 'fc_reg', 'rpn_reg', 'retina_reg', 'atss_reg', 'rtm_reg', 'pts_init_out', 'pts_refine_out')
 
 
 def small_detector(path, version=''):
@@ -61,5 +64,17 @@ def make_up_weights(model):
             scale = (2 / parameter[0].numel()) ** 0.5
             is_last = 'convs' not in name and any(part in name for part in LAST)
             parameter.data.normal_(std=0.1 * scale if is_last else scale, generator=generator)
+        elif name.endswith('pts_init_out.bias'):
+            # of the first two points: what they are corners of is no box otherwise
+            parameter.data[:4] = torch.tensor([-2.0, -2.0, 2.0, 2.0])
         else:
             parameter.data.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+
+
+def forget():
+    """Empty what functions of this project keep, so that a trace is the first to ask for it."""
+    for name, module in list(sys.modules.items()):
+        if name.partition('.')[0] == 'swin_mmdet':
+            for one in vars(module).values():
+                if hasattr(one, 'cache_clear'):
+                    one.cache_clear()

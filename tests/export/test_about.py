@@ -120,6 +120,15 @@ def test_a_detector_that_cannot_be_exported_is_named_with_its_reason(repository,
         check_model(model, ExportOptions())
 
 
+def test_what_has_no_program_is_named_before_it_is_built(repository, tmp_path, user_error):
+    """Building this one reads a language model, which is downloaded."""
+    cfg = Config.fromfile(repository / 'configs/grounding_dino/grounding_dino_swin-t_finetune_16xb2_1x_coco.py')
+    out, options = tmp_path / 'model.pt2', ExportOptions(to='torch')
+    with pytest.raises(user_error, match='GroundingDINO is not exported: what it looks for are the words of a text'):
+        check_options(cfg, out, options)
+    assert check_options(cfg, out, options, backbone=True).name == 'torch'
+
+
 def test_limits_are_taken_back():
     rules = {'max_per_img': 100, 'score_thr': 0.05}
     with limited(rules, ExportOptions(max_detections=7, score_thr=0.5)):

@@ -10,7 +10,7 @@ from swin_mmdet.export.runtime import Detector
 from tests.export.small import FAMILIES, small_detector
 
 # of several stages or with large heads: not in the ordinary run
-LARGE = 'Cascade R-CNN', 'Mask R-CNN', 'Cascade Mask R-CNN', 'HTC', 'Sparse R-CNN'
+LARGE = 'Cascade R-CNN', 'Mask R-CNN', 'Cascade Mask R-CNN', 'HTC', 'Sparse R-CNN', 'RepPoints V2'
 
 
 class ProgramItself(Detector):

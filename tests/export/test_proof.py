@@ -5,10 +5,11 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from swin_mmdet.export.pictures import given, images_in, picture
-from swin_mmdet.export.proof import Limits, check, compare
+from swin_mmdet.export.pictures import batches, given, images_in, picture
+from swin_mmdet.export.proof import Limits, check, compare, prove
 from swin_mmdet.export.runtime import Batch, Found
 
 LIMITS = Limits(0.1, 1e-3, 0.99)
@@ -81,6 +82,10 @@ def test_a_folder_of_images_is_proven_in_every_size_and_without_objects(tmp_path
         images_in(str(tmp_path / 'nowhere'), '--images')
     with pytest.raises(user_error, match=r'--int8 .*: no image \(\.jpg'):
         images_in(str(tmp_path), '--int8')
+    (tmp_path / 'broken.png').write_bytes(b'nothing')
+    with pytest.raises(user_error, match=r'--images: .*broken\.png is no image that Pillow reads'):
+        images_in(str(tmp_path), '--images')
+    (tmp_path / 'broken.png').unlink()
     photo = picture(50, 70, 1)
     Image.fromarray(photo).save(tmp_path / 'photo.png')
 
@@ -95,3 +100,16 @@ def test_a_folder_of_images_is_proven_in_every_size_and_without_objects(tmp_path
     np.testing.assert_allclose(wide.images.mean(), photo.mean(), atol=2)
     assert empty.images.shape == (1, 3, 64, 96)
     assert (empty.images[0] == picture(64, 96, 0).transpose(2, 0, 1)).all()
+
+
+def test_a_proof_is_of_convolutions_in_float32(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', True)
+    seen = []
+
+    def detect(_):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        prove(None, Mock(detect=detect), batches([(64, 64)]), LIMITS, 0.0)
+    assert (seen, torch.backends.cudnn.allow_tf32) == ([False], True)

@@ -32,6 +32,10 @@ def made(monkeypatch):
             found.append((model, plain))
 
     monkeypatch.setattr(record_steps_hook, 'RecordedTraining', Recorded)
+    known = record_steps_hook.why_not_detector
+    monkeypatch.setattr(
+        record_steps_hook, 'why_not_detector', lambda model: None if type(model) is Model else known(model)
+    )
     monkeypatch.setattr(nn.Parameter, 'is_cuda', True, raising=False)
     return SimpleNamespace(runner=SimpleNamespace(model=Model()), found=found, cls=Recorded)
 
@@ -58,6 +62,12 @@ def test_a_step_that_is_compiled_or_replaced_is_left_alone(made):
     mine = made.runner.model.train_step = lambda data: data
     RecordStepsHook().before_train(made.runner)
     assert made.runner.model.train_step is mine
+    assert not made.found
+
+
+def test_a_detector_of_another_kind_is_left_alone(made):
+    made.runner.model = nn.Linear(2, 2)
+    RecordStepsHook().before_train(made.runner)
     assert not made.found
 
 

@@ -96,7 +96,7 @@ def test_ids_of_figures_are_of_one_figure_each(text: str):
 
 
 def test_the_same_run_gives_the_same_page(work_dir: Path, text: str):
-    again = write_report(work_dir, work_dir / 'again.html', QUICK).read_text()
+    again = write_report(str(work_dir), str(work_dir / 'again.html'), QUICK).read_text()
     # but for the minute in which it was made
     assert re.sub(r'Training report · [-\d :]+', '', again) == re.sub(r'Training report · [-\d :]+', '', text)
     (work_dir / 'again.html').unlink()

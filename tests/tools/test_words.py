@@ -26,16 +26,16 @@ GONE = 'http://127.0.0.1:9/swin_tiny_patch4_window7_224.pth'  # nobody listens t
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture) -> Callable[..., str]:
-    """refused(tool, arguments ...) -> the one line that it says."""
+    """refused(tool, arguments ...) -> the one line that it says, or as many as there are slips."""
 
-    def call(tool: str, *arguments: object) -> str:
+    def call(tool: str, *arguments: object, slips: int = 1) -> str:
         main = importlib.import_module(f'swin_mmdet.commands.{tool}').main
         with pytest.raises(SystemExit) as end:
             run_cli(lambda: main([str(argument) for argument in arguments]))
         assert end.value.code == 2
         text = capsys.readouterr().err
         assert text.startswith('error: ')
-        assert len(text.splitlines()) == 1, text
+        assert len(text.splitlines()) == slips, text
         return text
 
     return call
@@ -53,6 +53,20 @@ def test_a_misspelled_key_type_or_folder(refused: Callable, config: Path, shapes
     assert message in refused('train', path, *data)
     assert message in refused('check_dataset', path)
     assert f'did you mean {shapes}?' in refused('train', config, '--data', str(shapes) + 's')
+
+
+def test_several_slips_are_named_at_once(refused: Callable, config: Path, shapes: Path):
+    """Keys that cannot be set, an argument that its type has not, and an option that does not fit the config."""
+    options = 'optim_wraper.optimizer.lr=0.1', 'param_scheduler.9.end=3', 'model.backbone.drop_path=0.1'
+    text = refused('train', config, '--data', shapes, '--cfg-options', *options, slips=3)
+    assert 'optim_wraper.optimizer.lr: the config has no optim_wraper; did you mean optim_wrapper?' in text
+    assert 'param_scheduler.9.end: param_scheduler is a list' in text
+    assert 'model.backbone.drop_path: SwinTransformer has no argument drop_path; did you mean drop_path_rate?' in text
+    text = refused('train', config, '--cfg-options', 'optim_wrapper', 'model.neck=[(1]', slips=2)
+    assert 'optim_wrapper: give KEY=VALUE' in text
+    assert '--cfg-options model.neck=[(1]: ' in text
+    text = refused('train', config, '--epoch', '3', '--batchsize=-1', slips=2)
+    assert 'no argument --epoch; did you mean --epochs?\nno argument --batchsize; did you mean --batch-size?' in text
 
 
 def test_a_folder_one_level_too_deep(refused: Callable, config: Path, shapes: Path):

@@ -3,6 +3,7 @@
 _base_ = ['mmdet::_base_/models/mask-rcnn_r50_fpn.py', './swin-t.py']
 
 model = dict(
+    type='swin_mmdet.MaskRCNN',
     backbone=dict(_delete_=True, **_base_.swin_t),
     neck=dict(in_channels='from_backbone'),
     # mmdet's parts, for a whole batch at once

@@ -1,11 +1,11 @@
-"""Which detectors' training steps do the same whatever their batch holds, so that one recording stands for all."""
+"""Which detectors' steps do the same whatever their batch holds, so that one recording stands for all."""
 
 from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import ConvModule
 from mmcv.ops import RoIAlign
-from mmdet.models.detectors import CascadeRCNN, FasterRCNN, MaskRCNN
+from mmdet.models.detectors import CascadeRCNN, FasterRCNN, MaskRCNN, TwoStageDetector
 from mmdet.models.necks import FPN
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from swin_mmdet.detectors.cascade_roi_head import CascadeRoIHead
 from swin_mmdet.detectors.data_preprocessor import DetDataPreprocessor
 from swin_mmdet.detectors.elementwise import KNOWN
+from swin_mmdet.detectors.fixed_prediction import why_not_fixed
 from swin_mmdet.detectors.region_sampling import is_own_norm
 from swin_mmdet.detectors.roi_extractor import SingleRoIExtractor
 from swin_mmdet.detectors.rpn_head import RPNHead
@@ -24,6 +25,8 @@ from swin_mmdet.models.swin_backbone import SwinBackbone
 from swin_mmdet.structures import PackedMasks
 
 DETECTORS = FasterRCNN, MaskRCNN, CascadeRCNN
+# of mmdet's, which say how the parts work together
+METHODS = 'forward', 'loss', 'extract_feat', 'parse_losses', '_run_forward'
 HEADS = RPNHead, StandardRoIHead, CascadeRoIHead
 PLAIN = frozenset(
     {nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.ReLU, nn.Identity}
@@ -37,12 +40,40 @@ WRAPPERS = 'mmcv.cnn.bricks.wrappers'
 
 def why_not_recordable(model: nn.Module) -> str | None:
     """None when a training step of this detector asks its device nothing and keeps nothing, else why in words."""
-    if type(model) not in DETECTORS:
-        return f'the detector is {type(model).__name__}'
+    reason = why_not_detector(model)
+    if reason is not None:
+        return reason
     if type(model).train_step is not BaseModel.train_step:
         return f'{type(model).__name__} has a train_step of its own'
     if type(model.data_preprocessor) is not DetDataPreprocessor:
         return f'the preprocessor is {type(model.data_preprocessor).__name__}, not swin_mmdet.DetDataPreprocessor'
+    reason = _why_not_parts(model)
+    return reason or _first_reason(
+        (model.rpn_head, model.rpn_head.why_not_recorded(model.train_cfg.get('rpn_proposal', model.test_cfg.rpn))),
+        (model.roi_head, model.roi_head.why_not_recorded()),
+    )
+
+
+def why_not_predictable(model: nn.Module) -> str | None:
+    """None when a prediction of this detector can be made without a question to its device, else why in words."""
+    reason = why_not_detector(model) or _why_not_parts(model)
+    return reason or _first_reason(
+        (model.rpn_head, model.rpn_head.why_not_proposed(model.test_cfg.rpn)),
+        (model.roi_head, why_not_fixed(model.roi_head)),
+    )
+
+
+def why_not_detector(model: nn.Module) -> str | None:
+    """None when the detector itself is one whose steps are known, else why in words."""
+    if not isinstance(model, DETECTORS):
+        return f'the detector is {type(model).__name__}'
+    for method in METHODS:
+        if method in vars(model) or getattr(type(model), method) is not getattr(TwoStageDetector, method):
+            return f'{type(model).__name__} has {method} of its own'
+    return None
+
+
+def _why_not_parts(model: nn.Module) -> str | None:
     if not isinstance(model.backbone, SwinBackbone):
         return f'the backbone is {type(model.backbone).__name__}'
     for part in (model.rpn_head, model.roi_head):
@@ -55,16 +86,13 @@ def why_not_recordable(model: nn.Module) -> str | None:
         is_plain = type(module) in PLAIN or type(module).__module__ == WRAPPERS or is_own_norm(module)
         if name and module not in inside and not is_plain:
             return f'{name} is a {type(module).__name__}'
-    for part, options in (
-        (model.rpn_head, [model.train_cfg.get('rpn_proposal', model.test_cfg.rpn)]),
-        (model.roi_head, []),
-    ):
-        reason = part.why_not_recorded(*options)
-        if reason is not None:
-            return f'{type(part).__name__}: {reason}'
     # asked of the device that the weights are on
     image = torch.empty(1, model.backbone.in_channels, 64, 64, device=next(model.parameters()).device)
     return model.backbone.why_not_fused(image)
+
+
+def _first_reason(*parts: tuple[nn.Module, str | None]) -> str | None:
+    return next((f'{type(part).__name__}: {reason}' for part, reason in parts if reason is not None), None)
 
 
 def why_not_batch(model: nn.Module, images: object, samples: Sequence[DetDataSample] | None) -> str | None:

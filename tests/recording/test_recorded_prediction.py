@@ -319,3 +319,15 @@ def test_a_recorded_prediction_waits_for_its_boxes_alone():
     finally:
         torch.cuda.set_sync_debug_mode('default')
     assert recordings(model) == 1
+
+
+@needs_gpu
+def test_recordings_share_the_memory_of_one_prediction():
+    model = detector()
+    before = torch.cuda.memory_reserved()
+    for side in (512, 512, 512, 480, 480, 448, 448, 416, 416, 384, 384):
+        predict(model, [(side, side)] * 2)
+        if side == 512:
+            first = torch.cuda.memory_reserved() - before
+    assert recordings(model) == 5
+    assert torch.cuda.memory_reserved() - before - first < first / 4

@@ -10,6 +10,7 @@ from mmdet.datasets.transforms import LoadImageFromNDArray, LoadMultiChannelImag
 from mmdet.registry import TRANSFORMS
 
 from swin_mmdet.config import nodes
+from swin_mmdet.datasets.decoder_lines import decoder_lines
 
 PACKAGES = {'tifffile': 'tifffile', 'turbojpeg': 'PyTurboJPEG'}
 LOCAL = (None, 'local', 'disk')
@@ -52,7 +53,8 @@ class ImageReader:
             UnreadableImageError: it cannot be read.
         """
         try:
-            results = self.step(dict(img_path=str(path), img_id=0))
+            with decoder_lines():  # the check tells the file and what is wrong with it
+                results = self.step(dict(img_path=str(path), img_id=0))
             if results is None:
                 raise UnreadableImageError('the file is missing, empty or broken', ignored=True)
             return results['img']

@@ -23,10 +23,6 @@ from swin_mmdet.ops.paste_masks import paste_masks
 from swin_mmdet.ops.to_device import AsyncHostCopy, to_device
 from swin_mmdet.structures import BatchedProposals, PredictionBatch, boxes_of, rois_of
 
-# of each class of an image: the least likely of more would hardly be among the best 100 of all classes, and batches
-# with more are predicted without this room
-MAX_CANDIDATES = 256
-
 
 class FixedDetections(NamedTuple):
     """In room for M detections in each of B images.
@@ -59,15 +55,18 @@ def why_not_fixed(head: BatchedPrediction) -> str | None:
 
 def predict_in_room(
     head: BatchedPrediction, x: tuple[Tensor, ...], batch: PredictionBatch, metas: Metas, proposals: BatchedProposals,
-    rescale: bool,
+    rescale: bool, room: int,
 ) -> FixedDetections:
-    """`predict` of the head without a number read on the host; metas of samples of `batch`."""
+    """`predict` of the head without a number read on the host; metas of samples of `batch`.
+
+    room: for so many candidates of each class of an image.
+    """
     cfg = head.test_cfg
     boxes, valid = boxes_of(proposals)
     bounds = image_sizes(metas, boxes)[:, None]
     boxes, scores, deltas = head.classify(x, boxes, bounds)
     scores = scores.unflatten(0, valid.shape)[..., :-1]
-    candidates, fits = find_candidates_within(MAX_CANDIDATES, scores, valid, cfg.score_thr)
+    candidates, fits = find_candidates_within(room, scores, valid, cfg.score_thr)
     # as mmdet does it, those with masks are rescaled when these are found
     original = metas if rescale and not head.with_mask else None
     found = head.detect(boxes, deltas, candidates, bounds, cfg, original)

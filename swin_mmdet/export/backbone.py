@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from swin_mmdet.errors import UserError
 from swin_mmdet.export.pictures import batches
 from swin_mmdet.export.program import Normalise
-from swin_mmdet.export.proof import inputs_of
+from swin_mmdet.export.proof import exact_convolutions, inputs_of
 from swin_mmdet.export.runtime import Backbone, Batch
 
 # the most that maps may differ: of float32 in all, of half precision in parts of the largest number
@@ -50,6 +50,7 @@ class MapDifference:
 
 
 @torch.no_grad()
+@exact_convolutions()
 def prove_maps(
     backbone: nn.Module, preprocessor: nn.Module, exported: Backbone, sizes: Sequence[tuple[int, int]]
 ) -> list[MapDifference]:

@@ -10,21 +10,27 @@ from swin_mmdet.errors import UserError
 from swin_mmdet.export.runtime import Batch, Detector, resize
 
 SUFFIXES = '.jpg', '.jpeg', '.png', '.bmp', '.webp'
-# of a folder, for the proof
-MOST_PROVEN = 8
+# of a folder: for the proof, and for the ranges of 8 bits, which hardly change with more
+MOST = {'--images': 8, '--int8': 32}
 
 
 def images_in(folder: str, option: str) -> list[Path]:
-    """Those of a folder, by name.
+    """The first of a folder by name, as many as an option takes.
 
     Raises:
-        UserError: there is none; names the option.
+        UserError: there is none, or one that cannot be read.
     """
     if not Path(folder).is_dir():
         raise UserError(f'{option} {folder}: no such folder; give one with images like those that will come')
     found = [path for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in SUFFIXES]
     if not found:
         raise UserError(f'{option} {folder}: no image ({", ".join(SUFFIXES)}) is in it')
+    found = found[: MOST[option]]
+    for path in found:
+        try:
+            read(path)
+        except (OSError, ValueError) as error:
+            raise UserError(f'{option}: {path} is no image that Pillow reads: {error}') from error
     return found
 
 
@@ -68,10 +74,10 @@ def _batch(image: np.ndarray, padded: tuple[int, int]) -> Batch:
 
 
 def given(detector: Detector, images: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> list[Batch]:
-    """Of the first images as the detector's runtime prepares them, of one of them in each of the padded sizes, and of
+    """Of images as the detector's runtime prepares them, of one of them in each of the padded sizes, and of
     one without objects.
     """
-    found = [detector.batch(read(path)) for path in images[:MOST_PROVEN]]
+    found = [detector.batch(read(path)) for path in images]
     for number, size in enumerate(sizes):
         image = read(images[number % len(images)]).astype(np.float32)
         found.append(_batch(resize(image, *size).astype(np.uint8), size))

@@ -10,9 +10,6 @@ import numpy as np
 from swin_mmdet.export.pictures import read
 from swin_mmdet.export.runtime import Detector
 
-# ranges hardly change with more
-MOST_IMAGES = 32
-
 
 def quantise(bare: Path, out: Path, detector: Detector, images: Sequence[Path]) -> None:
     """Write `bare`, of which `detector` is, with weights in 8 bits a channel and inputs in 8 bits a tensor.
@@ -23,7 +20,7 @@ def quantise(bare: Path, out: Path, detector: Detector, images: Sequence[Path]) 
 
     class Reader(quantization.CalibrationDataReader):
         def __init__(self) -> None:
-            self.rest = iter(images[:MOST_IMAGES])
+            self.rest = iter(images)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             for path in islice(self.rest, 1):

@@ -55,6 +55,8 @@ class StepRecorder:
 
     def __init__(self) -> None:
         self._pool = None
+        # what is freed on one stream is never used by another
+        self._stream: torch.cuda.Stream | None = None
         self._gradients: dict[int, Tensor] = {}  # by size, one for all recordings of it
 
     def record(
@@ -93,7 +95,9 @@ class StepRecorder:
         image = image.detach().clone(memory_format=layout)
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
-        stream = torch.cuda.Stream()
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(image.device)
+        stream = self._stream
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             # whatever is made at a first run, such as the workspaces of libraries, is made outside the recording

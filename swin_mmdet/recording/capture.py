@@ -1,5 +1,6 @@
 """One run of a function as a CUDA graph."""
 
+import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,6 +17,9 @@ class Capture:
 
     def __init__(self) -> None:
         self._pool = None
+        self._graphs: weakref.WeakSet[torch.cuda.CUDAGraph] = weakref.WeakSet()
+        # what is freed on one stream is never used by another
+        self._stream: torch.cuda.Stream | None = None
 
     def __call__(
         self, function: Callable[[], Result], device: torch.device
@@ -27,14 +31,17 @@ class Capture:
         Raises:
             RuntimeError: something in the function cannot be recorded.
         """
-        if self._pool is None:
+        # a pool ends with the last graph in it
+        if not self._graphs:
             self._pool = torch.cuda.graph_pool_handle()
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(device)
         graph = torch.cuda.CUDAGraph()
         # to free what other recordings hold would break this one off
         with torch.cuda.device(device), no_collection(), kept_alive() as read:
             torch.cuda.synchronize(device)
             try:
-                with torch.cuda.stream(torch.cuda.Stream(device)):
+                with torch.cuda.stream(self._stream):
                     # other threads, such as those that pin the memory of batches, go on meanwhile
                     graph.capture_begin(pool=self._pool, capture_error_mode='thread_local')
                     try:
@@ -46,4 +53,5 @@ class Capture:
                 generator = torch.cuda.default_generators[device.index]
                 generator.graphsafe_set_state(generator.clone_state())
                 raise
+        self._graphs.add(graph)
         return graph, result, read

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from mmdet.models.detectors import TwoStageDetector
@@ -28,6 +29,8 @@ from swin_mmdet.structures import PredictionBatch
 
 # a kind of batch is recorded when it came this often among the last batches, before the backbone alone would be
 TIMES, LAST = 2, 128
+# candidates of each class of an image that there is room for at first: trained detectors have fewer
+CANDIDATES = 256
 # recordings that are kept: beyond the memory of one step, each has its detections
 MAX_KINDS = 32
 
@@ -64,7 +67,7 @@ class PredictionRecording:
 
 
 def run_prediction(
-    model: TwoStageDetector, inputs: Inputs, rescale: bool, autocast: torch.dtype | None
+    model: TwoStageDetector, inputs: Inputs, rescale: bool, autocast: torch.dtype | None, room: int
 ) -> FixedDetections:
     """mmdet's `predict` of a batch on the device, without a wait for it."""
     # weights are not kept in low precision, which a replay would read whatever becomes of them; and tensors are plain,
@@ -79,22 +82,24 @@ def run_prediction(
         x = model.extract_feat(inputs.images)
         proposals = model.rpn_head.predict(x, samples, rescale=False)
         metas = [sample.metainfo for sample in samples]
-        return predict_in_room(model.roi_head, x, inputs.batch, metas, proposals, rescale)
+        return predict_in_room(model.roi_head, x, inputs.batch, metas, proposals, rescale, room)
 
 
 class RecordedPrediction:
     """A detector's predictions, recorded for batches of a size that comes again.
 
     Without a gradient, of a batch on a GPU, all from the images to boxes, scores, labels and small masks is one launch
-    of a CUDA graph; masks are pasted outside. The detections are those of the plain way, for which a recording has room
-    for so many candidates: a batch with more runs as ever, as does what must not be recorded, of which the log says
-    why. Weights may change in place at any time; when a module, a hook, a setting or the memory of a weight is another
-    than before, all recordings are dropped. Copies of the object start without recordings.
+    of a CUDA graph; masks are pasted outside. The detections are those of the plain way. A recording has room for so
+    many candidates: a batch with more is predicted without, and later recordings have four times the room. What must
+    not be recorded is predicted as ever, and the log says why. Weights may change in place at any time; when a module,
+    a hook, a setting or the memory of a weight is another than before, all recordings are dropped. Copies of the object
+    start without recordings.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._failed = False
+        self._room = CANDIDATES
         self._forget()
 
     def _forget(self) -> None:
@@ -137,7 +142,11 @@ class RecordedPrediction:
         self._kinds[name] = kind
         inputs, recording = kind
         inputs.fill(images, metas)
-        return to_results(model.roi_head, recording.replay(), metas, rescale)
+        results = to_results(model.roi_head, recording.replay(), metas, rescale)
+        if results is None:
+            self._room *= 4
+            self._kinds.clear()
+        return results
 
     def _is_of(self, model: TwoStageDetector) -> bool:
         return (
@@ -166,8 +175,9 @@ class RecordedPrediction:
         inputs.fill(images, metas)
         try:
             # what is made at a first run, such as the workspaces of libraries, is made outside the recording
-            run_prediction(model, inputs, rescale, autocast)
-            graph = self._capture(lambda: run_prediction(model, inputs, rescale, autocast), images.device)
+            step = partial(run_prediction, model, inputs, rescale, autocast, self._room)
+            step()
+            graph = self._capture(step, images.device)
         except RuntimeError as error:
             self._forget()
             self._failed = True

@@ -1,15 +1,20 @@
 """Images that break while a run goes on."""
 
+import logging
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import TRANSFORMS
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement, InstanceData
+from PIL import Image
 
+from swin_mmdet.engine.console import ForPeople
 from swin_mmdet.engine.guards.broken_images import CarefulReading, leaves, read_list, without_detections
 from swin_mmdet.engine.guards.broken_images_hook import BrokenImagesHook
 from swin_mmdet.errors import UserError
@@ -168,3 +173,21 @@ def test_data_sets_inside_of_others_are_found():
 
     one, two = tiny_run.TinyData(), tiny_run.TinyData()
     assert list(leaves(Around(dataset=Around(datasets=[one, Around(dataset=two)])))) == [one, two]
+
+
+def test_what_a_decoder_says_is_in_the_log_once_and_not_on_the_console(images, tmp_path, capfd):
+    file = BytesIO()
+    Image.effect_noise((64, 48), 60).convert('RGB').save(file, 'JPEG')
+    path = images / '3.jpg'
+    path.write_bytes(file.getvalue()[:1500] + b'\xff\xd9')
+    dataset = tiny_run.TinyData(
+        data_prefix=dict(img_path=str(images)), pipeline=[dict(type='LoadImageFromFile')], test_mode=True
+    )
+    dataset.prepare_data = CarefulReading(dataset, tmp_path / 'list.txt')
+    log = MMLogger.get_instance('decoder lines', log_file=str(tmp_path / 'run.log'))
+    for handler in log.handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.addFilter(ForPeople())
+    assert [dataset[3]['img'].shape for _ in range(2)] == [(48, 64, 3)] * 2
+    assert (tmp_path / 'run.log').read_text().count(f'{path}: Corrupt JPEG data: premature end of data segment') == 1
+    assert 'JPEG' not in ''.join(capfd.readouterr())

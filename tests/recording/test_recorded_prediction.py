@@ -15,7 +15,6 @@ import swin_mmdet.compat  # noqa: F401
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.structures import DetDataSample
 
-from swin_mmdet.detectors import fixed_prediction
 from swin_mmdet.models import SwinTransformer
 from swin_mmdet.recording import recorded_prediction
 from swin_mmdet.recording.capture import Capture
@@ -175,13 +174,16 @@ def test_images_without_detections():
 
 
 def test_more_candidates_than_there_is_room_for(monkeypatch):
-    monkeypatch.setattr(fixed_prediction, 'MAX_CANDIDATES', 3)
+    monkeypatch.setattr(recorded_prediction, 'CANDIDATES', 3)
     model = detector()
-    for _ in range(3):
-        found = predict(model, ONE)
+    expected, rooms = plainly(model, ONE), []
+    for _ in range(8):
+        assert_same(predict(model, ONE), expected)
+        rooms.append(model._recorded._room)
+    assert rooms[:3] == [3, 12, 48]
+    # at last it is large enough
+    assert rooms[-1] == rooms[-2]
     assert recordings(model) == 1
-    assert_same(found, plainly(model, ONE))
-    assert max(map(len, found)) > 9
 
 
 def _weight(model):
@@ -317,3 +319,15 @@ def test_a_recorded_prediction_waits_for_its_boxes_alone():
     finally:
         torch.cuda.set_sync_debug_mode('default')
     assert recordings(model) == 1
+
+
+@needs_gpu
+def test_recordings_share_the_memory_of_one_prediction():
+    model = detector()
+    before = torch.cuda.memory_reserved()
+    for side in (512, 512, 512, 480, 480, 448, 448, 416, 416, 384, 384):
+        predict(model, [(side, side)] * 2)
+        if side == 512:
+            first = torch.cuda.memory_reserved() - before
+    assert recordings(model) == 5
+    assert torch.cuda.memory_reserved() - before - first < first / 4

@@ -251,3 +251,22 @@ def test_a_recorded_step_does_not_make_the_host_wait():
     finally:
         torch.cuda.set_sync_debug_mode('default')
     assert recordings(made) == 1
+
+
+@needs_gpu
+def test_recordings_share_the_memory_of_one_step():
+    made = training(max_waste=0.0)
+    before = torch.cuda.memory_reserved()
+    run(made, [((512, 512), (512, 512))] * 2)
+    first = torch.cuda.memory_reserved() - before
+    run(made, [size for side in (480, 448, 416, 384) for size in [((side, side), (side, side))] * 2])
+    assert recordings(made) == 5
+    assert torch.cuda.memory_reserved() - before - first < first / 4
+
+
+@needs_gpu
+def test_one_recording_at_a_time():
+    made = training(max_kinds=1, max_waste=0.0)
+    run(made, [WIDE, WIDE, HIGH, HIGH, WIDE, WIDE, LARGE, LARGE])
+    assert recordings(made) == 1
+    assert not made.step._failed

@@ -42,6 +42,14 @@ MADE, SAVED = 200, 250
 # growth in 1,000 steps that is none: of the fit's own noise, in MiB or in numbers
 BOUNDS = {'host MiB': 20, 'GPU MiB': 20, 'open files': 1, 'threads': 1, 'cached results': 20, 'recordings': 1}
 SIZES = [(side, side) for side in range(64, 161, 16)]
+# of a model whose 5,000 steps a CPU takes in minutes
+SMALL = {
+    'model.backbone.embed_dims': 16,
+    'model.backbone.num_heads': (1, 2, 4, 8),
+    'model.neck.in_channels': [16, 32, 64, 128],
+    'model.train_cfg.rpn_proposal': dict(nms_pre=100, max_per_img=50),
+    'model.train_cfg.rcnn.sampler.num': 32,
+}
 
 
 class Measure(Hook):
@@ -91,6 +99,7 @@ def slopes(rows: list[dict[str, float]]) -> dict[str, float]:
 def soak_config(args: argparse.Namespace) -> Config:
     cfg = Config.fromfile(args.config)
     if args.config == CONFIG:
+        cfg.merge_from_dict(SMALL)
         data = args.folder / 'shapes'
         if not data.exists():
             command = [sys.executable, TOOLS / 'make_shapes_dataset.py', data, '--train', '64', '--val', '8']

@@ -1,6 +1,7 @@
 """Images that cannot be read while a run goes on: others are drawn in their place, or they count as without objects."""
 
 import copy
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,10 @@ from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.logging import MMLogger
+
+from swin_mmdet.datasets.decoder_lines import decoder_lines
+from swin_mmdet.engine.console import FILE_ONLY
 
 # in the metainfo of what stands for one in an evaluation
 BROKEN = 'broken_image'
@@ -42,7 +47,11 @@ class CarefulReading:
 
     def __call__(self, index: int) -> Any:
         try:
-            return type(self.dataset).prepare_data(self.dataset, index)
+            with decoder_lines() as lines:
+                sample = type(self.dataset).prepare_data(self.dataset, index)
+            if lines:
+                self._note(index, lines)
+            return sample
         # every decoder and file backend has its own; a mistake of another step is raised again
         except Exception:
             image = self.dataset.get_data_info(index)
@@ -52,11 +61,21 @@ class CarefulReading:
             self._tell(str(image.get('img_path')), reason)
             return self._black(image, reason) if self.dataset.test_mode else None
 
+    def _note(self, index: int, lines: list[str]) -> None:
+        """What a decoder said of an image that it read, once, in the file of the log: forks have it open."""
+        path = str(self.dataset.get_data_info(index).get('img_path'))
+        log = MMLogger.get_current_instance()
+        if path not in self._told and any(isinstance(handler, logging.FileHandler) for handler in log.handlers):
+            self._told.add(path)
+            log.info(f'{path}: {"; ".join(dict.fromkeys(lines))}', extra=FILE_ONLY)
+
     def _reason(self, image: dict) -> str | None:
         """Why the step that reads an image cannot read this one; None if it can."""
         path = image.get('img_path')
         try:
-            if self._loader()(copy.copy(image)) is not None:
+            with decoder_lines():
+                loaded = self._loader()(copy.copy(image))
+            if loaded is not None:
                 return None
         except (AttributeError, AssertionError, TypeError):
             # of None, which decoders give for what is no image

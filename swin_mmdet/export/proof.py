@@ -88,11 +88,21 @@ def prove(
         size = tuple(batch.sizes[0].tolist())
         # in pixels of what both see, which is an image without its padding
         found = detector.in_image(output, batch._replace(resized=size), size)
+        undecided = _undecided(detector, output, batch._replace(resized=size), limits.scores)
         expected = eager(model, batch)
         room = output['scores'].shape[1]
         cuts = [one.scores.min() for one in (found, expected) if len(one.scores) >= room]
-        differences.append(compare(found, expected, size, limits, max([score_thr, *cuts])))
+        differences.append(compare(found, expected, size, limits, max([score_thr, *cuts]), undecided))
     return differences
+
+
+def _undecided(detector: Detector, output: dict[str, np.ndarray], batch: Batch, most: float) -> np.ndarray | None:
+    """Of the masks of `in_image`, the pixels whose probability is nearer to a half than `most`: bool [n, H, W]."""
+    # of a logit around 0, a probability is a quarter
+    steps = {name: step for name, step in (('masks', most), ('mask_logits', 4 * most)) if name in output}
+    shifted = (output | {name: output[name] + sign * step for name, step in steps.items()} for sign in (-1, 1))
+    less, more = (detector.in_image(one, batch, batch.resized).masks for one in shifted)
+    return None if less is None or more is None else less ^ more
 
 
 def eager(model: BaseDetector, batch: Batch) -> Found:
@@ -118,8 +128,18 @@ def inputs_of(preprocessor: nn.Module, batch: Batch) -> tuple[Tensor, DetDataSam
     return inputs, sample
 
 
-def compare(found: Found, expected: Found, size: tuple[int, int], limits: Limits, cut: float) -> Difference:
-    """Each detection with the nearest of its class and score that is left; see `prove` for those without."""
+def compare(
+    found: Found,
+    expected: Found,
+    size: tuple[int, int],
+    limits: Limits,
+    cut: float,
+    undecided: np.ndarray | None = None,
+) -> Difference:
+    """Each detection with the nearest of its class and score that is left; see `prove` for those without.
+
+    Pixels of the masks of `found` that are `undecided` may be either.
+    """
     free = np.ones(len(found.scores), bool)
     boxes, scores, masks, alone, pairs = 0.0, 0.0, 1.0, 0, 0
     for at in np.argsort(-expected.scores, kind='stable'):
@@ -136,7 +156,12 @@ def compare(found: Found, expected: Found, size: tuple[int, int], limits: Limits
         if expected.masks is not None:
             x1, y1, x2, y2 = expected.boxes[at].tolist()
             allowed = max(1.0, limits.border * 2 * (x2 - x1 + y2 - y1))
-            masks = 0.0 if found.masks is None else min(masks, _overlap(found.masks[twin], expected.masks[at], allowed))
+            if found.masks is None:
+                masks = 0.0
+                continue
+            mask, other = found.masks[twin], expected.masks[at]
+            mask = mask if undecided is None else np.where(undecided[twin], other, mask)
+            masks = min(masks, _overlap(mask, other, allowed))
     alone += int((found.scores[free] > cut + limits.scores).sum())
     return Difference(size, pairs, boxes, scores, None if expected.masks is None else masks, alone)
 

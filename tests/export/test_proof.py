@@ -9,11 +9,12 @@ import torch
 from PIL import Image
 
 from swin_mmdet.export.pictures import batches, given, images_in, picture
-from swin_mmdet.export.proof import Limits, check, compare, prove
-from swin_mmdet.export.runtime import Batch, Found
+from swin_mmdet.export.proof import Limits, _undecided, check, compare, prove
+from swin_mmdet.export.runtime import Batch, Detector, Found
 
 LIMITS = Limits(0.1, 1e-3, 0.99)
 SIZE = 40, 60
+PAD = (0, 0), (0, 0), (0, 30), (0, 40)
 
 
 def found(boxes, scores, labels, masks=None):
@@ -63,6 +64,26 @@ def test_half_precision_may_move_the_border_of_a_small_mask():
     assert compare(other, TRUTH, SIZE, LIMITS, 0.05).masks == pytest.approx(1 - 5 / 200)
     fewer[0, 1, :6] = False
     assert not compare(other, TRUTH, SIZE, wide, 0.05).within(wide)
+
+
+def test_a_pixel_of_a_half_may_be_either():
+    """Of probabilities within the limit of scores, and of logits whose probabilities are."""
+    detector = Detector.__new__(Detector)
+    output = {'boxes': np.array([[ONE]], np.float32), 'scores': np.ones((1, 1)), 'labels': np.ones((1, 1), np.int64)}
+    halves = np.full((1, 1, 10, 20), 0.5 + 2e-3)
+    halves[..., :6] = 0.5 + 5e-4
+    batch = Batch(np.zeros((1, 3, *SIZE), np.uint8), np.array([SIZE]), SIZE)
+    logits = np.pad(4 * (halves - 0.5), PAD, constant_values=-9)
+    for name, values in (('masks', halves[..., :10]), ('mask_logits', logits)):
+        free = _undecided(detector, output | {name: values}, batch, 1e-3)
+        assert free.shape == (1, *SIZE)
+        assert 0 < free.sum() < 200
+    assert _undecided(detector, output, batch, 1e-3) is None
+    other = found([ONE], [0.9], [1], masks((0, 0)) & ~free)
+    truth = found([ONE], [0.9], [1], masks((0, 0)))
+    assert not compare(other, truth, SIZE, LIMITS, 0.05).within(LIMITS)
+    assert compare(other, truth, SIZE, LIMITS, 0.05, free).masks == 1
+    assert not compare(other, truth, SIZE, LIMITS, 0.05, ~free).within(LIMITS)
 
 
 def test_one_of_the_threshold_may_be_missing():

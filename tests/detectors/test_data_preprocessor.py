@@ -115,6 +115,20 @@ def test_layout(autocast):
     assert images.is_contiguous(memory_format=memory_format(channels_last))
 
 
+def test_a_larger_batch_is_that_of_mmdet_and_padding_around_it():
+    ours = DetDataPreprocessor(**RECIPE).to(DEVICE)
+    data = batch((37, 50), (64, 33))
+    plain = ours(copy.deepcopy(data))['inputs']
+    for size in ((96, 128), (64, 64)):
+        found = ours(copy.deepcopy(data), fit_size=lambda own, size=size: size if own == (64, 64) else own)
+        assert found['inputs'].shape[2:] == size
+        assert torch.equal(found['inputs'][..., :64, :64], plain)
+        assert not found['inputs'][..., 64:, :].any()
+        assert not found['inputs'][..., 64:].any()
+    # that of the next batch is its own again
+    assert ours(copy.deepcopy(data))['inputs'].shape[2:] == (64, 64)
+
+
 def test_inputs_without_samples():
     _, result = run_both({'inputs': batch((20, 30))['inputs']}, training=False)
     assert result is None

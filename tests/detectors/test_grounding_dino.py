@@ -35,7 +35,7 @@ def bert(tmp_path_factory):
     return write_bert(tmp_path_factory.mktemp('bert'), WORDS, **sizes, **dropout)
 
 
-def build(bert, module, scope, checkpoints=0, log_scale=0.1):
+def build(bert, module, scope, checkpoints=0, log_scale=0.1, bias=True):
     own = {'embed_dims': CHANNELS, 'num_heads': 4, 'dropout': 0.0}
     ffn = {'embed_dims': CHANNELS, 'feedforward_channels': 32, 'ffn_drop': 0.0}
     config = settings('DINO', scope)
@@ -49,7 +49,7 @@ def build(bert, module, scope, checkpoints=0, log_scale=0.1):
     config['bbox_head'] |= {
         'type': f'{scope}GroundingDINOHead',
         'loss_cls': FOCAL,
-        'contrastive_cfg': {'max_text_len': TOKENS, 'log_scale': log_scale, 'bias': True},
+        'contrastive_cfg': {'max_text_len': TOKENS, 'log_scale': log_scale, 'bias': bias},
     }
     config['language_model'] = {
         'type': 'swin_mmdet.BertModel', 'name': str(bert), 'max_tokens': TOKENS, 'pad_to_max': False,
@@ -109,13 +109,29 @@ def test_a_text_for_each_image(bert, monkeypatch):
     )
 
 
-@pytest.mark.parametrize('text', [TEXT, 'red cat . dog'], ids=['names', 'sentence'])
+def test_without_parameters_logits_are_a_product_with_the_text(bert, monkeypatch):
+    """As in the first published config, whose one product is of all layers at once."""
+    samples = samples_of('some', DIFFERENT)
+    SameNoise(samples, CLASSES).install(monkeypatch)
+    ours, theirs = twins(bert, log_scale=None, bias=False)
+    assert not list(ours.bbox_head.cls_branches.parameters())
+    assert_alike(*(losses_and_gradients(one, copy.deepcopy(samples), monkeypatch) for one in (ours, theirs)))
+
+
+@pytest.mark.parametrize(
+    'text',
+    [TEXT, 'red cat . dog', (TEXT, ('dog', 'blue tree', 'cat'))],
+    ids=['names', 'sentence', 'names of each image'],
+)
 def test_detections_are_those_of_mmdet(bert, text, monkeypatch):
     """Of names each box has one; a sentence as a whole has tokens."""
     results = []
     for detector in twins(bert):
         samples = samples_of('some', DIFFERENT, text)
-        if isinstance(text, str):
+        if isinstance(text[0], tuple):
+            for sample, own in zip(samples, text, strict=True):
+                sample.set_metainfo({'text': own})
+        elif isinstance(text, str):
             for sample in samples:
                 sample.set_metainfo({'tokens_positive': -1, 'custom_entities': False})
         monkeypatch.setattr(detector.eval(), 'extract_feat', lambda _images, samples=samples: maps(samples))

@@ -12,6 +12,7 @@ from mmdet.models.roi_heads import HybridTaskCascadeRoIHead as MMDetHybridTaskCa
 from mmdet.models.roi_heads.mask_heads import HTCMaskHead
 
 from swin_mmdet.detectors import HybridTaskCascadeRoIHead
+from swin_mmdet.detectors.mask_logits import mask_logits, semantic_features
 from swin_mmdet.ops import log
 from tests.detectors.cases import COUNTS, DEVICE
 from tests.detectors.roi_heads import (
@@ -105,6 +106,20 @@ def test_semantic_features_go_where_they_are_wanted(fused, monkeypatch):
     ours, theirs = make(semantic=True, semantic_fusion=(fused,))
     data = ground_truth('some', SHAPES['equal'], packed=True)
     assert_trained_alike(ours, theirs, (*data, semantic_maps(*data[1:])), 2 * STAGES, monkeypatch)
+
+
+@pytest.mark.parametrize('semantic', [True, False])
+def test_logits_of_masks_are_those_of_the_last_stage(semantic):
+    """With the features of the semantic branch where there is one."""
+    ours, theirs = make(semantic=semantic)
+    x = [torch.randn(2, 8, 96 // stride, 128 // stride, device=DEVICE) for stride in STRIDES]
+    rois = torch.tensor([[0, 3.0, 4, 50, 60], [1, 20, 9, 90, 70]], device=DEVICE)
+    labels = torch.tensor([1, 0], device=DEVICE)
+    with torch.no_grad():
+        wanted = theirs.eval().semantic_head(x)[1] if semantic else None
+        expected = theirs._mask_forward(-1, x, rois, wanted, training=False)['mask_preds'][-1]
+        found = mask_logits(ours.eval(), x, rois, labels, **semantic_features(ours, x))
+    torch.testing.assert_close(found[-1], expected[torch.arange(2), labels])
 
 
 def test_boxes_alone(monkeypatch):

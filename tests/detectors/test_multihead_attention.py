@@ -87,3 +87,12 @@ def test_rows_of_masks_are_aligned():
     assert torch.equal(found == float('-inf'), given)
     assert torch.equal(found == 0, ~given)
     assert found.stride(0) % 8 == 0
+
+
+def test_weights_of_attention_are_dropped_in_training_alone():
+    ours, theirs = twins(attn_drop=1.0)
+    x = torch.randn(BATCH, LENGTH, CHANNELS, device=DEVICE)
+    with torch.no_grad():
+        # all of them: what is left is the bias
+        torch.testing.assert_close(ours(x), x + ours.attn.out_proj.bias)
+        torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))

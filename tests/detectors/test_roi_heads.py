@@ -70,6 +70,8 @@ def test_losses_and_gradients_are_those_of_mmdet(
     ours, theirs = make(head, with_mask, agnostic, loss_bbox)
     samplings = 1 if head == 'standard' else 2
     assert_trained_alike(ours, theirs, ground_truth(kind, shapes, packed), samplings, monkeypatch)
+    # which parts of a user's own may ask for while a stage runs
+    assert getattr(ours, 'current_stage', None) == getattr(theirs, 'current_stage', None)
 
 
 def test_fewer_proposals_than_are_sampled_and_lists_of_them():
@@ -79,6 +81,24 @@ def test_fewer_proposals_than_are_sampled_and_lists_of_them():
     losses, gradients = losses_and_gradients(ours, proposals, instances, metas, size, batched=False)
     assert all(torch.isfinite(x).all() for x in (*losses.values(), *gradients))
     assert losses['loss_mask'] > 0
+
+
+@pytest.mark.parametrize('kind', HEADS)
+def test_a_box_head_with_batch_norm_sees_used_regions_alone(kind, monkeypatch):
+    """Where the host may ask how many there are: of fewer proposals than are sampled."""
+    ours, _ = make(kind, False, True, GIOU)
+    instances, metas, size = ground_truth('some', ((96, 128), (96, 128)), True)
+    proposals = [boxes[:3] for boxes in proposals_of(instances, size)]
+    seen, forward = [], ours._bbox_forward
+
+    def watch(*args):
+        seen.append(len(args[-1]))
+        return forward(*args)
+
+    monkeypatch.setattr(ours, '_bbox_forward', watch)
+    losses_and_gradients(ours, proposals, instances, metas, size, batched=False)
+    used = sum(len(boxes) + len(image.bboxes) for boxes, image in zip(proposals, instances, strict=True))
+    assert seen[0] == used < 96
 
 
 @pytest.mark.parametrize(

@@ -29,18 +29,19 @@ class FixedDetections(NamedTuple):
 
     Attributes:
         detections: boxes in pixels of the original images where they are wanted there.
-        fits: [] bool, whether there was room for all candidates; else all this means nothing.
+        most: [] int64, candidates of a class of an image at most: if there was no room for so many, all this means
+            nothing.
         masks: [B, M, S, S] probabilities, where the head has masks.
     """
 
     detections: Detections
-    fits: Tensor
+    most: Tensor
     masks: Tensor | None
 
     def clone(self) -> 'FixedDetections':
         """The same in memory of its own."""
         masks = None if self.masks is None else self.masks.clone()
-        return FixedDetections(Detections(*(x.clone() for x in self.detections)), self.fits.clone(), masks)
+        return FixedDetections(Detections(*(x.clone() for x in self.detections)), self.most.clone(), masks)
 
 
 def why_not_fixed(head: BatchedPrediction) -> str | None:
@@ -66,37 +67,33 @@ def predict_in_room(
     bounds = image_sizes(metas, boxes)[:, None]
     boxes, scores, deltas = head.classify(x, boxes, bounds)
     scores = scores.unflatten(0, valid.shape)[..., :-1]
-    candidates, fits = find_candidates_within(room, scores, valid, cfg.score_thr)
+    candidates, most = find_candidates_within(room, scores, valid, cfg.score_thr)
     # as mmdet does it, those with masks are rescaled when these are found
     original = metas if rescale and not head.with_mask else None
     found = head.detect(boxes, deltas, candidates, bounds, cfg, original)
     if not head.with_mask:
-        return FixedDetections(found, fits, None)
+        return FixedDetections(found, most, None)
     there = torch.arange(found.boxes.shape[1], device=boxes.device) < found.counts[:, None]
     boxes = found.boxes.where(there[..., None], 0)
     masks = mask_logits(head, x, rois_of(boxes), found.labels.flatten()).sigmoid().mean(0)
     if rescale:
         boxes = boxes / batch.scale_factors[:, None]
-    return FixedDetections(found._replace(boxes=boxes), fits, masks.unflatten(0, boxes.shape[:2]))
+    return FixedDetections(found._replace(boxes=boxes), most, masks.unflatten(0, boxes.shape[:2]))
 
 
 def to_results(
     head: BatchedPrediction, found: FixedDetections, metas: Metas, rescale: bool
-) -> list[InstanceData] | None:
-    """The detections of each image, as `predict` returns them; None without room for all candidates.
+) -> tuple[list[InstanceData], int]:
+    """The detections of each image, as `predict` returns them, and how many candidates there were at most.
 
     `metas` are the samples' own. The host synchronises once for the boxes, and for masks to fetch their run lengths.
     """
     boxes, _, _, counts = found.detections
-    numbers = torch.cat([found.fits[None].float(), counts.float(), boxes.flatten()])
-    numbers = AsyncHostCopy(numbers).wait()
-    if not numbers[0]:
-        return None
-    counts_on_host = numbers[1 : 1 + len(counts)].int().tolist()
-    results = to_instances(found.detections, counts_on_host)
+    numbers = AsyncHostCopy(torch.cat([found.most[None].float(), counts.float(), boxes.flatten()])).wait()
+    results = to_instances(found.detections, numbers[1 : 1 + len(counts)].int().tolist())
     if found.masks is not None:
         _paste(head, found.masks, numbers[1 + len(counts) :].view(boxes.shape), results, metas, rescale)
-    return results
+    return results, int(numbers[0])
 
 
 def _paste(

@@ -55,12 +55,12 @@ def find_candidates(scores: Tensor, valid: Tensor, score_threshold: float) -> Ca
 def find_candidates_within(
     room: int, scores: Tensor, valid: Tensor, score_threshold: float
 ) -> tuple[Candidates, Tensor]:
-    """The same with N = `room`, or all proposals if they are fewer, and whether there was room for all: [] bool.
+    """The same with N = `room`, or all proposals if they are fewer, and how many a class of an image has at most: [].
 
-    No number is read on the host. Without room the worst are left out.
+    No number is read on the host. If that is more than `room` the worst are left out.
     """
     above = _above(scores, valid, score_threshold)
-    return _best(scores, above, min(room, scores.shape[1])), above.sum(1).amax() <= room
+    return _best(scores, above, min(room, scores.shape[1])), above.sum(1).amax()
 
 
 def _above(scores: Tensor, valid: Tensor, score_threshold: float) -> Tensor:

@@ -29,8 +29,8 @@ from swin_mmdet.structures import PredictionBatch
 
 # a kind of batch is recorded when it came this often among the last batches, before the backbone alone would be
 TIMES, LAST = 2, 128
-# candidates of each class of an image that there is room for at first: trained detectors have fewer
-CANDIDATES = 256
+# candidates of each class of an image that there is room for, at first and at a time: trained detectors have fewer
+STEP = 256
 # recordings that are kept: beyond the memory of one step, each has its detections
 MAX_KINDS = 32
 
@@ -90,16 +90,16 @@ class RecordedPrediction:
 
     Without a gradient, of a batch on a GPU, all from the images to boxes, scores, labels and small masks is one launch
     of a CUDA graph; masks are pasted outside. The detections are those of the plain way. A recording has room for so
-    many candidates: a batch with more is predicted without, and later recordings have four times the room. What must
-    not be recorded is predicted as ever, and the log says why. Weights may change in place at any time; when a module,
-    a hook, a setting or the memory of a weight is another than before, all recordings are dropped. Copies of the object
-    start without recordings.
+    many candidates: a batch with more is predicted without, and later recordings have room for it. What must not be
+    recorded is predicted as ever, and the log says why. Weights may change in place at any time; when a module, a hook,
+    a setting or the memory of a weight is another than before, all recordings are dropped. Copies of the object start
+    without recordings.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._failed = False
-        self._room = CANDIDATES
+        self._room = STEP
         self._forget()
 
     def _forget(self) -> None:
@@ -142,11 +142,13 @@ class RecordedPrediction:
         self._kinds[name] = kind
         inputs, recording = kind
         inputs.fill(images, metas)
-        results = to_results(model.roi_head, recording.replay(), metas, rescale)
-        if results is None:
-            self._room *= 4
-            self._kinds.clear()
-        return results
+        results, most = to_results(model.roi_head, recording.replay(), metas, rescale)
+        if most <= self._room:
+            return results
+        # and for a quarter more in the next image
+        self._room = STEP * -(-most * 5 // (4 * STEP))
+        self._kinds.clear()
+        return None
 
     def _is_of(self, model: TwoStageDetector) -> bool:
         return (

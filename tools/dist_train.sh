@@ -14,6 +14,10 @@ address="${MASTER_ADDR:-127.0.0.1}" port="${PORT:-29500}"
 if [[ "${NNODES:-1}" == *:* || "${MAX_RESTARTS:-0}" != 0 ]]; then
     # processes that start again would look in the shared store for those before them: a store for each attempt
     export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+    if [[ "${NNODES:-1}" == *:* ]]; then
+        # any start may be one after a machine has left or come
+        export ELASTIC_NODES=1
+    fi
     meeting=(--rdzv-backend=c10d --rdzv-endpoint="$address:$port" --rdzv-id="$(basename "$config")")
 else
     meeting=(--node_rank="${NODE_RANK:-0}" --master_addr="$address" --master_port="$port")

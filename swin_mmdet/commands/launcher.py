@@ -4,7 +4,8 @@ import os
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
-RESTARTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT')
+# the last is of dist_train.sh: torchrun does not count the starts after a machine has come
+RESTARTS = ('TORCHELASTIC_RESTART_COUNT', 'SLURM_RESTART_COUNT', 'ELASTIC_NODES')
 SIZES = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 
 
@@ -19,7 +20,7 @@ def world_size(launcher: str) -> int:
 
 
 def restarted() -> bool:
-    """Whether torchrun or Slurm has started the same command again after it failed or was stopped."""
+    """Whether torchrun or Slurm has started the same command again, or may have: it goes on where it can."""
     return any(int(os.environ.get(name, 0)) > 0 for name in RESTARTS)
 
 

@@ -169,6 +169,7 @@ def train(args: argparse.Namespace) -> str:
     from swin_mmdet.engine import KeepDetectionsHook
 
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else TrainingRunner.from_cfg(cfg)
+    runner.is_elastic = restarted()
     runner.register_hook(KeepDetectionsHook())
     runner.train()
     if is_main_process() and not args.no_report:

@@ -35,6 +35,8 @@ from swin_mmdet.registry import RUNNERS
 
 # of the optimizer; a run with fewer is too short for large batches
 FEW_STEPS = 1000
+# settings that are others where processes are more or fewer
+OF_PROCESSES = 'batch', 'learning rate', 'schedule'
 SCALES = {'linear': lambda ratio: ratio, 'sqrt': lambda ratio: ratio**0.5}
 
 
@@ -113,8 +115,11 @@ class TrainingRunner(LoadingRunner):
     """For training: takes `frozen_parts=[...]` and `auto_scale_lr=dict(rule='linear' | 'sqrt')` from its config.
 
     Its schedule ends with the run, its rates are those of the batch, and resuming refuses what would not go on.
+
+    is_elastic: a launcher started it again, perhaps with other processes than before; the batch of each stays.
     """
 
+    is_elastic = False
     _batch, _rate, _rate_factor, _schedule = None, None, 1.0, 'constant'
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
@@ -225,6 +230,8 @@ class TrainingRunner(LoadingRunner):
             'frozen parts': list(self.cfg.get('frozen_parts', [])),
             **of_the_optimizer,
             'schedule': self._schedule,
+            'processes': self.world_size,
+            'iterations an epoch': len(self.train_dataloader),
         }
 
     def load_checkpoint(self, filename: str, *args: object, **kwargs: object) -> dict:
@@ -244,12 +251,29 @@ class TrainingRunner(LoadingRunner):
         if None not in seeds:
             # without a seed of its own a run takes that of its first part
             before, now = {**before, 'seed': seeds[0]}, {**now, 'seed': seeds[1]}
+        processes, length = now.pop('processes'), now.pop('iterations an epoch')
+        others = before.get('processes', processes)
+        if others != processes and self.is_elastic:
+            self._go_on_with(processes, others, checkpoint['meta'], length)
+            before = {name: value for name, value in before.items() if name not in OF_PROCESSES}
+        of_them = '' if others == processes else f' (then {others} processes, now {processes})'
         for name, value in now.items():
             if before.get(name, value) != value:
                 raise UserError(
-                    f'--resume {filename}: it was trained with {name}: {before[name]}; now: {value}; its optimizer and '
-                    f'schedule go on, so give the same, or train from its weights: --cfg-options load_from={filename}'
+                    f'--resume {filename}: it was trained with {name}: {before[name]}; now: {value}{of_them}; its '
+                    'optimizer and schedule go on, so give the same, or train from its weights: --cfg-options '
+                    f'load_from={filename}'
                 )
+
+    def _go_on_with(self, processes: int, others: int, meta: dict, length: int) -> None:
+        """Where so many processes were others: as far in the epoch, with a batch of another size at the old rates."""
+        before = meta['settings']
+        if isinstance(self.train_loop, EpochBasedTrainLoop):
+            meta['iter'] = round(meta['iter'] * length / before['iterations an epoch'])
+        self.logger.warning(
+            f'{others} processes became {processes}: a batch of {self._batch} images where there were '
+            f'{before.get("batch", "others")}; learning rates and schedule stay'
+        )
 
     def resume(self, filename: str, *args: object, **kwargs: object) -> None:
         try:

@@ -81,7 +81,7 @@ def test_the_rate_is_that_of_the_images_of_a_step(options, factor, rule, tmp_pat
     assert runner.optim_wrapper.optimizer.defaults['lr'] == 0.08
     assert runner.settings() == {
         'accumulated iterations': 3, 'scaling of the learning rate': rule, 'frozen parts': [], 'batch': 6,
-        'learning rate': f'{0.08 * factor:.6g}', 'schedule': 'constant',
+        'learning rate': f'{0.08 * factor:.6g}', 'schedule': 'constant', 'processes': 1, 'iterations an epoch': 6,
     }  # fmt: skip
 
 
@@ -174,6 +174,36 @@ def test_another_setting_is_refused_by_name(name, tmp_path):
     message = rf'--resume a\.pth: it was trained with {name}: other; now: .*load_from=a\.pth'
     with pytest.raises(UserError, match=message):
         runner._check_resumed('a.pth', resumable(runner, **{name: 'other'}))
+
+
+def test_another_number_of_processes_is_named_where_it_is_the_reason(tmp_path):
+    """By hand: a batch of another size wants other rates."""
+    with pytest.raises(UserError, match=r'trained with batch: 4; now: 2 \(then 2 processes, now 1\); its optimizer'):
+        make(tmp_path)._check_resumed('a.pth', resumable(make(tmp_path), processes=2, batch=4))
+    # the same batch of fewer processes
+    make(tmp_path)._check_resumed('a.pth', resumable(make(tmp_path), processes=2))
+
+
+@pytest.mark.parametrize('epochs', [False, True])
+def test_a_launcher_s_restart_goes_on_with_other_processes(epochs, tmp_path, caplog):
+    """Two processes of 3 iterations an epoch became one of 6; an iteration of a loop of iterations stays one."""
+    runner = make(tmp_path, iters=None if epochs else 6, log=caplog)
+    assert len(runner.train_dataloader) == 6
+    runner.is_elastic = True
+    changes = {'processes': 2, 'batch': 4, 'schedule': 'other', 'iterations an epoch': 3}
+    checkpoint = resumable(runner, **changes)
+    checkpoint['meta']['iter'] = 5
+    runner._check_resumed('a.pth', checkpoint)
+    assert checkpoint['meta']['iter'] == (10 if epochs else 5)
+    assert '2 processes became 1: a batch of 2 images where there were 4; learning rates and schedule stay' in (
+        caplog.messages
+    )
+    checkpoint['meta']['settings']['frozen parts'] = ['backbone']
+    with pytest.raises(UserError, match='trained with frozen parts'):
+        runner._check_resumed('a.pth', checkpoint)
+    # of the same number nothing else is allowed
+    with pytest.raises(UserError, match='trained with batch: 4; now: 2; its'):
+        runner._check_resumed('a.pth', resumable(runner, batch=4))
 
 
 def test_another_seed_or_no_average_is_refused(tmp_path):

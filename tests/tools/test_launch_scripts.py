@@ -22,6 +22,7 @@ echo "$@" >> "$FOLDER/scontrol"
 """
 # a torchrun with a process that saves for a second when it is told to stop
 PYTHON = """#!/usr/bin/env bash
+echo "$ELASTIC_NODES" > "$FOLDER/elastic"
 echo "$@" > "$FOLDER/torchrun"
 bash -c 'trap "sleep 1; echo saved > $FOLDER/saved; exit 0" TERM INT USR1; echo $$ > $FOLDER/child; while true; do sleep 0.05; done' &
 trap 'exit 9' TERM INT
@@ -71,10 +72,10 @@ def test_inside_of_a_batch_job_that_job_is_queued_again(environment: dict[str, s
     assert calls(tmp_path, 'scontrol') == ['requeue 77']
 
 
-@pytest.mark.parametrize('name', ['SLURM_RESTART_COUNT', 'TORCHELASTIC_RESTART_COUNT'])
+@pytest.mark.parametrize('name', ['SLURM_RESTART_COUNT', 'TORCHELASTIC_RESTART_COUNT', 'ELASTIC_NODES'])
 def test_a_command_that_was_queued_or_started_again_is_known(name: str, monkeypatch: pytest.MonkeyPatch):
     """train.py then resumes without being asked."""
-    for one in ('SLURM_RESTART_COUNT', 'TORCHELASTIC_RESTART_COUNT'):
+    for one in ('SLURM_RESTART_COUNT', 'TORCHELASTIC_RESTART_COUNT', 'ELASTIC_NODES'):
         monkeypatch.delenv(one, raising=False)
     assert not restarted()
     monkeypatch.setenv(name, '0')
@@ -118,3 +119,4 @@ def test_restarts(nodes: str, restarts: str, words: str, environment: dict[str, 
     run.terminate()
     run.wait(20)
     assert words in calls(tmp_path, 'torchrun')[0]
+    assert calls(tmp_path, 'elastic') == ['1' if ':' in nodes else '']

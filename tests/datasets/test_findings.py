@@ -189,6 +189,16 @@ def test_the_range_of_values_and_whether_they_have_many_bits(mode, values, low, 
     assert (pixels.damage, pixels.low, pixels.high) == ('', pytest.approx(low), pytest.approx(high))
 
 
+def test_an_image_of_one_colour_is_so_in_grey(tmp_path):
+    """However different its bands are."""
+    for name in ('a.jpg', 'a.png'):
+        Image.new('RGB', (40, 30), (250, 20, 20)).save(tmp_path / name, quality=95)
+        pixels = look_at_pixels(tmp_path / name, 'JPEG' if name == 'a.jpg' else 'PNG')
+        assert pixels.is_blank
+        # luma of ITU-R BT.601
+        assert pixels.low == pytest.approx((0.299 * 250 + 0.701 * 20) / 255, abs=0.01)
+
+
 def test_a_mask_is_turned_only_onto_its_box():
     """One elsewhere may be of another object."""
     corner = [0, 0, 10, 0, 10, 4, 0, 4]

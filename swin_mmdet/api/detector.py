@@ -230,10 +230,14 @@ class Detector:
 
 
 def _read(picture: Picture, reader: ImageReader) -> Any:
+    reader.damage = ''  # arrays may not ask it
     try:
-        return picture.read(reader)
+        image = picture.read(reader)
     except UnreadableImageError as error:
         return error
+    if reader.damage:
+        warnings.warn(f'{picture} is damaged, and read as far as it goes: {reader.damage}', stacklevel=3)
+    return image
 
 
 def _warned(picture: Picture, found: Detections | UnreadableImageError) -> Detections | None:

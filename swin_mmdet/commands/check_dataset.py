@@ -21,7 +21,8 @@ CONVERTED = Path('work_dirs/check_dataset')
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = ArgumentParser(
         description=__doc__,
-        epilog='Exits with 1 if there are problems; warnings alone exit with 0.',
+        epilog='Exits with 1 if there are problems, or no images for validation and no --split, as train refuses both; '
+        'warnings alone exit with 0.',
     )
     parser.add_argument(
         'target',

@@ -71,13 +71,15 @@ def _by_pil(path: str | Path) -> Pixels:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter('ignore')
             image.load()
-            mode, extrema = image.mode, image.getextrema()
+            # in grey, as a JPEG: one colour is one value
+            grey = image.convert('L') if image.mode in ('RGB', 'RGBA') else image
+            mode, extrema = grey.mode, grey.getextrema()
     except Exception as error:  # its plugins raise anything
         return Pixels(f'{type(error).__name__}: {error}')
     if mode in ('P', '1') or not extrema:
         return Pixels()  # numbers of colours
     bands = extrema if isinstance(extrema[0], tuple) else [extrema]
-    bands = bands[:-1] if mode in ('LA', 'PA', 'RGBA', 'RGBa', 'La') else bands
+    bands = bands[:-1] if mode in ('LA', 'PA', 'RGBa', 'La') else bands
     if mode == 'CMYK':
         return Pixels()  # of ink
     largest = 65535 if mode.startswith('I') else 255 if mode != 'F' else max(bands[0][1], 1.0)

@@ -34,6 +34,7 @@ class ImageReader:
     is_usual: reads with `LoadImageFromFile` or a child of it, whose needs and errors are known.
     is_guess: the pipeline has steps, and none of them loads images from files.
     is_local: the files are on this file system.
+    damage: what the decoder said of the last file that it read all the same, '' for nothing.
     ignores: it gives nothing, instead of an error, for files that are missing or empty, and a training goes on.
     """
 
@@ -44,6 +45,7 @@ class ImageReader:
         self.is_usual = isinstance(self.step, LoadImageFromFile)
         arguments = getattr(self.step, 'backend_args', None) or getattr(self.step, 'file_client_args', None) or {}
         self.is_local = arguments.get('backend') in LOCAL
+        self.damage = ''
         self.ignores = bool(getattr(self.step, 'ignore_empty', False))
 
     def read(self, path: str | Path) -> np.ndarray:
@@ -53,8 +55,9 @@ class ImageReader:
             UnreadableImageError: it cannot be read.
         """
         try:
-            with decoder_lines():  # the check tells the file and what is wrong with it
+            with decoder_lines() as lines:
                 results = self.step(dict(img_path=str(path), img_id=0))
+            self.damage = '; '.join(dict.fromkeys(lines))
             if results is None:
                 raise UnreadableImageError('the file is missing, empty or broken', ignored=True)
             return results['img']

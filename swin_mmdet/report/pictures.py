@@ -38,7 +38,7 @@ class Drawn:
 def draw(image: np.ndarray, things: Sequence[Drawn], largest: int = LARGEST) -> np.ndarray:
     """A picture [h, w, 3] of an image [H, W, 3] with these on it, the last above the others.
 
-    Where they are very many, only those with thick lines have labels.
+    Where they are many, lines are thinner, and labels have only those with thick lines, or none if these are as many.
     """
     height, width = image.shape[:2]
     factor = min(largest / max(height, width), max(1.0, SMALLEST / max(height, width)))
@@ -58,11 +58,12 @@ def draw(image: np.ndarray, things: Sequence[Drawn], largest: int = LARGEST) -> 
         else:
             covered[max(box[1], 0) : box[3], max(box[0], 0) : box[2]] = True
         corners.append(box)
+    are_many, are_all_many = len(things) > MANY, sum(thing.is_thick for thing in things) > MANY
     for thing, box in zip(things, corners):
-        cv2.rectangle(picture, box[:2], box[2:], thing.colour, 3 if thing.is_thick else 2, cv2.LINE_AA)
+        cv2.rectangle(picture, box[:2], box[2:], thing.colour, 2 + thing.is_thick - are_many, cv2.LINE_AA)
     labels = Labels(picture, covered, FONT_SIZE)
     for thing, box in reversed(list(zip(things, corners))):
-        if thing.text and (thing.is_thick or len(things) <= MANY):
+        if thing.text and (not are_many or (thing.is_thick and not are_all_many)):
             labels.add(thing.text, box, thing.colour)
     return labels.draw()
 

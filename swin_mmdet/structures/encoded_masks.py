@@ -17,7 +17,8 @@ class EncodedMasks(Tensor):
     results takes `rles`. Writing into it raises `TypeError`.
     """
 
-    rles: list[dict]
+    _rles: list[dict] | None
+    _runs: list[Sequence[int]] | None
 
     @staticmethod
     def __new__(cls, rles: list[dict], height: int, width: int, device: torch.device | str = 'cpu') -> 'EncodedMasks':
@@ -29,18 +30,33 @@ class EncodedMasks(Tensor):
         sizes = {tuple(rle['size']) for rle in rles}
         if sizes - {(height, width)}:
             raise ValueError(f'RLEs of sizes {sorted(sizes)} for images of {(height, width)}')
-        masks = Tensor._make_wrapper_subclass(cls, (len(rles), height, width), dtype=torch.bool, device=device)
-        masks.rles = rles
-        return masks
+        return cls._made(rles, None, (len(rles), height, width), device)
 
     @classmethod
     def from_runs(
         cls, runs: Sequence[Sequence[int]], height: int, width: int, device: torch.device | str = 'cpu'
     ) -> 'EncodedMasks':
-        """From the run lengths of each mask, as `paste_masks` returns them."""
-        uncompressed = [dict(size=[height, width], counts=counts) for counts in runs]
-        rles = mask_utils.frPyObjects(uncompressed, height, width) if uncompressed else []
-        return cls(rles, height, width, device)
+        """From the run lengths of each mask, as `paste_masks` returns them; they are packed when `rles` are wanted."""
+        return cls._made(None, list(runs), (len(runs), height, width), device)
+
+    @classmethod
+    def _made(
+        cls, rles: list[dict] | None, runs: list[Sequence[int]] | None, shape: tuple[int, ...],
+        device: torch.device | str,
+    ) -> 'EncodedMasks':
+        masks = Tensor._make_wrapper_subclass(cls, shape, dtype=torch.bool, device=device)
+        masks._rles, masks._runs = rles, runs
+        return masks
+
+    @property
+    def rles(self) -> list[dict]:
+        """As pycocotools has them."""
+        if self._rles is None:
+            _, height, width = self.shape
+            uncompressed = [dict(size=[height, width], counts=counts) for counts in self._runs or ()]
+            self._rles = mask_utils.frPyObjects(uncompressed, height, width) if uncompressed else []
+            self._runs = None
+        return self._rles
 
     def decode(self) -> Tensor:
         """A plain bool tensor [N, H, W] on this one's device."""
@@ -50,26 +66,27 @@ class EncodedMasks(Tensor):
             bitmap[:] = mask_utils.decode(rle)
         return pixels.to(self.device)
 
-    def _like(self, rles: list[dict], device: torch.device | None = None) -> 'EncodedMasks':
-        _, height, width = self.shape
-        return EncodedMasks(rles, height, width, device or self.device)
+    def _like(self, choose: Callable[[list], list] = list, device: torch.device | None = None) -> 'EncodedMasks':
+        rles, runs = (None if each is None else choose(each) for each in (self._rles, self._runs))
+        shape = len(rles if runs is None else runs), *self.shape[1:]
+        return self._made(rles, runs, shape, device or self.device)
 
     def cpu(self) -> 'EncodedMasks':
         """The same masks, still encoded; their pixels will be on the CPU."""
-        return self._like(self.rles, torch.device('cpu'))
+        return self._like(device=torch.device('cpu'))
 
     def detach(self) -> 'EncodedMasks':
         """The same masks, still encoded."""
-        return self._like(self.rles)
+        return self._like()
 
     def __getitem__(self, index: object) -> Tensor:
         if isinstance(index, slice):
-            return self._like(self.rles[index])
+            return self._like(lambda each: each[index])
         if isinstance(index, (list, np.ndarray, Tensor)):
             chosen = torch.as_tensor(index)
             if chosen.ndim == 1 and (chosen.dtype != torch.bool or len(chosen) == len(self)):
                 chosen = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
-                return self._like([self.rles[i] for i in chosen.tolist()])
+                return self._like(lambda each: [each[i] for i in chosen.tolist()])
             index = chosen
         if isinstance(index, int):
             return self[index : index + 1 or None].decode()[0]

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from swin_mmdet.api.detector import _read
+from swin_mmdet.api.pictures import Picture
 from swin_mmdet.datasets.decoder_lines import decoder_lines
 from swin_mmdet.datasets.read_image import ImageReader
 
@@ -53,8 +55,16 @@ def test_they_may_stand_in_each_other_and_leave_no_descriptor(capfd: pytest.Capt
     assert len(os.listdir('/proc/self/fd')) == before
 
 
-def test_reading_a_damaged_image_prints_nothing(tmp_path, capfd: pytest.CaptureFixture):
+def test_a_damaged_image_is_named_where_it_is_looked_at(tmp_path, capfd: pytest.CaptureFixture):
     path = tmp_path / 'cut.jpg'
     path.write_bytes(cut_jpeg())
-    assert ImageReader().read(path).shape == (48, 64, 3)
+    reader = ImageReader()
+    assert reader.read(path).shape == (48, 64, 3)
+    assert reader.damage == 'Corrupt JPEG data: premature end of data segment'
+    with pytest.warns(UserWarning, match='cut.jpg is damaged, and read as far as it goes: Corrupt JPEG data: '):
+        assert _read(Picture(path), reader).shape == (48, 64, 3)
     assert capfd.readouterr().err == ''
+    whole = tmp_path / 'whole.png'
+    Image.new('RGB', (3, 2)).save(whole)
+    reader.read(whole)
+    assert reader.damage == ''

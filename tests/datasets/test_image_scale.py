@@ -7,7 +7,7 @@ import swin_mmdet.compat  # noqa: F401  before mmdet
 # isort: split
 from mmengine.config import Config
 
-from swin_mmdet.datasets.image_scale import set_image_scale
+from swin_mmdet.datasets.image_scale import scale_of_test, set_image_scale
 from swin_mmdet.errors import UserError
 
 
@@ -151,3 +151,12 @@ def test_a_padded_recipe_needs_a_multiple_of_its_largest_stride():
 def test_a_config_without_a_resize():
     with pytest.raises(UserError, match='no pipeline of this config has a Resize'):
         set_image_scale(config([], []), (640,))
+
+
+@pytest.mark.parametrize(
+    ('scale', 'expected'),
+    [((1333, 800), (1333, 800)), (640, (640, 640)), ([(9, 9), (20, 5), (4, 8)], (20, 5))],
+    ids=str,
+)
+def test_the_size_of_tests_is_the_largest_of_their_resize(scale, expected):
+    assert scale_of_test(config([], [dict(type='Resize', scale=scale)])) == expected

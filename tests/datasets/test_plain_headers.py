@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from swin_mmdet.datasets import headers
-from swin_mmdet.datasets.headers import read_header
-from swin_mmdet.datasets.plain_headers import plain_header
+from swin_mmdet.datasets.headers import read_header, whole_jpeg
+from swin_mmdet.datasets.plain_headers import _orientation, plain_header
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')  # of Pillow's, at spoilt files
 PICTURE = np.random.default_rng(0).integers(0, 256, (24, 37, 4), np.uint8)
@@ -150,3 +150,18 @@ def test_a_png_made_with_text_is_everyday():
     info = PngImagePlugin.PngInfo()
     info.add_text('Software', 'a program')
     assert plain_header(encoded('RGB', 'PNG', pnginfo=info)) is not None
+
+
+def test_only_a_jpeg_is_read_whole(tmp_path):
+    """Its bytes serve the header and the pixels; of other files the first few say enough."""
+    pixels = np.random.default_rng(0).integers(256, size=(300, 300, 3), dtype=np.uint8)
+    for name in ('a.jpg', 'a.png'):
+        Image.fromarray(pixels).save(tmp_path / name)
+    assert whole_jpeg(tmp_path / 'a.jpg') == (tmp_path / 'a.jpg').read_bytes()
+    assert whole_jpeg(tmp_path / 'a.png') is None
+
+
+def test_a_block_of_exif_may_end_behind_a_table_without_entries():
+    block = b'MM\0*' + (8).to_bytes(4, 'big') + b'\0\0'
+    assert _orientation(block) == 1
+    assert _orientation(block[:-1]) is None

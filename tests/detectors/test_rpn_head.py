@@ -136,9 +136,12 @@ def test_small_boxes_alone_give_no_proposals():
 @pytest.mark.parametrize(
     ('change', 'reason'),
     [
-        ({'sampler': {'type': 'PseudoSampler'}}, 'PseudoSampler'),
-        ({'assigner': TRAIN['assigner'] | {'gt_max_assign_all': False}}, 'gt_max_assign_all'),
-        ({'assigner': TRAIN['assigner'] | {'type': 'ApproxMaxIoUAssigner'}}, 'ApproxMaxIoUAssigner'),
+        ({'sampler': {'type': 'PseudoSampler'}}, 'the sampler is PseudoSampler, not RandomSampler'),
+        ({'assigner': TRAIN['assigner'] | {'gt_max_assign_all': False}}, 'the assigner has gt_max_assign_all=False'),
+        (
+            {'assigner': TRAIN['assigner'] | {'type': 'ApproxMaxIoUAssigner'}},
+            'the assigner is ApproxMaxIoUAssigner, not MaxIoUAssigner',
+        ),
     ],
 )
 def test_what_it_cannot_do_is_mmdet_s_and_said(change, reason, monkeypatch):
@@ -151,7 +154,7 @@ def test_what_it_cannot_do_is_mmdet_s_and_said(change, reason, monkeypatch):
         patch.setattr(MMDetRPNHead, 'loss_by_feat', lambda *args: called.append(args) or {})
         ours.loss_by_feat(*ours(features(size)), instances, metas)
     assert len(called) == 1
-    assert reason in said[0]
+    assert said[0] == f'RPNHead: training as in mmdet: {reason}'
 
 
 def test_regions_to_ignore_are_mmdet_s_only_where_there_are_any():

@@ -91,6 +91,10 @@ def test_very_many_objects_leave_labels_to_those_that_matter(monkeypatch: pytest
     written.clear()
     draw(image, [*few, Drawn((10, 10, 20, 20), None, 'b', (255, 0, 0), True)])
     assert written == ['b']
+    written.clear()
+    # as many of those would hide the picture, whose colours say the same
+    draw(image, [Drawn((10, 10, 20, 20), None, 'b', (255, 0, 0), True)] * 31)
+    assert written == []
 
 
 def test_long_names_are_cut():

@@ -241,3 +241,17 @@ def test_masks_of_another_device_are_told_to_come_to_the_cpu(masks):
     elsewhere = EncodedMasks(masks.rles, HEIGHT, WIDTH, device='meta')
     assert elsewhere[:2].device.type == elsewhere[[0]].device.type == elsewhere.detach().device.type == 'meta'
     assert (elsewhere.cpu().device.type, elsewhere.cpu().rles) == ('cpu', masks.rles)
+
+
+def test_runs_are_packed_when_they_are_asked_for(monkeypatch):
+    from pycocotools import mask as mask_utils
+
+    calls, pack = [], mask_utils.frPyObjects
+    monkeypatch.setattr(mask_utils, 'frPyObjects', lambda *given: (calls.append(len(given[0])), pack(*given))[1])
+    masks = EncodedMasks.from_runs([[0, 2, 4], [3, 3], [6]], 2, 3)
+    part = masks.cpu().detach()[1:][[1, 0]]
+    assert (tuple(part.shape), tuple(masks.shape), calls) == ((2, 2, 3), (3, 2, 3), [])
+    assert part.decode().tolist() == [[[False] * 3] * 2, [[False, False, True], [False, True, True]]]
+    assert part.rles is part.rles
+    assert calls == [2]
+    assert masks[0].tolist() == [[True, False, False], [True, False, False]]

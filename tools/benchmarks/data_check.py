@@ -110,6 +110,7 @@ def measure(path: Path, cache: Path, args: argparse.Namespace) -> None:
     from swin_mmdet.datasets import coco_file
     from swin_mmdet.datasets.check import check_file
     from swin_mmdet.datasets.checks.options import CheckOptions
+    from swin_mmdet.datasets.parallel import processors
 
     rows = []
     for name, options in (
@@ -134,7 +135,7 @@ def measure(path: Path, cache: Path, args: argparse.Namespace) -> None:
         writer = csv.writer(file)
         if is_new:
             writer.writerow(HEAD)
-        writer.writerows((*row, f'{mean / 1000:.0f}', os.cpu_count(), f'{load:.1f}') for row in rows)
+        writer.writerows((*row, f'{mean / 1000:.0f}', processors(), f'{load:.1f}') for row in rows)
 
 
 if __name__ == '__main__':

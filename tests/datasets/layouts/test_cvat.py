@@ -38,6 +38,15 @@ def test_subsets_are_splits_and_classes_have_the_order_of_the_task(lay_out):
     assert [one['name'] for one in read.contents['val']['categories']] == ['dog', 'cat']
 
 
+def test_parts_of_skeletons_are_no_classes(lay_out):
+    from swin_mmdet.datasets.layouts import DataFolder, convert
+
+    part = '<label><name>knee</name><type>any</type><parent>bones</parent></label></labels>'
+    files = {'annotations.xml': xml(image('a.jpg', BOX)).replace('</labels>', part), 'a.jpg': None}
+    read = convert(DataFolder(lay_out(files)))
+    assert [one['name'] for one in read.contents['train']['categories']] == ['dog', 'cat']
+
+
 def test_masks_count_in_rows_from_the_corner_of_their_part(objects):
     mask = '<mask label="cat" rle="1, 2, 2, 1" left="10" top="20" width="3" height="2"/>'
     ((_, box, rle),) = objects({'a.xml': xml(image('a.jpg', mask)), 'a.jpg': None})['train']['a.jpg']

@@ -1,5 +1,10 @@
 """What grows is told from what only varies."""
 
+import os
+import threading
+from functools import lru_cache
+from pathlib import Path
+
 import pytest
 import soak
 
@@ -43,3 +48,29 @@ def test_remembered_results_of_the_package_are_found():
     remembering = [one for one in vars(windows).values() if hasattr(one, 'cache_info')]
     assert remembering
     assert set(remembering) <= set(soak.caches())
+
+
+def test_what_leaks_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Files, a thread, memory and remembered results that are kept, as a leak of a training keeps them."""
+    from swin_mmdet.ops import windows
+
+    remembering = lru_cache(maxsize=None)(abs)
+    monkeypatch.setattr(windows, 'remembering', remembering, raising=False)
+    before, end = soak.quantities(), threading.Event()
+    files = [open(tmp_path / str(number), 'w') for number in range(3)]  # noqa: SIM115
+    waiting = threading.Thread(target=end.wait)
+    waiting.start()
+    memory = bytearray(os.urandom(1) * (64 * soak.MIB))
+    try:
+        for number in range(5):
+            remembering(number)
+        after = soak.quantities()
+    finally:
+        end.set()
+        waiting.join()
+        for file in files:
+            file.close()
+    grown = {name: after[name] - value for name, value in before.items()}
+    assert grown.pop('host MiB') > 60
+    assert len(memory) == 64 * soak.MIB
+    assert grown == {'GPU MiB': 0, 'open files': 3, 'threads': 1, 'cached results': 5, 'recordings': 0}

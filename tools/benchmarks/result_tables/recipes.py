@@ -5,30 +5,44 @@ from statistics import mean, median
 
 from result_tables.rows import NOT_YET, link, markdown, read_all
 
-# before it, what is compiled or cached once is made
-FIRST = 40
+# before it, what is compiled or cached once is made, and most sizes are new
+FIRST = 100
 LAST = 400
 
 
 def recipe_table(here: Path) -> str:
-    """What `recipe.py` measured, a row for each peer, over the iterations that all peers of a file have."""
+    """What `recipe.py` measured: each peer over the iterations that all peers of a file have, then over all of its own.
+
+    Ratios are to mmdet over all iterations of its own.
+    """
     table = []
     for path, rows in read_all('recipe-*.csv').items():
         runs: dict[tuple[str, str, str], list[dict[str, str]]] = {}
         for row in rows:
             runs.setdefault((row['config'], row['batch'], row['peer']), []).append(row)
-        last = min(LAST, *map(len, runs.values()))
-        seconds = {key: [float(row['seconds']) for row in run[FIRST:last]] for key, run in runs.items()}
-        for (config, batch, peer), own in seconds.items():
-            theirs = seconds.get((config, batch, 'mmdet'))
-            is_new = [row['new size'] == 'True' for row in runs[config, batch, peer][FIRST:last]]
-            known = [x for x, flag in zip(own, is_new, strict=True) if not flag]
-            new = [x for x, flag in zip(own, is_new, strict=True) if flag]
-            ratio = f'{mean(own) / mean(theirs):.2f}' if theirs else ''
-            numbers = f'{mean(own):.3f}', ratio, f'{median(known):.3f}', f'{mean(new):.3f}', len(new)
-            table.append((config, batch, link(peer, path, here), f'{FIRST} to {last}', *numbers))
+        # the last few were profiled
+        ends = {key: min(LAST, len(run) // 100 * 100) for key, run in runs.items()}
+        for last in sorted({min(ends.values()), *ends.values()}):
+            for (config, batch, peer), run in runs.items():
+                if ends[config, batch, peer] < last:
+                    continue
+                theirs = runs.get((config, batch, 'mmdet'))
+                whole = theirs and _seconds(theirs[FIRST : ends[config, batch, 'mmdet']])
+                means = _means(run[FIRST:last], whole)
+                table.append((config, batch, link(peer, path, here), f'{FIRST} to {last}', *means))
     names = (
         'config', 'batch', 'parts', 'iterations', 's, mean', 'to mmdet', 's of a size met before, median',
         's of a new size, mean', 'new sizes',
     )  # fmt: skip
     return markdown(names, table) if table else NOT_YET
+
+
+def _means(run: list[dict[str, str]], theirs: list[float] | None) -> tuple[object, ...]:
+    known, new = (_seconds([row for row in run if (row['new size'] == 'True') == is_new]) for is_new in (False, True))
+    own = mean(_seconds(run))
+    ratio = f'{own / mean(theirs):.2f}' if theirs else ''
+    return f'{own:.3f}', ratio, f'{median(known):.3f}', f'{mean(new):.3f}' if new else '', len(new)
+
+
+def _seconds(run: list[dict[str, str]]) -> list[float]:
+    return [float(row['seconds']) for row in run]

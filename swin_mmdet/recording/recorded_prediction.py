@@ -92,17 +92,18 @@ class RecordedPrediction:
     of a CUDA graph; masks are pasted outside. The detections are those of the plain way. A recording has room for so
     many candidates: a batch with more is predicted without, and later recordings have room for it. What must not be
     recorded is predicted as ever, and the log says why. Weights may change in place at any time; when a module, a hook,
-    a setting or the memory of a weight is another than before, all recordings are dropped. Copies of the object start
-    without recordings.
+    a setting or the memory of a weight is another than before, all recordings are dropped, and a training that goes on
+    has their memory. Copies of the object start without recordings.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._failed = False
         self._room = STEP
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Give all recordings and their memory back."""
         self._watched: WatchedModel | None = None
         self._settings: Settings | None = None
         self._reason: str | None = None
@@ -160,7 +161,7 @@ class RecordedPrediction:
 
     def _start(self, model: TwoStageDetector) -> None:
         names = self._names
-        self._forget()
+        self.forget()
         self._names = names
         self._watched, self._settings = WatchedModel(model), Settings(model)
         self._reason = why_not_predictable(model)
@@ -181,7 +182,7 @@ class RecordedPrediction:
             step()
             graph = self._capture(step, images.device)
         except RuntimeError as error:
-            self._forget()
+            self.forget()
             self._failed = True
             print_log(f'predictions are not recorded any more: {error}', 'current', logging.WARNING)
             return None

@@ -24,6 +24,12 @@ class RecordedTwoStage(Base):
         super().__init__(*args, **kwargs)
         self._recorded = RecordedPrediction()
 
+    def train(self, mode: bool = True) -> 'RecordedTwoStage':
+        """As of any module; a training needs the memory of recorded predictions."""
+        if mode:
+            self._recorded.forget()
+        return super().train(mode)
+
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
         """Samples with `pred_instances`."""
         results = self._recorded(self, batch_inputs, batch_data_samples, rescale)

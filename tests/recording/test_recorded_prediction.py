@@ -244,8 +244,14 @@ def test_a_training_step_in_between():
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.001 * torch.randn_like(parameter))
-    model.train().eval()
     assert_same(predict(model, ONE), plainly(model, ONE))
+    assert recordings(model) == 1
+    # whose memory recordings do not keep
+    model.train()
+    assert recordings(model) == 0
+    model.eval()
+    for _ in range(3):
+        assert_same(predict(model, ONE), plainly(model, ONE))
     assert recordings(model) == 1
 
 

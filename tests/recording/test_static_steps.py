@@ -92,3 +92,19 @@ def test_a_second_step_makes_no_tensors_of_numbers(name):
         patch.setitem(static_step.__globals__, 'run_step', watched)
         static_step(model, data)
     assert seen
+
+
+def test_more_padding_hardly_moves_the_losses():
+    """As little as the company of larger images, which pads in the same way."""
+    model, found = small_detector('mask'), []
+    data = batch((5, 6), ((224, 320), (256, 256)))
+    for more in (0, 32, 64, 96):
+        torch.manual_seed(1)
+        prepared = model.data_preprocessor(
+            copy.deepcopy(data), True, fit_size=lambda size, more=more: (size[0] + more, size[1] + more)
+        )
+        assert prepared['inputs'].shape[2:] == (256 + more, 320 + more)
+        with torch.no_grad():
+            found.append(model.parse_losses(model._run_forward(prepared, mode='loss'))[1])
+    for losses in found[1:]:
+        assert losses['loss'].item() == pytest.approx(found[0]['loss'].item(), rel=0.01)

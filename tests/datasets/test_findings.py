@@ -19,6 +19,7 @@ from swin_mmdet.datasets.problems import Problem
 from swin_mmdet.datasets.repair.annotations import _mask
 from swin_mmdet.datasets.repair.categories import add_categories, repair_categories
 from swin_mmdet.datasets.repair.change import Changes
+from swin_mmdet.datasets.repair.images import _without_doubles
 
 SAME = "let the annotation files list the same 'categories'"
 
@@ -197,6 +198,16 @@ def test_an_image_of_one_colour_is_so_in_grey(tmp_path):
         assert pixels.is_blank
         # luma of ITU-R BT.601
         assert pixels.low == pytest.approx((0.299 * 250 + 0.701 * 20) / 255, abs=0.01)
+
+
+def test_each_image_behind_a_double_stays():
+    images = [dict(id=id, file_name=name) for id, name in enumerate('abacb')]
+    annotations, note = [dict(image_id=id) for id in (0, 2, 3, 4, 9)], Changes()
+    assert [one['id'] for one in _without_doubles(images, annotations, note)] == [0, 1, 3]
+    assert [ann['image_id'] for ann in annotations] == [0, 0, 3, 1, 9]
+    assert [(one.item, one.what) for one in note] == [
+        ('image 2', 'joined with image 0, of the same file'), ('image 4', 'joined with image 1, of the same file'),
+    ]  # fmt: skip
 
 
 def test_a_mask_is_turned_only_onto_its_box():

@@ -100,6 +100,7 @@ class RecordedPrediction:
         self._lock = threading.RLock()
         self._failed = False
         self._room = STEP
+        self._kinds: dict[tuple, tuple[Inputs, PredictionRecording]] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -107,9 +108,15 @@ class RecordedPrediction:
         self._watched: WatchedModel | None = None
         self._settings: Settings | None = None
         self._reason: str | None = None
-        self._capture, self._images = Capture(), ImageMemory()
         self._names: deque[tuple] = deque(maxlen=LAST)
-        self._kinds: dict[tuple, tuple[Inputs, PredictionRecording]] = {}
+        self._drop_recordings()
+
+    def _drop_recordings(self) -> None:
+        had = bool(self._kinds)
+        self._capture, self._images, self._kinds = Capture(), ImageMemory(), {}
+        if had and torch.cuda.is_initialized():
+            # else the allocator keeps it for recordings that are no more
+            torch.cuda.empty_cache()
 
     def __call__(
         self, model: TwoStageDetector, images: Tensor, samples: Sequence[DetDataSample], rescale: bool
@@ -148,7 +155,7 @@ class RecordedPrediction:
             return results
         # and for a quarter more in the next image
         self._room = STEP * -(-most * 5 // (4 * STEP))
-        self._kinds.clear()
+        self._drop_recordings()
         return None
 
     def _is_of(self, model: TwoStageDetector) -> bool:
@@ -196,15 +203,15 @@ class RecordedPrediction:
         return RecordedPrediction, ()
 
 
-def may_be_recorded(model: TwoStageDetector, images: object, samples: Sequence[DetDataSample]) -> bool:
+def may_be_recorded(model: TwoStageDetector, images: Tensor, samples: Sequence[DetDataSample]) -> bool:
     """Whether a call asks for no more than detections, of images on a GPU."""
     return (
-        type(images) is Tensor
+        not is_traced()
+        and type(images) is Tensor
         and images.is_cuda
         and not model.training
         and not torch.is_grad_enabled()
         and bool(samples)
         and not any('proposals' in sample or sample.get('flip') for sample in samples)
-        and not is_traced()
         and not torch.cuda.is_current_stream_capturing()
     )

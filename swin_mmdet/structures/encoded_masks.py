@@ -67,8 +67,9 @@ class EncodedMasks(Tensor):
         return pixels.to(self.device)
 
     def _like(self, choose: Callable[[list], list] = list, device: torch.device | None = None) -> 'EncodedMasks':
-        rles, runs = (None if each is None else choose(each) for each in (self._rles, self._runs))
-        shape = len(rles if runs is None else runs), *self.shape[1:]
+        rles = None if self._rles is None else choose(self._rles)
+        runs = None if self._runs is None else choose(self._runs)
+        shape = len(rles or runs or ()), *self.shape[1:]
         return self._made(rles, runs, shape, device or self.device)
 
     def cpu(self) -> 'EncodedMasks':
@@ -81,7 +82,8 @@ class EncodedMasks(Tensor):
 
     def __getitem__(self, index: object) -> Tensor:
         if isinstance(index, slice):
-            return self._like(lambda each: each[index])
+            part = index
+            return self._like(lambda each: each[part])
         if isinstance(index, (list, np.ndarray, Tensor)):
             chosen = torch.as_tensor(index)
             if chosen.ndim == 1 and (chosen.dtype != torch.bool or len(chosen) == len(self)):

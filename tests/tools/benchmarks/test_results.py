@@ -133,15 +133,23 @@ def test_ways_of_neck_and_heads_become_a_table(results):
 def test_steps_of_detectors_become_a_line_for_each_batch(results):
     """Of two environments, whose rows lie in one file."""
     case = {'detector': 'dino', 'batch': 2, 'height': 800, 'width': 1344, 'objects': 10}
-    found = [('ours', 'train', 50.0, 1024.0), ('mmdet', 'train', 200.0, 2048.0), ('ours', 'infer', 10.0, 512.0)]
+    found = [
+        ('ours', 'train', 50.0, 1024.0), ('mmdet', 'train', 200.0, 2048.0), ('ours', 'infer', 10.0, 512.0),
+        ('mmdet', 'infer', 40.0, 512.0),
+    ]  # fmt: skip
     rows = [
         {'peer': peer, **case, 'mode': mode, 'median ms': ms, 'peak MiB': peak, 'failed': '', **WHERE}
         for peer, mode, ms, peak in found
     ]
     write_rows(results / 'detector-x.csv', rows)
     assert render_tables.detectors_table(results.parent).splitlines()[2:] == [
-        '| dino | 2 x 800x1344, 10 objects | 50 / 200 (0.25) |  | 1.0 / 2.0 | [H100](results/detector-x.csv) |'
+        '| dino | 2 x 800x1344, 10 objects | 50 / 200 (0.25) | 10 / 40 (0.25) | 1.0 / 2.0 '
+        '| [H100](results/detector-x.csv) |'
     ]
+    # a newer file in which inference was not measured
+    later = [row | {'date': '2099-01-01'} for row in rows if row['mode'] == 'train']
+    write_rows(results / 'detector-y.csv', later)
+    assert render_tables.detectors_table(results.parent).count('detector-') == 1
 
 
 def test_the_zoo_becomes_a_line_for_each_environment(results):

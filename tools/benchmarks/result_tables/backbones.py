@@ -27,7 +27,7 @@ def attention_table(here: Path) -> str:
 
 
 def speed_table(here: Path) -> str:
-    """What `backbone.py` measured of ours in one line a case, in proportion to mmdet and compiled timm.
+    """What `backbone.py` measured of ours with Swin-T in one line a case, in proportion to mmdet and compiled timm.
 
     In bf16, and on a CPU; the other types are in the full tables, and so is what has been measured again since.
     """
@@ -35,7 +35,7 @@ def speed_table(here: Path) -> str:
     for path, measured in read_all('backbone-*.csv').items():
         cases: dict[tuple[str, ...], dict[str, dict[str, str]]] = {}
         for row in measured:
-            if not row['problem'] and row['dtype'] in ('bf16', 'fp32'):
+            if not row['problem'] and row['dtype'] in ('bf16', 'fp32') and row['variant'] == 'tiny':
                 cases.setdefault((model_of(row), case_of(row), row['device']), {})[row['peer']] = row
         for case, found in cases.items():
             if not {'ours', 'mmdet'} <= set(found):

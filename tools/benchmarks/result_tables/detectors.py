@@ -25,25 +25,28 @@ def _size(row: dict[str, str]) -> str:
 
 
 def detectors_table(here: Path) -> str:
-    """What `detector.py` measured of ours in one line a batch, in proportion to mmdet; of several files the newest."""
-    lines: dict[tuple[str, str], tuple[str, Path, dict[str, str]]] = {}
+    """What `detector.py` measured of ours in one line a batch, in proportion to mmdet.
+
+    Of batches whose training and inference are in one file, of several the newest.
+    """
+    lines: dict[tuple[str, str, Path], dict[str, str]] = {}
     for path, found in detector_cases():
         if not {'ours', 'mmdet'} <= set(found) or any(found[peer]['failed'] for peer in ('ours', 'mmdet')):
             continue
         one, other = found['ours'], found['mmdet']
-        key, date = (one['detector'], _size(one)), one['date']
-        if key not in lines or (lines[key][1] != path and date > lines[key][0]):
-            lines[key] = date, path, {'device': one['device']}
-        if lines[key][1] != path:
-            continue
-        cells = lines[key][2]
         pair = [float(row['median ms']) for row in (one, other)]
+        cells = lines.setdefault((one['detector'], _size(one), path), {'device': one['device'], 'date': one['date']})
         cells[one['mode']] = f'{pair[0]:.4g} / {pair[1]:.4g} ({pair[0] / pair[1]:.2f})'
         if one['mode'] == 'train':
             cells['peak'] = ' / '.join(f'{float(row["peak MiB"]) / 1024:.1f}' for row in (one, other))
+    newest: dict[tuple[str, str], tuple[Path, dict[str, str]]] = {}
+    for (*case, path), cells in lines.items():
+        is_newer = tuple(case) not in newest or newest[tuple(case)][1]['date'] < cells['date']
+        if {'train', 'infer'} <= set(cells) and is_newer:
+            newest[tuple(case)] = path, cells
     rows = [
-        (name, size, *(cells.get(key, '') for key in ('train', 'infer', 'peak')), link(cells['device'], path, here))
-        for (name, size), (_, path, cells) in lines.items()
+        (*case, *(cells[key] for key in ('train', 'infer', 'peak')), link(cells['device'], path, here))
+        for case, (path, cells) in newest.items()
     ]
     names = 'ours / mmdet', 'batch', 'training step, ms', 'inference, ms', 'peak of training, GiB', 'device'
     return markdown(names, rows) if rows else NOT_YET

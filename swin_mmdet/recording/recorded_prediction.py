@@ -181,7 +181,9 @@ class RecordedPrediction:
     ) -> tuple[Inputs, PredictionRecording] | None:
         if len(self._kinds) >= MAX_KINDS:
             del self._kinds[next(iter(self._kinds))]
-        inputs = Inputs(self._images.room_for(images))
+        # plain tensors, which may be written both in torch.inference_mode and outside
+        with torch.inference_mode(False):
+            inputs = Inputs(self._images.room_for(images))
         inputs.fill(images, metas)
         try:
             # what is made at a first run, such as the workspaces of libraries, is made outside the recording
@@ -207,11 +209,16 @@ def may_be_recorded(model: TwoStageDetector, images: Tensor, samples: Sequence[D
     """Whether a call asks for no more than detections, of images on a GPU."""
     return (
         not is_traced()
-        and type(images) is Tensor
-        and images.is_cuda
+        and is_on_gpu(images)
         and not model.training
+        # of nn.DataParallel, made anew for each batch without parameters of its own
+        and '_is_replica' not in vars(model)
         and not torch.is_grad_enabled()
         and bool(samples)
         and not any('proposals' in sample or sample.get('flip') for sample in samples)
-        and not torch.cuda.is_current_stream_capturing()
     )
+
+
+def is_on_gpu(images: Tensor) -> bool:
+    """Whether images are on a GPU that is not recording."""
+    return type(images) is Tensor and images.is_cuda and not torch.cuda.is_current_stream_capturing()

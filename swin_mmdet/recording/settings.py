@@ -13,20 +13,27 @@ TASKS = 'task_modules'
 class Settings:
     """Of all modules of a model, of their `train_cfg` and `test_cfg`, and of the objects with which they assign boxes.
 
-    Some hooks change them in the middle of a training.
+    Some hooks change them in the middle of a training, or put others in their place.
     """
 
     def __init__(self, model: nn.Module) -> None:
         seen: set[int] = set()
         self._places = [place for module in model.modules() for place in _places(module.__dict__, seen)]
         self._values = self._read()
+        # an object that is gone would leave its identity to another
+        self._kept = [dict.get(where, name) for where, name in self._places]
 
     def _read(self) -> list[object]:
         # of mmengine's dictionaries too, whose own way copies what it returns
-        return [dict.get(where, name) for where, name in self._places]
+        values = (dict.get(where, name) for where, name in self._places)
+        return [value if isinstance(value, PLAIN) else _identity(value) for value in values]
 
     def are_the_same(self) -> bool:
         return self._read() == self._values
+
+
+def _identity(value: object) -> object:
+    return [id(one) for one in value] if isinstance(value, (list, tuple)) else id(value)
 
 
 def _places(where: dict, seen: set[int]) -> Iterator[tuple[dict, str]]:
@@ -39,9 +46,13 @@ def _places(where: dict, seen: set[int]) -> Iterator[tuple[dict, str]]:
             # of those with an underscore a step itself changes some
             if not str(name).startswith('_'):
                 yield where, name
-        else:
-            for one in value if isinstance(value, (list, tuple)) else [value]:
-                if isinstance(one, ConfigDict):
-                    yield from _places(one, seen)
-                elif TASKS in type(one).__module__:
-                    yield from _places(one.__dict__, seen)
+            continue
+        inside = [one for one in (value if isinstance(value, (list, tuple)) else [value]) if _decides(one)]
+        if inside:
+            yield where, name
+        for one in inside:
+            yield from _places(one if isinstance(one, ConfigDict) else one.__dict__, seen)
+
+
+def _decides(value: object) -> bool:
+    return isinstance(value, ConfigDict) or TASKS in type(value).__module__

@@ -14,10 +14,12 @@ import swin_mmdet.compat  # noqa: F401
 # isort: split
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 
 from swin_mmdet.models import SwinTransformer
 from swin_mmdet.recording import recorded_prediction
 from swin_mmdet.recording.capture import Capture
+from swin_mmdet.recording.recorded_prediction import may_be_recorded
 from tests.recording.small_detectors import small_detector
 
 ON_GPU = torch.cuda.is_available()
@@ -55,13 +57,7 @@ def _record_without_a_gpu(monkeypatch):
 
     monkeypatch.setattr(Capture, '__call__', capture)
     monkeypatch.setattr(SwinTransformer, 'why_not_fused', lambda *_: None)
-    monkeypatch.setattr(
-        recorded_prediction,
-        'may_be_recorded',
-        lambda model, _images, samples: not (
-            model.training or torch.is_grad_enabled() or any(one.get('flip') for one in samples)
-        ),
-    )
+    monkeypatch.setattr(recorded_prediction, 'is_on_gpu', lambda images: type(images) is torch.Tensor)
 
 
 def detector(name='mask', **options):
@@ -224,15 +220,26 @@ def _nms(model):
     model.roi_head.test_cfg.nms = type(model.roi_head.test_cfg)(type='soft_nms', iou_threshold=0.1, min_score=0.05)
 
 
-@pytest.mark.parametrize('change', [_weight, _threshold, _proposals, _layer, _memory, _hook, _forward, _nms])
+def _test_cfg(model):
+    model.roi_head.test_cfg = copy.deepcopy(model.roi_head.test_cfg)
+    model.roi_head.test_cfg.max_per_img = 5
+
+
+CHANGES = [_weight, _threshold, _proposals, _layer, _memory, _hook, _forward, _nms, _test_cfg]
+
+
+@pytest.mark.parametrize('change', CHANGES)
 def test_a_change_of_the_model_is_seen_in_the_next_prediction(change):
     model = detector()
     for _ in range(3):
         before = predict(model, ONE)
-    assert recordings(model) == 1
+    (_, recording), = model._recorded._kinds.values()
     change(model)
     after = predict(model, ONE)
     assert_same(after, plainly(model, ONE))
+    # what a replay reads may change; anything else is recorded anew
+    kept = [one for _, one in model._recorded._kinds.values() if one is recording]
+    assert bool(kept) == (change is _weight)
     lengths = [len(one) for one in before], [len(one) for one in after]
     assert lengths[0] != lengths[1] or not torch.equal(before[0].scores, after[0].scores)
 
@@ -281,6 +288,19 @@ def test_a_copy_has_recordings_of_its_own(copied):
     assert recordings(other) == 1
 
 
+@pytest.mark.parametrize('modes', [(torch.no_grad, torch.inference_mode), (torch.inference_mode, torch.no_grad)])
+def test_a_recording_serves_both_modes_without_gradients(modes):
+    model = detector()
+    expected = plainly(model, ONE)
+    for mode in modes:
+        for _ in range(2):
+            batch, samples = images(ONE)
+            with mode():
+                found = model.predict(batch, samples)
+            assert_same([one.pred_instances for one in found], expected)
+    assert recordings(model) == 1
+
+
 def test_what_is_not_recorded():
     model = detector()
     batch, samples = images(ONE)
@@ -294,6 +314,19 @@ def test_what_is_not_recorded():
         for _ in range(3):
             model.predict(batch, flipped)
     assert recordings(model) == 0, 'flipped'
+    proposed = [sample.clone() for sample in samples]
+    for sample in proposed:
+        sample.proposals = InstanceData(bboxes=torch.tensor([[5.0, 5.0, 40.0, 40.0]], device=DEVICE))
+    with torch.no_grad():
+        for _ in range(3):
+            model.predict(batch, proposed)
+    assert recordings(model) == 0, 'with proposals'
+    replica = model._replicate_for_data_parallel()
+    with torch.no_grad():
+        assert may_be_recorded(model, batch, samples)
+        assert not may_be_recorded(replica, batch, samples), 'of nn.DataParallel'
+        assert not may_be_recorded(model.train(), batch, samples)
+    model.eval()
     other = detector(cuda_graphs=False)
     for _ in range(3):
         predict(other, ONE)

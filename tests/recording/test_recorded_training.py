@@ -151,6 +151,16 @@ def _option(model):
     model.train_cfg.rpn_proposal.max_per_img = 7
 
 
+def _assigner(model):
+    model.roi_head.bbox_assigner = copy.deepcopy(model.roi_head.bbox_assigner)
+    model.roi_head.bbox_assigner.pos_iou_thr = 0.9
+
+
+def _train_cfg(model):
+    model.train_cfg = copy.deepcopy(model.train_cfg)
+    model.train_cfg.rpn_proposal.max_per_img = 7
+
+
 def _new_layer(model):
     layer = model.neck.fpn_convs[0].conv
     model.neck.fpn_convs[0].conv = copy.deepcopy(layer)
@@ -162,7 +172,7 @@ def _frozen(model):
 
 
 CHANGES = {'a loss weight': _loss_weight, 'a threshold': _threshold, 'an option': _option, 'a layer': _new_layer,
-           'what is trained': _frozen}  # fmt: skip
+           'what is trained': _frozen, 'an assigner': _assigner, 'all options': _train_cfg}  # fmt: skip
 
 
 @pytest.mark.parametrize('change', CHANGES.values(), ids=CHANGES)
@@ -171,7 +181,11 @@ def test_a_change_of_the_model_is_seen_in_the_next_step(change):
     for made in (replayed, plain):
         run(made, [WIDE] * 3)
         change(made.model)
+    (before,) = [kind.recording for kind in replayed.step._kinds.values()]
     assert_close(run(replayed, [WIDE] * 2), run(plain, [WIDE] * 2), 3e-3 if ON_GPU else 1e-6)
+    (after,) = [kind.recording for kind in replayed.step._kinds.values()]
+    assert after is not None
+    assert after is not before
 
 
 def test_weights_that_are_changed_in_place_are_read_by_the_recording():

@@ -114,14 +114,16 @@ def test_another_length_does_not_resume(
     ],
 )
 def test_what_else_does_not_resume(saved: dict, now: dict, words: str, user_error: type[Exception]):
-    randomness = {'seed': now.get('seed')}
-    runner = SimpleNamespace(hooks=[], model=torch.nn.Identity(), settings=lambda: now, _randomness_cfg=randomness)
+    randomness, alone = {'seed': now.get('seed')}, {'processes': 1, 'iterations an epoch': 4}
+    runner = SimpleNamespace(
+        hooks=[], model=torch.nn.Identity(), settings=lambda: now | alone, _randomness_cfg=randomness, is_elastic=False
+    )
     checkpoint = {'meta': {'settings': saved, 'seed': 3}}
     check = TrainingRunner._check_resumed
     with pytest.raises(user_error, match=words):
         check(runner, 'epoch_5.pth', checkpoint)
     # the same, and what another program has not written, may
-    runner.settings, runner._randomness_cfg = lambda: saved | {'schedule': 'constant'}, {'seed': 3}
+    runner.settings, runner._randomness_cfg = lambda: saved | alone | {'schedule': 'constant'}, {'seed': 3}
     check(runner, 'epoch_5.pth', checkpoint)
 
 

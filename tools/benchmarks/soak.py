@@ -32,11 +32,14 @@ from mmengine.runner import Runner
 
 from swin_mmdet.datasets.data_folder import use_folder
 from swin_mmdet.engine.device import adapt_to_device
-from swin_mmdet.models.step_graphs import StepGraphs
+from swin_mmdet.models.step_recorder import Recording
+from swin_mmdet.recording.recorded_prediction import PredictionRecording
+from swin_mmdet.recording.training_step import StepRecording
 
 TOOLS = Path(__file__).resolve().parents[1]
 CONFIG = TOOLS.parent / 'configs/quickstart/mask-rcnn_swin-micro_shapes.py'
 MIB = 2**20
+RECORDINGS = Recording, StepRecording, PredictionRecording
 # images of a GPU's data, and steps between two checkpoints
 MADE, SAVED = 200, 250
 # growth in 1,000 steps that is none: of the fit's own noise, in MiB or in numbers
@@ -78,7 +81,7 @@ def quantities() -> dict[str, float]:
         'open files': len(os.listdir('/proc/self/fd')),
         'threads': threading.active_count(),
         'cached results': sum(cache.cache_info().currsize for cache in caches()),
-        'recordings': sum(len(one._recordings) for one in gc.get_objects() if type(one) is StepGraphs),
+        'recordings': sum(type(one) in RECORDINGS for one in gc.get_objects()),
     }
 
 

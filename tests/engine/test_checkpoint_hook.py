@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -139,13 +140,15 @@ def test_a_run_that_fails_ends_when_its_checkpoint_is_written(tmp_path: Path, mo
             if runner.iter == 5:
                 raise KeyError
 
-    real = torch.save
-    monkeypatch.setattr(writer.torch, 'save', lambda *args: (tiny_run.time.sleep(0.3), real(*args)))
+    real, begun, failed = torch.save, threading.Event(), threading.Event()
+    monkeypatch.setattr(writer.torch, 'save', lambda *args: (begun.set(), failed.wait(60), real(*args)))
     runner = tiny_run.build(tmp_path)
     runner.register_hook(Fails())
     with pytest.raises(KeyError):
         runner.train()
+    assert begun.wait(60)
     assert names(tmp_path) == {f'iter_5.pth.{os.getpid()}.part'}
+    failed.set()
     checkpoint_hook(runner).close()
     assert names(tmp_path) == {'iter_5.pth'}
 

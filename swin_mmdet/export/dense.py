@@ -1,5 +1,7 @@
 """RetinaNet and ATSS (anchors and deltas), RTMDet (points and distances) as programs."""
 
+from collections.abc import Sequence
+
 import torch
 from mmdet.models.task_modules import DistancePointBBoxCoder
 from mmengine.config import ConfigDict
@@ -25,6 +27,16 @@ from swin_mmdet.ops.box_deltas import clip_boxes
 MOST_CANDIDATES = 4096
 
 
+def detections(levels: Sequence[tuple[Tensor, Tensor, Tensor]], cfg: ConfigDict) -> tuple[Tensor, Tensor, Tensor]:
+    """What NMS leaves of the boxes, scores and labels of levels, with the rules of a head's `test_cfg`."""
+    boxes, scores, labels = (torch.cat(part, 1) for part in zip(*levels, strict=True))
+    if scores.shape[1] > MOST_CANDIDATES:
+        scores, place = scores.topk(MOST_CANDIDATES)
+        boxes, labels = take(boxes, place), labels.gather(1, place)
+    scores, place = suppress(boxes, scores, labels, cfg.nms.iou_threshold, cfg.max_per_img)
+    return results(take(boxes, place), scores, labels.gather(1, place))
+
+
 class Dense(Program):
     @staticmethod
     def rules(model: nn.Module) -> ConfigDict:
@@ -48,12 +60,7 @@ class Dense(Program):
         factors = maps[2] if len(maps) > 2 else [None] * len(maps[0])
         levels = zip(range(len(maps[0])), maps[0], maps[1], factors)
         found = [self._of_level(*level, sizes) for level in levels]
-        boxes, scores, labels = (torch.cat(part, 1) for part in zip(*found, strict=True))
-        if scores.shape[1] > MOST_CANDIDATES:
-            scores, place = scores.topk(MOST_CANDIDATES)
-            boxes, labels = take(boxes, place), labels.gather(1, place)
-        scores, place = suppress(boxes, scores, labels, cfg.nms.iou_threshold, cfg.max_per_img)
-        return results(take(boxes, place), scores, labels.gather(1, place))
+        return detections(found, cfg)
 
     def _of_level(
         self, level: int, scores: Tensor, deltas: Tensor, factor: Tensor | None, sizes: Tensor

@@ -6,8 +6,8 @@ from mmcv.ops import DeformConv2d
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from swin_mmdet.export.dense import MOST_CANDIDATES
-from swin_mmdet.export.fixed_number import NOTHING, best, results, rows_of, suppress, take, why_not_suppressed
+from swin_mmdet.export.dense import MOST_CANDIDATES, detections
+from swin_mmdet.export.fixed_number import NOTHING, best, rows_of, take, why_not_suppressed
 from swin_mmdet.export.program import Program
 from swin_mmdet.reppoints_v2 import RepPointsV2Head
 from swin_mmdet.reppoints_v2.corner_pool import CornerPool
@@ -52,12 +52,7 @@ class Points(Program):
                 corners = [refined(one, which, *of_map) for which, one in enumerate(boxes.split(2, -1))]
                 boxes = _within(torch.cat(corners, -1), sizes)
             found.append((boxes, values, labels))
-        boxes, values, labels = (torch.cat(part, 1) for part in zip(*found, strict=True))
-        if values.shape[1] > MOST_CANDIDATES:
-            values, place = values.topk(MOST_CANDIDATES)
-            boxes, labels = take(boxes, place), labels.gather(1, place)
-        values, place = suppress(boxes, values, labels, cfg.nms.iou_threshold, cfg.max_per_img)
-        return results(take(boxes, place), values, labels.gather(1, place))
+        return detections(found, cfg)
 
     def _of_level(self, level: int, scores: Tensor, points: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes [B, P, 4], scores and labels [B, P] of the best classes of the best points of a level."""

@@ -103,8 +103,6 @@ FILES = {
     'images of another size, scaled': data(**LARGE),
     'images of another size, by one pixel': data(width=WIDTH + 1),
     'image that is none': data(names=('a.png', 'none.png')),
-    'image that is cut': data(names=('a.png', 'cut.jpg')),
-    'image without its end mark': data(names=('a.png', 'endless.jpg')),
     'image that is tiny': data(names=('tiny.png',), width=9, height=2),
     'images that are long': data(names=('long.png', 'longer.png'), width=0, height=0),
     'images of one colour': data(names=('blank.png', 'a.png')),
@@ -139,9 +137,6 @@ def folder(tmp_path_factory):
     cv2.imwrite(str(path / 'deep.png'), noise(most=4096, dtype=np.uint16))
     Image.fromarray(noise()).save(path / 'jpeg.png', 'JPEG')
     Image.fromarray(noise()).save(path / 'several.tif', save_all=True, append_images=[Image.fromarray(noise())])
-    for name, left_out in dict(cut=99, endless=2).items():
-        Image.fromarray(noise()).save(path / f'{name}.jpg', quality=90)
-        (path / f'{name}.jpg').write_bytes((path / f'{name}.jpg').read_bytes()[:-left_out])
     (path / 'none.png').write_bytes(b'<html>')
     return path
 

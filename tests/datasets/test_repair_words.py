@@ -103,7 +103,6 @@ CASES = {
     'image outside': image(file_name='../a.png'),
     'image twice': DATA | dict(images=[IMAGE, IMAGE | dict(id=5)], annotations=[GOOD, GOOD | dict(id=2, image_id=5)]),
     'image that is none': DATA | dict(images=[IMAGE, IMAGE | dict(id=2, file_name='none.png')]),
-    'image that is cut': DATA | dict(images=[IMAGE, IMAGE | dict(id=2, file_name='cut.png')]),
     'image that is tiny': DATA | dict(images=[IMAGE, dict(id=2, file_name='tiny.png', width=9, height=2)]),
     'image that is small': DATA | dict(images=[IMAGE, dict(id=2, file_name='small.png', width=9, height=3)]),
     'category twice': DATA | dict(categories=[dict(id=2, name='cat'), dict(id=3, name='cat'), dict(id=4, name='dog')]),
@@ -118,9 +117,8 @@ def folder(tmp_path_factory):
     """Images in one folder."""
     path = tmp_path_factory.mktemp('images')
     rng = np.random.default_rng(0)
-    for name, size in dict(a=(HEIGHT, WIDTH), cut=(HEIGHT, WIDTH), tiny=(2, 9), small=(3, 9)).items():
+    for name, size in dict(a=(HEIGHT, WIDTH), tiny=(2, 9), small=(3, 9)).items():
         Image.fromarray(rng.integers(0, 256, size, np.uint8)).save(path / f'{name}.png')
-    (path / 'cut.png').write_bytes((path / 'cut.png').read_bytes()[:-900])
     (path / 'none.png').write_bytes(b'<html>')
     return path
 

@@ -492,13 +492,7 @@ ALL = dict(labelme=LABELME, cvat=CVAT, datumaro=DATUMARO, supervisely=SUPERVISEL
 CASES = {f'{layout}: {case}': content for layout, cases in ALL.items() for case, content in cases.items()}
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    """Not needed."""
-    return tmp_path_factory.mktemp('none')
-
-
-def told(content: dict, folder: Path, tmp_path: Path, **options) -> list[str]:
+def told(content: dict, tmp_path: Path, **options) -> list[str]:
     """Notes, classes, images and objects of each split, or the refusal."""
     root = tmp_path / 'data'
     root.mkdir()
@@ -535,5 +529,5 @@ def shown(mask: list | dict | None) -> str:
 
 
 @pytest.mark.parametrize('case', CASES)
-def test_what_is_read_word_for_word(case: str, folder: Path, tmp_path: Path):
-    assert told(CASES[case], folder, tmp_path, **OPTIONS.get(case.partition(': ')[2], {})) == words_of('layouts')[case]
+def test_what_is_read_word_for_word(case: str, tmp_path: Path):
+    assert told(CASES[case], tmp_path, **OPTIONS.get(case.partition(': ')[2], {})) == words_of('layouts')[case]

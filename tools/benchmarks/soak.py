@@ -32,6 +32,7 @@ from mmengine.runner import Runner
 
 from swin_mmdet.datasets.data_folder import use_folder
 from swin_mmdet.engine.device import adapt_to_device
+from swin_mmdet.errors import UserError
 from swin_mmdet.models.step_recorder import Recording
 from swin_mmdet.recording.recorded_prediction import PredictionRecording
 from swin_mmdet.recording.training_step import StepRecording
@@ -42,6 +43,8 @@ MIB = 2**20
 RECORDINGS = Recording, StepRecording, PredictionRecording
 # images of a GPU's data, and steps between two checkpoints
 MADE, SAVED = 200, 250
+# looks to which a line is fitted
+FEWEST = 20
 # growth in 1,000 steps that is none: of the fit's own noise, in MiB or in numbers
 BOUNDS = {'host MiB': 20, 'GPU MiB': 20, 'open files': 1, 'threads': 1, 'cached results': 20, 'recordings': 1}
 SIZES = [(side, side) for side in range(64, 161, 16)]
@@ -157,7 +160,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def report(rows: list[dict[str, float]]) -> list[dict]:
-    """The growth of each quantity beside its bound, printed as well."""
+    """The growth of each quantity beside its bound, printed as well.
+
+    Raises:
+        UserError: the run was too short to tell.
+    """
+    if len(rows) < FEWEST:
+        raise UserError(f'{len(rows)} looks at {rows[-1]["step"] if rows else "too few"} steps: a line wants {FEWEST}')
     found = []
     for name, slope in slopes(rows).items():
         first, last = rows[0][name], rows[-1][name]

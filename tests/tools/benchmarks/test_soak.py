@@ -42,6 +42,12 @@ def test_each_quantity_has_a_bound_that_fails(name: str, capsys: pytest.CaptureF
     assert [line.partition(':')[0] for line in grown] == [name]
 
 
+def test_a_run_that_was_too_short_shows_nothing(user_error: type[Exception]):
+    for few in (rows()[:19], []):
+        with pytest.raises(user_error, match='a line wants 20'):
+            soak.report(few)
+
+
 def test_remembered_results_of_the_package_are_found():
     from swin_mmdet.ops import windows
 

@@ -12,6 +12,7 @@ import argparse
 import csv
 import os
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -51,8 +52,8 @@ def data_config(folder: Path, peer: str) -> Config:
     return cfg
 
 
-def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: float) -> list[dict]:
-    """A row for each step; some also have the AP."""
+def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: float) -> Iterator[list[dict]]:
+    """Rows of the steps from one AP to the next, which the last of them has."""
     cfg, data = whole_detectors.model_config(name, peer), data_config(folder, peer)
     # of Mask2Former's recipe, which would fill them up to 1024 px
     cfg.model.data_preprocessor.pop('batch_augments', None)
@@ -62,7 +63,7 @@ def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: fl
     model.cuda().train()
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     batches = iter(Runner.build_dataloader(data.train_dataloader, seed=seed))
-    losses, found, took, start = [], {}, 0.0, time.perf_counter()
+    losses, took, start = [], 0.0, time.perf_counter()
     for step in range(1, steps + 1):
         for group in wrapper.optimizer.param_groups:
             group['lr'] = cfg.optim_wrapper.optimizer.lr * min(1, step / WARMUP)
@@ -71,17 +72,16 @@ def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: fl
         if step % EVERY == 0 or step == steps:
             torch.cuda.synchronize()
             took += time.perf_counter() - start
-            found[step] = {'s/step': took / step} | average_precision(model, data)
-            print(name, peer, seed, step, losses[-1].item(), *found[step].values(), flush=True)
-            model.train()
+            first, found = step - len(losses) + 1, {'s/step': took / step} | average_precision(model, data)
+            nothing = dict.fromkeys(found)
+            kept = enumerate(torch.stack(losses).tolist(), first)
+            rows = [{'step': number, 'loss': loss} | nothing for number, loss in kept]
+            rows[-1] |= found
+            yield rows
             if took > seconds:
-                break
-            start = time.perf_counter()
-    nothing = dict.fromkeys(('s/step', 'box AP', 'mask AP'))
-    return [
-        {'step': step, 'loss': loss} | found.get(step, nothing)
-        for step, loss in enumerate(torch.stack(losses).tolist(), 1)
-    ]
+                return
+            model.train()
+            losses, start = [], time.perf_counter()
 
 
 def average_precision(model: torch.nn.Module, data: Config) -> dict[str, float | None]:
@@ -125,10 +125,12 @@ def main(argv: list[str] | None = None) -> None:
     MMLogger.get_current_instance().setLevel('WARNING')
     where = conditions(args.commit) | {'mmcv': mmcv_in_words()}
     with whole_detectors.own_ops_of_mmcv() if args.peer == 'mmdet' else nullcontext():
-        rows = learn(args.detector, args.peer, args.data, args.seed, args.steps, args.seconds)
-    labels = {'detector': args.detector, 'peer': args.peer, 'seed': args.seed}
-    if args.out:
-        append(args.out, [labels | rounded(row) | where for row in rows])
+        labels = {'detector': args.detector, 'peer': args.peer, 'seed': args.seed}
+        for rows in learn(args.detector, args.peer, args.data, args.seed, args.steps, args.seconds):
+            found = [labels | rounded(row) for row in rows]
+            print(*found[-1].values(), flush=True)
+            if args.out:
+                append(args.out, [row | where for row in found])
 
 
 if __name__ == '__main__':

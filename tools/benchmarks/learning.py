@@ -5,7 +5,8 @@
 The config is that of `detector.py`, in mixed precision as there, with the recipe's optimizer, from random weights; the
 backbone learns as fast as the rest, for it knows nothing either. The images, at most 384 px, come in the order that the
 seed gives, without augmentation. Rows are appended, so that several calls fill one file; the AP on the same 16 images
-stands in every 100th row and in the last. mmdet's parts need a compiled mmcv.
+stands in every 100th row and in the last, which of ours also has that of the same weights in half precision. mmdet's
+parts need a compiled mmcv.
 """
 
 import argparse
@@ -35,6 +36,7 @@ IMAGES = whole_detectors.CONFIGS / '_base_/datasets/coco_instance_16-images.py'
 SIZE, BATCH, WARMUP = (384, 384), 4, 50
 # steps from one AP to the next
 EVERY = 100
+HALF = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 def data_config(folder: Path, peer: str) -> Config:
@@ -72,24 +74,31 @@ def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: fl
         if step % EVERY == 0 or step == steps:
             torch.cuda.synchronize()
             took += time.perf_counter() - start
-            first, found = step - len(losses) + 1, {'s/step': took / step} | average_precision(model, data)
+            first, is_last = step - len(losses) + 1, took > seconds or step == steps
+            found = {'s/step': took / step} | average_precision(model, data)
+            for name_of_type, dtype in HALF.items():
+                # mmdet's parts do not run in both
+                score = average_precision(model, data, dtype)['box AP'] if is_last and peer == 'ours' else None
+                found[f'box AP {name_of_type}'] = score
             nothing = dict.fromkeys(found)
             kept = enumerate(torch.stack(losses).tolist(), first)
             rows = [{'step': number, 'loss': loss} | nothing for number, loss in kept]
             rows[-1] |= found
             yield rows
-            if took > seconds:
+            if is_last:
                 return
             model.train()
             losses, start = [], time.perf_counter()
 
 
-def average_precision(model: torch.nn.Module, data: Config) -> dict[str, float | None]:
-    """Of boxes, and of masks where there are any, on the validation images."""
+def average_precision(
+    model: torch.nn.Module, data: Config, dtype: torch.dtype | None = None
+) -> dict[str, float | None]:
+    """Of boxes, and of masks where there are any, on the validation images; in float32 or under autocast."""
     loader = Runner.build_dataloader(data.val_dataloader, seed=0)
     model.eval()
     metric, found = None, []
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast('cuda', dtype, enabled=dtype is not None):
         for batch in loader:
             found += model.test_step(batch)
     kinds = ['bbox', *(['segm'] if 'masks' in found[0].pred_instances else [])]

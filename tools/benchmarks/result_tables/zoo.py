@@ -69,11 +69,13 @@ def learning_table(here: Path) -> str:
             step = max(
                 step for step in range(1, min(map(len, others)) + 1) if all(one[step - 1]['box AP'] for one in others)
             )
-            scores = (_number(steps[step - 1][key], 3) for key in ('box AP', 'mask AP', 's/step'))
-            rows.append((name, link(peer, path, here), seed, *losses, step, *scores))
+            scores = [_number(steps[step - 1][key], 3) for key in ('box AP', 'mask AP', 's/step')]
+            halves = [_number(steps[-1][key], 3) for key in ('box AP', 'box AP bf16', 'box AP fp16')]
+            last = (len(steps), ' / '.join(halves)) if all(halves) else ('', '')
+            rows.append((name, link(peer, path, here), seed, *losses, step, *scores, *last))
     names = (
         *('detector', 'parts', 'seed', *(f'loss at {step}' for step in STEPS)),
-        *('step of the AP', 'box AP', 'mask AP', 's/step'),
+        *('step of the AP', 'box AP', 'mask AP', 's/step', 'last step', 'box AP there in fp32 / bf16 / fp16'),
     )
     return markdown(names, rows) if rows else NOT_YET
 

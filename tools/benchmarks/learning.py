@@ -3,15 +3,17 @@
     python tools/benchmarks/learning.py dino-4scale-swin-t --peer ours --seed 0 --out results/learning.csv
 
 The config is that of `detector.py`, in mixed precision as there, with the recipe's optimizer, from random weights; the
-images, at most 384 px, come in the order that the seed gives, without augmentation. Rows are appended, so that several
-calls fill one file; the last row of a run has the AP on the same 16 images. mmdet's parts need a compiled mmcv.
+backbone learns as fast as the rest, for it knows nothing either. The images, at most 384 px, come in the order that the
+seed gives, without augmentation. Rows are appended, so that several calls fill one file; the AP on the same 16 images
+stands in every 100th row and in the last, which of ours also has that of the same weights in half precision. mmdet's
+parts need a compiled mmcv.
 """
 
 import argparse
 import csv
-import itertools
 import os
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -32,6 +34,9 @@ from swin_mmdet.config import nodes
 
 IMAGES = whole_detectors.CONFIGS / '_base_/datasets/coco_instance_16-images.py'
 SIZE, BATCH, WARMUP = (384, 384), 4, 50
+# steps from one AP to the next
+EVERY = 100
+HALF = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 def data_config(folder: Path, peer: str) -> Config:
@@ -49,8 +54,8 @@ def data_config(folder: Path, peer: str) -> Config:
     return cfg
 
 
-def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: float) -> list[dict]:
-    """A row for each step; the last also has the AP."""
+def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: float) -> Iterator[list[dict]]:
+    """Rows of the steps from one AP to the next, which the last of them has."""
     cfg, data = whole_detectors.model_config(name, peer), data_config(folder, peer)
     # of Mask2Former's recipe, which would fill them up to 1024 px
     cfg.model.data_preprocessor.pop('batch_augments', None)
@@ -59,30 +64,41 @@ def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: fl
     model.init_weights()
     model.cuda().train()
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    rates = [group['lr'] for group in wrapper.optimizer.param_groups]
     batches = iter(Runner.build_dataloader(data.train_dataloader, seed=seed))
-    losses, start = [], time.perf_counter()
-    for step in range(steps):
-        for group, rate in zip(wrapper.optimizer.param_groups, rates, strict=True):
-            group['lr'] = rate * min(1, (step + 1) / WARMUP)
+    losses, took, start = [], 0.0, time.perf_counter()
+    for step in range(1, steps + 1):
+        for group in wrapper.optimizer.param_groups:
+            group['lr'] = cfg.optim_wrapper.optimizer.lr * min(1, step / WARMUP)
         # kept on the GPU, which nothing waits for
         losses.append(model.train_step(next(batches), wrapper)['loss'])
-        if step % 20 == 19 and losses[-1].item() and time.perf_counter() - start > seconds:
-            break
-    torch.cuda.synchronize()
-    took = time.perf_counter() - start
-    rows = [{'step': step, 'loss': loss, 's/step': None, 'box AP': None, 'mask AP': None}
-            for step, loss in enumerate(torch.stack(losses).tolist(), 1)]  # fmt: skip
-    rows[-1] |= {'s/step': took / len(rows)} | average_precision(model, data)
-    return rows
+        if step % EVERY == 0 or step == steps:
+            torch.cuda.synchronize()
+            took += time.perf_counter() - start
+            first, is_last = step - len(losses) + 1, took > seconds or step == steps
+            found = {'s/step': took / step} | average_precision(model, data)
+            for name_of_type, dtype in HALF.items():
+                # mmdet's parts do not run in both
+                score = average_precision(model, data, dtype)['box AP'] if is_last and peer == 'ours' else None
+                found[f'box AP {name_of_type}'] = score
+            nothing = dict.fromkeys(found)
+            kept = enumerate(torch.stack(losses).tolist(), first)
+            rows = [{'step': number, 'loss': loss} | nothing for number, loss in kept]
+            rows[-1] |= found
+            yield rows
+            if is_last:
+                return
+            model.train()
+            losses, start = [], time.perf_counter()
 
 
-def average_precision(model: torch.nn.Module, data: Config) -> dict[str, float | None]:
-    """Of boxes, and of masks where there are any, on the validation images."""
+def average_precision(
+    model: torch.nn.Module, data: Config, dtype: torch.dtype | None = None
+) -> dict[str, float | None]:
+    """Of boxes, and of masks where there are any, on the validation images; in float32 or under autocast."""
     loader = Runner.build_dataloader(data.val_dataloader, seed=0)
     model.eval()
     metric, found = None, []
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast('cuda', dtype, enabled=dtype is not None):
         for batch in loader:
             found += model.test_step(batch)
     kinds = ['bbox', *(['segm'] if 'masks' in found[0].pred_instances else [])]
@@ -118,12 +134,12 @@ def main(argv: list[str] | None = None) -> None:
     MMLogger.get_current_instance().setLevel('WARNING')
     where = conditions(args.commit) | {'mmcv': mmcv_in_words()}
     with whole_detectors.own_ops_of_mmcv() if args.peer == 'mmdet' else nullcontext():
-        rows = learn(args.detector, args.peer, args.data, args.seed, args.steps, args.seconds)
-    labels = {'detector': args.detector, 'peer': args.peer, 'seed': args.seed}
-    for row in itertools.islice(rows, len(rows) - 1, None):
-        print(*(labels | rounded(row)).values(), flush=True)
-    if args.out:
-        append(args.out, [labels | rounded(row) | where for row in rows])
+        labels = {'detector': args.detector, 'peer': args.peer, 'seed': args.seed}
+        for rows in learn(args.detector, args.peer, args.data, args.seed, args.steps, args.seconds):
+            found = [labels | rounded(row) for row in rows]
+            print(*found[-1].values(), flush=True)
+            if args.out:
+                append(args.out, [row | where for row in found])
 
 
 if __name__ == '__main__':

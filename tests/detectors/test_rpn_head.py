@@ -126,6 +126,12 @@ def test_the_layout_of_maps_is_no_matter():
         assert torch.equal(getattr(found, name), getattr(expected, name))
 
 
+def test_losses_are_named_as_mmdet_s():
+    instances, metas, size = images('some', ((96, 128), (96, 128)), classes=1)
+    ours, theirs = (head.loss_by_feat(*head(features(size)), instances, metas) for head in make())
+    assert list(ours) == list(theirs)
+
+
 def test_small_boxes_alone_give_no_proposals():
     ours, _ = make(test={'min_bbox_size': 10000})
     _, metas, size = images('some', ((96, 128), (96, 128)))

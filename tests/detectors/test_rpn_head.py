@@ -163,6 +163,14 @@ def test_what_it_cannot_do_is_mmdet_s_and_said(change, reason, monkeypatch):
     assert said[0] == f'RPNHead: training as in mmdet: {reason}'
 
 
+@pytest.mark.parametrize('name', ['loss_cls', 'loss_bbox'])
+def test_a_loss_that_is_hooked_is_named(name):
+    ours, _ = make()
+    assert ours._why_not_trained(None) is None
+    getattr(ours, name).register_forward_hook(print)
+    assert ours._why_not_trained(None) == f'{name} has hooks or a forward of its own'
+
+
 def test_regions_to_ignore_are_mmdet_s_only_where_there_are_any():
     ours, _ = make({'assigner': TRAIN['assigner'] | {'ignore_iof_thr': 0.5}})
     instances, _, _ = images('some', ((96, 128), (96, 128)))

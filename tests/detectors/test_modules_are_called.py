@@ -84,7 +84,8 @@ def test_hooks_of_all_modules_see_each_layer():
         box_changes(branches, STATES)
     finally:
         handle.remove()
-    assert [id(layer) for one in branches for layer in one] == [id(one) for one in seen if type(one) is not nn.Sequential]
+    layers = [one for one in seen if type(one) is not nn.Sequential]
+    assert [id(layer) for one in branches for layer in one] == list(map(id, layers))
 
 
 def attention(cls: type, **options) -> nn.Module:

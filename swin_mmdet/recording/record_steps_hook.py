@@ -25,7 +25,7 @@ class RecordStepsHook(Hook):
     # before hooks that stand around a step
     priority = 'HIGH'
 
-    def __init__(self, max_waste: float = 0.25, max_kinds: int = 96) -> None:
+    def __init__(self, max_waste: float = 1.0, max_kinds: int = 96) -> None:
         self.max_waste, self.max_kinds = max_waste, max_kinds
 
     def before_train(self, runner: Runner) -> None:

@@ -29,7 +29,7 @@ class RecordedTraining:
 
     A step whose kind has been recorded is one launch of a CUDA graph, from the batch on the GPU to the gradients; the
     optimizer follows as ever, and so does whatever looks at gradients or weights between steps. A kind is a size of
-    batch, see `BatchSizes`, and room for objects. The first steps of a kind run the same operations without a graph.
+    batch, see `BatchSizes`, and room for objects. The model's first step runs the same operations without a graph.
     Weights may change in place at any time. When a module, a hook, a setting or the memory of a weight is another than
     before, all recordings are dropped. Where a step must not be recorded it runs as ever, and the log says why.
 
@@ -39,9 +39,6 @@ class RecordedTraining:
         max_waste: see `BatchSizes`.
         max_kinds: recordings that are kept; the one that was idle longest makes room for another.
     """
-
-    # a kind of step is recorded when it comes this often: one that does not come again would not repay it
-    TIMES = 2
 
     def __init__(self, model: BaseModel, plain: Step, max_waste: float, max_kinds: int) -> None:
         self.model, self.plain = model, plain
@@ -54,6 +51,7 @@ class RecordedTraining:
         self._flags = self._watched.flags()
         self._reason = self._why_never()
         self._recorder = TrainingStepRecorder()
+        self._has_run = False
         self._gradients: Gradients | None = None
         self._kinds: dict[tuple, Kind] = {}
         self._inputs: dict[Room, StaticInputs] = {}
@@ -134,14 +132,16 @@ class RecordedTraining:
     def _run(self, images: Tensor, samples: list[DetDataSample], wrapper: OptimWrapper) -> Results:
         kind = self._kind_of(images, samples)
         kind.fill(images, samples)
-        if kind.recording is not None:
-            return kind.recording.replay()
         if self._gradients is None:
             self._gradients = Gradients(self._watched.trained())
-        results = run_step(self.model, wrapper, kind, self._watched.trained(), self._gradients)
-        kind.times += 1
-        if kind.times >= self.TIMES:
-            self._record(kind, wrapper, self._gradients)
+        gradients = self._gradients
+        # to record a step takes as long as to run it, once a step has made what all of them need
+        if kind.recording is None and self._has_run:
+            self._record(kind, wrapper, gradients)
+        if kind.recording is not None:
+            return kind.recording.replay()
+        results = run_step(self.model, wrapper, kind, self._watched.trained(), gradients)
+        self._has_run = kind.has_run = True
         return results
 
     def _kind_of(self, images: Tensor, samples: list[DetDataSample]) -> Kind:
@@ -162,6 +162,8 @@ class RecordedTraining:
         try:
             kind.recording = self._recorder.record(self.model, wrapper, kind, self._watched, gradients)
         except RuntimeError as error:
-            self._give_up(f'it failed with {error}')
+            # a step that has not run may need something that cannot be made while it is recorded
+            if kind.has_run:
+                self._give_up(f'it failed with {error}')
             return
-        log_once('training steps of batches whose size comes again are replayed as CUDA graphs')
+        log_once('training steps are replayed as CUDA graphs')

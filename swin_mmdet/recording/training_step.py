@@ -37,7 +37,7 @@ class Kind:
 
     images: Tensor
     inputs: StaticInputs
-    times: int = 0
+    has_run: bool = False
     recording: 'StepRecording | None' = None
 
     def fill(self, images: Tensor, samples: Sequence) -> None:
@@ -97,7 +97,7 @@ class TrainingStepRecorder:
     def record(
         self, model: BaseModel, wrapper: OptimWrapper, kind: Kind, watched: WatchedModel, gradients: Gradients
     ) -> StepRecording:
-        """Right after such a step has run, so that all it needs to be made once has been made.
+        """When a step has run, best one of this kind, so that all it needs to be made once has been made.
 
         Raises:
             RuntimeError: something in the step cannot be recorded.

@@ -2,8 +2,10 @@
 
     python tools/benchmarks/export_full_size.py --out tools/benchmarks/results/export_full_size-cpu.csv
 
-The weights are of no training. Times of running are medians of three, of a padded image to detections with whole masks.
-Rows that the result has of other cases stay.
+    python tools/benchmarks/export_full_size.py --out ... --detectors NAME --checkpoint FILE --images FOLDER
+
+Without a checkpoint the weights are of no training, and the proof's images are drawn. Times of running are medians of
+three, of a padded image to detections with whole masks. Rows that the result has of other cases stay.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from mmdet.registry import MODELS  # noqa: E402
 from mmdet.utils import register_all_modules  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 
+from swin_mmdet.engine.load_weights import load_weights  # noqa: E402
 from swin_mmdet.errors import UserError  # noqa: E402
 from swin_mmdet.export import ExportOptions, export_detector  # noqa: E402
 from swin_mmdet.export.families import family_of  # noqa: E402
@@ -51,17 +54,25 @@ def main() -> None:
     parser.add_argument('--to', nargs='+', default=['onnx', 'torch'], choices=[target.name for target in TARGETS])
     parser.add_argument('--size', type=int, nargs=2, default=SIZE)
     parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--checkpoint', help='weights of the one of --detectors')
+    parser.add_argument('--images', help='a folder, for the proof')
     parser.add_argument('--commit', help='of the code that runs (default: asks git)')
     args = parser.parse_args()
+    if args.checkpoint and len(args.detectors) != 1:
+        parser.error('--checkpoint is of one detector: name it by --detectors')
     torch.set_num_threads(args.threads)
     for name in args.detectors:
-        model, cfg = detector(ROOT / 'configs' / CASES[name])
+        model, cfg = detector(ROOT / 'configs' / CASES[name], args.checkpoint)
         size, program, start = tuple(args.size), family_of(model), time.perf_counter()
         traced = trace(program(model), ExportOptions(size=size), program.least(model))
         tracing = time.perf_counter() - start
         for kind in args.to:
-            row = measured(model, cfg, kind, size, traced, args.threads)
-            row = dict(zip(KEY, (name, kind), strict=True)) | {'traced in s': f'{tracing:.0f}'} | row
+            options = ExportOptions(to=kind, size=size, images=args.images)
+            row = measured(model, cfg, options, traced, args.threads)
+            weights = 'trained' if args.checkpoint else 'of no training'
+            row = dict(zip(KEY, (name, kind), strict=True)) | {
+                'weights': weights, 'traced in s': f'{tracing:.0f}', **row,
+            }  # fmt: skip
             print(', '.join(f'{key} {value}' for key, value in row.items() if value != ''), flush=True)
             keep_row(args.out, row | conditions(args.commit, device='cpu'), KEY, place)
 
@@ -71,25 +82,30 @@ def place(row: dict) -> tuple:
     return list(CASES).index(row['detector']), row['to']
 
 
-def detector(path: Path) -> tuple[torch.nn.Module, Config]:
+def detector(path: Path, checkpoint: str | None) -> tuple[torch.nn.Module, Config]:
     cfg = Config.fromfile(path)
     cfg.model.backbone.init_cfg = None
     register_all_modules()
     model = MODELS.build(cfg.model).eval()
-    make_up_weights(model)
+    if checkpoint:
+        load_weights(model, checkpoint, strict=True)
+    else:
+        make_up_weights(model)
     return model, cfg
 
 
 def measured(
-    model: torch.nn.Module, cfg: Config, kind: str, size: tuple[int, int], traced: object, threads: int
+    model: torch.nn.Module, cfg: Config, options: ExportOptions, traced: object, threads: int
 ) -> dict[str, str]:
     """What was found of a file of that kind."""
+    assert options.size is not None
+    size = options.size
     names = 'detections', 'boxes px', 'scores', 'masks IoU', 'written and proven in s', 'MB', 'eager ms', 'file ms'
     row = dict.fromkeys(('height', 'width', *names, 'problem'), '') | {'height': size[0], 'width': size[1]}
     with TemporaryDirectory() as folder:
-        out, start = Path(folder, 'model').with_suffix(target_of(kind).suffix), time.perf_counter()
+        out, start = Path(folder, 'model').with_suffix(target_of(options.to).suffix), time.perf_counter()
         try:
-            found = export_detector(model, cfg, out, ExportOptions(to=kind, size=size), traced=traced)
+            found = export_detector(model, cfg, out, options, traced=traced)
         except UserError as error:
             return row | {'problem': str(error)}
         taken, batch, exported = time.perf_counter() - start, batches([size])[0], Detector(out, threads)

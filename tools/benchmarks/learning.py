@@ -3,13 +3,13 @@
     python tools/benchmarks/learning.py dino-4scale-swin-t --peer ours --seed 0 --out results/learning.csv
 
 The config is that of `detector.py`, in mixed precision as there, with the recipe's optimizer, from random weights; the
-images, at most 384 px, come in the order that the seed gives, without augmentation. Rows are appended, so that several
-calls fill one file; the last row of a run has the AP on the same 16 images. mmdet's parts need a compiled mmcv.
+backbone learns as fast as the rest, for it knows nothing either. The images, at most 384 px, come in the order that the
+seed gives, without augmentation. Rows are appended, so that several calls fill one file; the AP on the same 16 images
+stands in every 100th row and in the last. mmdet's parts need a compiled mmcv.
 """
 
 import argparse
 import csv
-import itertools
 import os
 import time
 from contextlib import nullcontext
@@ -32,6 +32,8 @@ from swin_mmdet.config import nodes
 
 IMAGES = whole_detectors.CONFIGS / '_base_/datasets/coco_instance_16-images.py'
 SIZE, BATCH, WARMUP = (384, 384), 4, 50
+# steps from one AP to the next
+EVERY = 100
 
 
 def data_config(folder: Path, peer: str) -> Config:
@@ -50,7 +52,7 @@ def data_config(folder: Path, peer: str) -> Config:
 
 
 def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: float) -> list[dict]:
-    """A row for each step; the last also has the AP."""
+    """A row for each step; some also have the AP."""
     cfg, data = whole_detectors.model_config(name, peer), data_config(folder, peer)
     # of Mask2Former's recipe, which would fill them up to 1024 px
     cfg.model.data_preprocessor.pop('batch_augments', None)
@@ -59,22 +61,27 @@ def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: fl
     model.init_weights()
     model.cuda().train()
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    rates = [group['lr'] for group in wrapper.optimizer.param_groups]
     batches = iter(Runner.build_dataloader(data.train_dataloader, seed=seed))
-    losses, start = [], time.perf_counter()
-    for step in range(steps):
-        for group, rate in zip(wrapper.optimizer.param_groups, rates, strict=True):
-            group['lr'] = rate * min(1, (step + 1) / WARMUP)
+    losses, found, took, start = [], {}, 0.0, time.perf_counter()
+    for step in range(1, steps + 1):
+        for group in wrapper.optimizer.param_groups:
+            group['lr'] = cfg.optim_wrapper.optimizer.lr * min(1, step / WARMUP)
         # kept on the GPU, which nothing waits for
         losses.append(model.train_step(next(batches), wrapper)['loss'])
-        if step % 20 == 19 and losses[-1].item() and time.perf_counter() - start > seconds:
-            break
-    torch.cuda.synchronize()
-    took = time.perf_counter() - start
-    rows = [{'step': step, 'loss': loss, 's/step': None, 'box AP': None, 'mask AP': None}
-            for step, loss in enumerate(torch.stack(losses).tolist(), 1)]  # fmt: skip
-    rows[-1] |= {'s/step': took / len(rows)} | average_precision(model, data)
-    return rows
+        if step % EVERY == 0 or step == steps:
+            torch.cuda.synchronize()
+            took += time.perf_counter() - start
+            found[step] = {'s/step': took / step} | average_precision(model, data)
+            print(name, peer, seed, step, losses[-1].item(), *found[step].values(), flush=True)
+            model.train()
+            if took > seconds:
+                break
+            start = time.perf_counter()
+    nothing = dict.fromkeys(('s/step', 'box AP', 'mask AP'))
+    return [
+        {'step': step, 'loss': loss} | found.get(step, nothing)
+        for step, loss in enumerate(torch.stack(losses).tolist(), 1)
+    ]
 
 
 def average_precision(model: torch.nn.Module, data: Config) -> dict[str, float | None]:
@@ -120,8 +127,6 @@ def main(argv: list[str] | None = None) -> None:
     with whole_detectors.own_ops_of_mmcv() if args.peer == 'mmdet' else nullcontext():
         rows = learn(args.detector, args.peer, args.data, args.seed, args.steps, args.seconds)
     labels = {'detector': args.detector, 'peer': args.peer, 'seed': args.seed}
-    for row in itertools.islice(rows, len(rows) - 1, None):
-        print(*(labels | rounded(row)).values(), flush=True)
     if args.out:
         append(args.out, [labels | rounded(row) | where for row in rows])
 

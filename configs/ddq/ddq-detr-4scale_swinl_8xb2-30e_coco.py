@@ -1,6 +1,6 @@
 """DDQ DETR with 4 scales, Swin-L (ImageNet-22K), 30 epochs; 8 GPUs x 2 images.
 
-mmdet's recipe on our backbone; detector and head are mmdet's, the head in float32. Published by mmdet: 58.7 box AP on
+mmdet's recipe on our backbone; the detector is mmdet's, its head runs in float32. Published by mmdet: 58.7 box AP on
 val2017. Not rerun here.
 """
 

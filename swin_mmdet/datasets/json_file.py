@@ -125,7 +125,8 @@ def foreign_kind(data: object) -> str:
         return 'it is GeoJSON, in coordinates of a map'
     if '_via_img_metadata' in data or '_via_settings' in data:
         return 'it is a project of VIA: export annotations as COCO'
-    if data and all(isinstance(value, dict) and 'regions' in value for value in data.values() if value != []):
+    images = [value for value in data.values() if value != []]
+    if images and all(isinstance(value, dict) and 'regions' in value for value in images):
         return 'it is an export of VIA: export annotations as COCO'
     if 'videos' in data:
         return 'it has annotations of videos'

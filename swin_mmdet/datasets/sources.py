@@ -10,6 +10,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
+from mmengine.utils import is_abs
 
 from swin_mmdet.config import nodes
 from swin_mmdet.datasets.coco_dataset import CocoDataset as OurCocoDataset
@@ -127,7 +128,7 @@ def _reads_as_coco(cls: type | None) -> bool:
 
 
 def _joined(dataset: dict, path: str) -> str:
-    return osp.join(dataset.get('data_root') or '', path)
+    return path if is_abs(path) else osp.join(dataset.get('data_root') or '', path)
 
 
 def _loads(pipeline: Sequence, option: str) -> bool:

@@ -21,7 +21,10 @@ from swin_mmdet.detectors.deformable_attention import MultiScaleDeformableAttent
 from swin_mmdet.detectors.multihead_attention import MultiheadAttention, additive_mask
 from swin_mmdet.ops.coordinates import inverse_sigmoid, sine_encoding, with_sizes
 from swin_mmdet.ops.pyramid import Pyramid, filled_shares, reference_points
+from swin_mmdet.ops.tracing import is_traced
 
+# pixels whose hidden features are made at once where nobody keeps them for a gradient: as fast as all, in less memory
+PIXELS_AT_ONCE = 2**16
 # a share of the image from which on DINO tells a coordinate from 0 and 1
 NEAREST = 1e-3
 
@@ -32,6 +35,19 @@ class DeformableDetrTransformerEncoderLayer(MMDetDeformableDetrTransformerEncode
     def _init_layers(self) -> None:
         super()._init_layers()
         self.self_attn = MultiScaleDeformableAttention(**self.self_attn_cfg)
+
+    def forward(self, query: Tensor, query_pos: Tensor, key_padding_mask: Tensor | None, **kwargs) -> Tensor:
+        """Pixels [B, N, C] -> [B, N, C]; arguments as in mmdet, and those of the attention."""
+        query = self.self_attn(
+            query=query, key=query, value=query, query_pos=query_pos, key_pos=query_pos,
+            key_padding_mask=key_padding_mask, **kwargs,
+        )  # fmt: skip
+        return self.norms[1](self._feed_forward(self.norms[0](query)))
+
+    def _feed_forward(self, query: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or is_traced() or len(query) * query.shape[1] <= PIXELS_AT_ONCE:
+            return self.ffn(query)
+        return torch.cat([self.ffn(part) for part in query.flatten(0, 1).split(PIXELS_AT_ONCE)]).view_as(query)
 
 
 def run_layer(recomputes: bool, layer: nn.Module, *arguments: Any, **options: Any) -> Any:

@@ -27,6 +27,7 @@ class PredictedSets(NamedTuple):
     boxes: Tensor  # [S, B, P, 4] center and size, in shares of the image
     names: tuple[str, ...]  # of each layer, what comes before its losses' names, such as 'd0.'
     agnostic: bool = False  # whether all objects are of class 0
+    kept: Tensor | None = None  # [S, B, P] bool: which predictions count; without it all do
 
 
 class Labels(NamedTuple):
@@ -34,11 +35,13 @@ class Labels(NamedTuple):
 
     labels: Tensor  # [S, N] int64, the number of classes for background
     quality: Tensor | None  # [S, N] overlap with the object; where the loss asks for it
+    weight: Tensor | None = None  # [S, N] how often it counts, if that is not once
 
 
 def _focal(loss: FocalLoss, scores: Tensor, target: Labels) -> Tensor:
-    ones = torch.ones_like(target.labels, dtype=torch.promote_types(scores.dtype, torch.float32))
-    return focal_loss(scores, target.labels, ones, loss.gamma, loss.alpha)
+    dtype = torch.promote_types(scores.dtype, torch.float32)
+    weight = torch.ones_like(target.labels, dtype=dtype) if target.weight is None else target.weight.to(dtype)
+    return focal_loss(scores, target.labels, weight, loss.gamma, loss.alpha)
 
 
 def _cross_entropy(loss: CrossEntropyLoss, scores: Tensor, target: Labels) -> Tensor:
@@ -46,13 +49,13 @@ def _cross_entropy(loss: CrossEntropyLoss, scores: Tensor, target: Labels) -> Te
     if weight is not None:
         weight = constant(tuple(map(float, weight)), scores.device).to(torch.promote_types(scores.dtype, torch.float32))
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    return F.cross_entropy(scores.flatten(0, 1), target.labels.flatten(), weight, reduction='none').view(
-        target.labels.shape
-    ).sum(1)
+    losses = F.cross_entropy(scores.flatten(0, 1), target.labels.flatten(), weight, reduction='none')
+    losses = losses.view(target.labels.shape)
+    return (losses if target.weight is None else losses * target.weight).sum(1)
 
 
 def _quality(loss: QualityFocalLoss, scores: Tensor, target: Labels) -> Tensor:
-    return quality_focal_loss(scores, target.labels, target.quality, loss.beta)
+    return quality_focal_loss(scores, target.labels, target.quality, loss.beta, target.weight)
 
 
 # of S layers: logits [S, N, C] -> the sum over predictions [S], without its weight
@@ -95,7 +98,8 @@ def set_losses(
 ) -> dict[str, Tensor]:
     """`loss_cls`, `loss_bbox` and `loss_iou`, each [S], in float32.
 
-    sizes [B, 4] of the images, factors [2]: what the losses of classes and of boxes are divided by.
+    sizes [B, 4] of the images; factors [2], or [2, S], what the losses of classes and of boxes are divided by. A pair
+    whose prediction does not count does not count either.
     """
     scores, boxes = predicted.scores.flatten(1, 2), predicted.boxes.flatten(1, 2)
     own = boxes.gather(1, matches.indices[..., None].expand(-1, -1, 4))
@@ -107,18 +111,29 @@ def set_losses(
     else:
         labels = matches.labels.new_full(scores.shape[:2], head.num_classes)
         own_classes = torch.zeros_like(matches.labels) if predicted.agnostic else matches.labels
-        target = Labels(labels.scatter(1, matches.indices, own_classes), None)
+        weight = None if predicted.kept is None else predicted.kept.flatten(1)
+        target = Labels(labels.scatter(1, matches.indices, own_classes), None, weight)
         if isinstance(head.loss_cls, QualityFocalLoss):
             quality = overlaps(corners_of(own.detach()), corners_of(wanted))
             target = target._replace(quality=quality.new_zeros(labels.shape).scatter(1, matches.indices, quality))
         classes = CLASS_LOSSES[type(head.loss_cls)](head.loss_cls, scores, target)
     class_factor, box_factor = (factors + EPS).unbind()
-    differences = overlaps(corners_of(own) * sizes, corners_of(wanted) * sizes, 'giou', head.loss_iou.eps)
+    distances = (own - wanted).abs().sum(2)
+    misses = 1 - overlaps(corners_of(own) * sizes, corners_of(wanted) * sizes, 'giou', head.loss_iou.eps)
+    if predicted.kept is not None:
+        count = pairs_that_count(predicted, matches)
+        distances, misses = distances * count, misses * count
     return {
         'loss_cls': head.loss_cls.loss_weight * classes / class_factor,
-        'loss_bbox': head.loss_bbox.loss_weight * (own - wanted).abs().sum((1, 2)) / box_factor,
-        'loss_iou': head.loss_iou.loss_weight * (1 - differences).sum(1) / box_factor,
+        'loss_bbox': head.loss_bbox.loss_weight * distances.sum(1) / box_factor,
+        'loss_iou': head.loss_iou.loss_weight * misses.sum(1) / box_factor,
     }  # fmt: skip
+
+
+def pairs_that_count(predicted: PredictedSets, matches: Matches) -> Tensor:
+    """Whether they do, for predictions of which only some do: [S, N] bool."""
+    assert predicted.kept is not None
+    return predicted.kept.flatten(1).gather(1, matches.indices)
 
 
 def joined(predicted: Sequence[PredictedSets]) -> list[PredictedSets]:
@@ -126,7 +141,8 @@ def joined(predicted: Sequence[PredictedSets]) -> list[PredictedSets]:
     if len({one.scores.shape[1:] for one in predicted}) > 1:
         return list(predicted)
     scores, boxes = (torch.cat(parts) for parts in zip(*(one[:2] for one in predicted), strict=True))
-    return [PredictedSets(scores, boxes, sum((one.names for one in predicted), ()))]
+    kept = None if predicted[0].kept is None else torch.cat([one.kept for one in predicted])
+    return [PredictedSets(scores, boxes, sum((one.names for one in predicted), ()), kept=kept)]
 
 
 def layer_names(layers: int, kind: str = '') -> tuple[str, ...]:

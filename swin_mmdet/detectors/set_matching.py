@@ -87,13 +87,21 @@ def why_not_matched_together(assigners: Sequence[Any]) -> str | None:
     for assigner in assigners:
         if type(assigner) is not HungarianAssigner:
             return f'the assigner is {type(assigner).__name__}, not HungarianAssigner'
-        for cost in assigner.match_costs:
-            if type(cost) not in COSTS or getattr(cost, 'binary_input', False):
-                return f'the assigner has the cost {type(cost).__name__}'
-            if getattr(cost, 'iou_mode', 'iou') not in KINDS:
-                return f'the assigner has iou_mode={cost.iou_mode}'
+        reason = why_not_costs(assigner.match_costs)
+        if reason is not None:
+            return reason
     settings = [[(type(cost), vars(cost)) for cost in assigner.match_costs] for assigner in assigners]
     return None if all(one == settings[0] for one in settings) else 'the costs of matching differ between stages'
+
+
+def why_not_costs(costs: Sequence[Any]) -> str | None:
+    """None when `summed_costs` knows them, else why in words."""
+    for cost in costs:
+        if type(cost) not in COSTS or getattr(cost, 'binary_input', False):
+            return f'the assigner has the cost {type(cost).__name__}'
+        if getattr(cost, 'iou_mode', 'iou') not in KINDS:
+            return f'the assigner has iou_mode={cost.iou_mode}'
+    return None
 
 
 @torch.no_grad()
@@ -103,9 +111,15 @@ def pair_costs(assigner: HungarianAssigner, scores: Tensor, boxes: Tensor, objec
     Logits [S, B, P, C] and corners in pixels [S, B, P, 4] of S layers; sizes [B, 4] are the width, height, width,
     height of each image.
     """
+    return summed_costs(assigner.match_costs, scores, boxes, objects, sizes)
+
+
+@torch.no_grad()
+def summed_costs(costs: Sequence[Any], scores: Tensor, boxes: Tensor, objects: Objects, sizes: Tensor) -> Tensor:
+    """The same of costs as an assigner has them."""
     boxes = boxes.float()
-    costs = [cost.weight * COSTS[type(cost)](cost, scores, boxes, objects, sizes) for cost in assigner.match_costs]
-    return sum(costs[1:], costs[0])
+    parts = [cost.weight * COSTS[type(cost)](cost, scores, boxes, objects, sizes) for cost in costs]
+    return sum(parts[1:], parts[0])
 
 
 class AsyncCosts:

@@ -27,7 +27,6 @@ from torch.autograd.function import once_differentiable
 
 from swin_mmdet.models.step_recorder import Forward, Recording, StepRecorder
 from swin_mmdet.models.watched_model import WatchedModel
-from swin_mmdet.ops.flat import cut
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.memory_format import is_channels_last
 from swin_mmdet.ops.tracing import is_traced
@@ -192,9 +191,8 @@ class StepGraphs:
 
 class _Replay(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, graphs, recording, image, scales, *trained):
+    def forward(ctx, graphs, recording, image, scales, *_trained):
         ctx.graphs, ctx.recording, ctx.step = graphs, recording, graphs.start_step()
-        ctx.shapes = [parameter.shape for parameter in trained]
         ctx.set_materialize_grads(False)
         maps = recording.replay_forward(image, scales)
         ctx.mark_non_differentiable(*(x for index, x in enumerate(maps) if index not in recording.map_grads))
@@ -209,6 +207,6 @@ class _Replay(torch.autograd.Function):
                 'set cuda_graphs=False for such a training'
             )
         with ctx.graphs.lock:
-            flat = ctx.recording.replay_backward(map_grads)
+            gradients = ctx.recording.replay_backward(map_grads)
         ctx.step.done = True
-        return None, None, None, None, *cut(flat, ctx.shapes)
+        return None, None, None, None, *gradients

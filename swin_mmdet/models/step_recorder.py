@@ -26,7 +26,7 @@ class Recording:
     # of training
     backward: torch.cuda.CUDAGraph | None = None
     map_grads: dict[int, Tensor] = field(default_factory=dict)  # by the index of the map
-    gradients: Tensor | None = None
+    gradients: tuple[Tensor, ...] = ()  # of the parameters, for the copy that follows a replay
     last_call: int = 0
 
     def replay_forward(self, image: Tensor, scales: Tensor | None) -> tuple[Tensor, ...]:
@@ -37,17 +37,20 @@ class Recording:
         self.forward.replay()
         return tuple(x.clone() for x in self.maps)
 
-    def replay_backward(self, map_grads: tuple[Tensor | None, ...]) -> Tensor:
-        """The gradients of all parameters, one after the other."""
+    def replay_backward(self, map_grads: tuple[Tensor | None, ...]) -> list[Tensor]:
+        """The gradients of all parameters, which are the caller's own."""
         for index, static in self.map_grads.items():
             if map_grads[index] is None:
                 static.zero_()
             else:
                 static.copy_(map_grads[index])
         assert self.backward is not None
-        assert self.gradients is not None
         self.backward.replay()
-        return self.gradients.clone()
+        first, shapes = self.gradients[0], [gradient.shape for gradient in self.gradients]
+        # in one piece, which is allocated at once
+        own = cut(first.new_empty(flat_numel(shapes)), shapes)
+        torch._foreach_copy_(own, self.gradients)
+        return own
 
 
 class StepRecorder:
@@ -57,7 +60,8 @@ class StepRecorder:
         self._pool = None
         # what is freed on one stream is never used by another
         self._stream: torch.cuda.Stream | None = None
-        self._gradients: dict[int, Tensor] = {}  # by size, one for all recordings of it
+        # by their shapes, those of the first recording; the others put theirs into the same memory
+        self._gradients: dict[tuple[torch.Size, ...], tuple[Tensor, ...]] = {}
 
     def record(
         self,
@@ -119,16 +123,27 @@ class StepRecorder:
             recording.scales = None if scales is None else torch.empty_like(scales)
             maps = forward(recording.image, recording.scales)
         if trained:
-            shapes = [parameter.shape for parameter in trained]
-            numel = flat_numel(shapes)
             recording.backward = torch.cuda.CUDAGraph()
             with torch.cuda.graph(recording.backward, **options):
                 recording.map_grads = {index: torch.empty_like(maps[index]) for index in wanted}
                 static = list(recording.map_grads.values())
                 grads = torch.autograd.grad([maps[index] for index in wanted], trained, static)
-                if numel not in self._gradients:
-                    self._gradients[numel] = torch.empty(numel, dtype=trained[0].dtype, device=image.device)
-                recording.gradients = self._gradients[numel]
-                torch._foreach_copy_(cut(recording.gradients, shapes), grads)
+                recording.gradients = self._kept(grads)
         recording.maps = tuple(x.detach() for x in maps)
         return recording
+
+    def _kept(self, grads: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The same gradients in the memory that all recordings have for theirs."""
+        shapes = tuple(gradient.shape for gradient in grads)
+        kept = self._gradients.get(shapes)
+        if kept is None:
+            # each in a place of its own, where the next recording can write
+            own: dict[int, Tensor] = {}
+            for x in grads:
+                if not x.is_contiguous() or x.data_ptr() in own:
+                    x = x.clone(memory_format=torch.contiguous_format)
+                own[x.data_ptr()] = x
+            self._gradients[shapes] = kept = tuple(own.values())
+        else:
+            torch._foreach_copy_(kept, grads)
+        return kept

@@ -8,6 +8,7 @@ import swin_mmdet.compat  # noqa: F401
 # isort: split
 from mmdet.models.layers import DeformableDetrTransformerEncoder as MMDetEncoder
 
+from swin_mmdet.detectors import deformable_transformer
 from swin_mmdet.detectors.deformable_detr import pyramid_of
 from swin_mmdet.ops import pyramid as pyramids
 from tests.detectors.cases import DEVICE
@@ -47,6 +48,27 @@ def test_detections_are_those_of_mmdet(name, shapes):
         torch.testing.assert_close(one.scores, other.scores, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(one.bboxes, other.bboxes, rtol=1e-5, atol=1e-3)
         assert torch.equal(one.labels, other.labels)
+
+
+def test_hidden_features_are_made_for_some_pixels_at_a_time(monkeypatch):
+    """Not for all, where no gradient wants them; the result is the same."""
+    detector, samples, rows = build('DINO').eval(), ground_truth('some', DIFFERENT), []
+    features = maps(samples)
+    for layer in detector.encoder.layers:
+        layer.ffn.register_forward_pre_hook(lambda _, given: rows.append(given[0].numel() // CHANNELS))
+
+    def memory():
+        rows.clear()
+        with torch.no_grad():
+            encoder, _ = detector.pre_transformer(features, samples)
+            return detector.forward_encoder(**encoder)['memory']
+
+    expected, every = memory(), rows[0]
+    assert rows == [every] * len(detector.encoder.layers)
+    monkeypatch.setattr(deformable_transformer, 'PIXELS_AT_ONCE', 100)
+    torch.testing.assert_close(memory(), expected, rtol=1e-5, atol=1e-6)
+    assert max(rows) == 100
+    assert sum(rows) == every * len(detector.encoder.layers)
 
 
 @every_detector

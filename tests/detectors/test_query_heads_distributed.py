@@ -1,5 +1,6 @@
 """Two processes (gloo): losses are divided by what all processes have, in one exchange, as in mmdet's heads."""
 
+from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
@@ -30,7 +31,10 @@ def with_exchanges(head, run, *arguments):
 
 def work(rank, folder):
     """Of every head the losses of ours and mmdet's, and how often each exchanged numbers."""
-    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
+    # where the other process ends before it comes here, this one does not wait for half an hour
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2, timeout=timedelta(minutes=2)
+    )
     try:
         samples = ground_truth(COUNTS[rank], DIFFERENT)
         found = [

@@ -13,7 +13,6 @@ import torch
 from swin_mmdet.models import SwinTransformer, SwinTransformerV2
 from swin_mmdet.models.step_graphs import StepGraphs
 from swin_mmdet.models.step_recorder import Recording, StepRecorder
-from swin_mmdet.ops.flat import cut, flat_numel
 from swin_mmdet.ops.memory_format import is_channels_last, memory_format
 
 ON_GPU = torch.cuda.is_available()
@@ -34,8 +33,7 @@ class PythonRecording:
             self.recording.map_grads = {
                 index: torch.zeros_like(x) for index, x in enumerate(self.results) if x.requires_grad
             }
-            shapes = [leaf.shape for leaf in self.leaves]
-            self.recording.gradients = torch.zeros(flat_numel(shapes))
+            self.recording.gradients = tuple(torch.zeros_like(leaf) for leaf in self.leaves)
             self.recording.backward = SimpleNamespace(replay=self.replay_backward)
 
     def replay(self):
@@ -48,7 +46,7 @@ class PythonRecording:
         map_grads = self.recording.map_grads
         results = [self.results[index] for index in map_grads]
         grads = torch.autograd.grad(results, self.leaves, list(map_grads.values()), retain_graph=True)
-        torch._foreach_copy_(cut(self.recording.gradients, [leaf.shape for leaf in self.leaves]), grads)
+        torch._foreach_copy_(self.recording.gradients, grads)
 
 
 @pytest.fixture(autouse=True)

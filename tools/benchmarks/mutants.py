@@ -45,7 +45,10 @@ BESIDES = {
         *('detectors/test_roi_heads.py', 'detectors/test_mask_fusion_head.py'),
     ),
     'checkpoint': ('engine/test_pretrained.py', 'reppoints_v2/test_official_names.py'),
-    'datasets': ('structures/test_lazy_masks.py', 'tools/test_errors.py', 'tools/test_words.py'),
+    'datasets': (
+        *('structures/test_lazy_masks.py', 'tools/test_errors.py', 'tools/test_make_shapes_dataset.py'),
+        'tools/test_words.py',
+    ),
     'detectors': ('ops/test_pair_costs.py',),
     'engine': (
         *('configs/test_everyday.py', 'tools/test_errors.py', 'tools/test_everyday.py', 'tools/test_prepare.py'),
@@ -54,8 +57,10 @@ BESIDES = {
     'ops': ('models/test_export.py',),
     'evaluation': ('datasets/test_check_and_loader.py', 'report/test_matching.py', 'structures/test_encoded_masks.py'),
 }
-# options of pytest: triton's interpreter runs kernels far too slowly for this
+# options of pytest: triton's interpreter runs kernels far too slowly for this, and a test that starts a process as
+# multiprocessing's `spawn` does would start this program in it
 FAST = ['--ignore-glob=*/test_triton*', '--ignore-glob=*/test_residual_branch.py', '-k', 'not triton']
+FAST += ['--ignore-glob=*/test_*distributed.py']
 FAST += ['-m', 'not slow and not long']
 # folders whose functions run with Triton alone
 WITH_KERNELS = ('residual_branch',)

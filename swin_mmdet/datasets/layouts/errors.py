@@ -36,7 +36,7 @@ def number(value: Any, where: str, what: str, most: float = LARGEST) -> float:
 
 def whole(value: object, where: str, what: str, least: int = 1, most: int = LARGEST) -> int:
     """A whole number of an annotation, such as a size in pixels."""
-    found = number(value, where, what, max(abs(least), most))
+    found = number(value, where, what, max(LARGEST, abs(least), most))
     if found != int(found) or not least <= found <= most:
         raise LayoutError(f'{where}: {what} is {value!r}; it is a whole number from {least} to {most}')
     return int(found)

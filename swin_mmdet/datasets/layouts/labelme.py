@@ -11,12 +11,13 @@ import posixpath
 from collections import defaultdict
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from swin_mmdet.datasets.layouts.errors import LayoutError, mapping, number, sequence, whole
 from swin_mmdet.datasets.layouts.folder import DataFolder, json_kind, split_of, stem
 from swin_mmdet.datasets.layouts.labels import LabelledImage, Labels
 from swin_mmdet.datasets.layouts.outlines import bitmap_of, box_of, ellipse, flat, placed
+from swin_mmdet.datasets.problems import count
 
 EXPECTS = "a JSON file with 'shapes' and 'imagePath' for each image"
 NO_OBJECTS = ('point', 'points', 'line', 'linestrip')
@@ -99,7 +100,7 @@ def _polygon(shape: dict, kind: str) -> list[float]:
 def _points(shape: dict, least: int, *, exactly: bool = False) -> list[list[float]]:
     where, points = shape['where'], sequence(shape.get('points'), shape['where'])
     if len(points) < least or (exactly and len(points) != least):
-        raise LayoutError(f'{where}: {len(points)} points, a {shape.get("shape_type") or "polygon"} has {least}'
+        raise LayoutError(f'{where}: {count(len(points), "point")}; {shape.get("shape_type") or "polygon"} has {least}'
                           f'{"" if exactly else " or more"}; remove it or draw it again')  # fmt: skip
     if not all(isinstance(point, list) and len(point) == 2 for point in points):
         raise LayoutError(f'{where}: its points are no pairs of x and y')
@@ -113,6 +114,8 @@ def _mask(shape: dict, height: int, width: int) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(base64.b64decode(shape.get('mask') or '', validate=True))) as picture:
             bitmap = np.asarray(picture.convert('L')) > 0
+    except UnidentifiedImageError as error:
+        raise LayoutError(f'{where}: its mask is no picture') from error
     except (ValueError, OSError, TypeError) as error:
         raise LayoutError(f'{where}: its mask is no picture ({error})') from error
     return placed(bitmap, round(left), round(top), height, width)

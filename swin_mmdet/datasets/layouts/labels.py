@@ -73,7 +73,7 @@ class Labels:
         if size and size[0] * size[1] > MOST_PIXELS:
             raise LayoutError(f'{self.folder.root}: {named} has {size[0]}x{size[1]} pixels; correct its size')
         if file_name is None:
-            self._missing.append(named)
+            self._missing.append(named or 'one without a name')
             return LabelledImage(named, size)
         images = self.splits.setdefault(split, {})
         found = images.setdefault(file_name, LabelledImage(file_name, size))

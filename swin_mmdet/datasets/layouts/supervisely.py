@@ -6,7 +6,7 @@ import posixpath
 import zlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from swin_mmdet.datasets.layouts.errors import LayoutError, mapping, number, sequence, whole
 from swin_mmdet.datasets.layouts.folder import DataFolder, json_kind, split_of
@@ -91,6 +91,8 @@ def _bitmap(content: dict, size: tuple[int, int], where: str) -> np.ndarray:
                 bits = np.asarray(picture.getchannel('A')) > 0
             else:
                 bits = np.asarray(picture.convert('L')) > 0
+    except UnidentifiedImageError as error:
+        raise LayoutError(f'{where}: its bitmap is no picture') from error
     except (ValueError, OSError, TypeError, zlib.error) as error:
         raise LayoutError(f'{where}: its bitmap cannot be unpacked ({error})') from error
     return placed(bits, left, top, size[1], size[0])

@@ -83,7 +83,8 @@ def _add(image: LabelledImage, label: str, values: list[float], where: str) -> N
     if len(values) < 4 or len(values) % 2:
         raise LayoutError(f'{where}: {len(values) + 1} values; a box has 5, an outline an odd number from 7 on')
     if not all(-BEYOND <= value <= 1 + BEYOND for value in values):
-        raise LayoutError(f'{where}: {max(values, key=abs):g} is no share of the image, of which 1 is the whole; '
+        farthest = max(values, key=lambda value: abs(value - 0.5))
+        raise LayoutError(f'{where}: {farthest:g} is no share of the image, of which 1 is the whole; '
                           'divide pixels by width and height')  # fmt: skip
     if len(values) == 4:
         x, y, w, h = values

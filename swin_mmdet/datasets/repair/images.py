@@ -13,6 +13,7 @@ from swin_mmdet.datasets.image_cache import ImageCache
 from swin_mmdet.datasets.image_sizes import ImageSize, image_sizes
 from swin_mmdet.datasets.inside_folder import is_inside
 from swin_mmdet.datasets.mask_boxes import judged_mask
+from swin_mmdet.datasets.problems import count
 from swin_mmdet.datasets.read_image import ImageReader
 from swin_mmdet.datasets.repair.change import Changes
 from swin_mmdet.datasets.repair.masks import scaled
@@ -102,8 +103,9 @@ def _size(image: dict, found: ImageSize, annotations: list[dict], note: Changes)
         x, y = size[0] / width, size[1] / height
         for ann in annotations:
             _scale(ann, (width, height), x, y)
-        note('image_other_size', name, f'its {len(annotations)} annotations scaled by {x:.4g} x {y:.4g}')
-    note('image_size', name, f'width and height {wanted} written as {size}')
+        note('image_other_size', name, f'{count(len(annotations), "annotation")} scaled by {x:.4g} x {y:.4g}')
+    before = image.get('width'), image.get('height')
+    note('image_size', name, f'width and height {before} written as {size}')
     image['width'], image['height'] = size
     return True
 

@@ -81,7 +81,7 @@ def test_what_is_no_object_is_left_out_and_said(lay_out):
 
 
 @pytest.mark.parametrize(('content', 'said'), [
-    (labelled('a.jpg', shape(points=TRIANGLE[:2])), 'a.json, shape 1: 2 points, a polygon has 3 or more'),
+    (labelled('a.jpg', shape(points=TRIANGLE[:2])), 'a.json, shape 1: 2 points; polygon has 3 or more'),
     (labelled('a.jpg', shape(), shape(points=[[1, 2, 3]] * 3)), 'shape 2: its points are no pairs'),
     (labelled('a.jpg', shape(points=[*SQUARE, [1, None]])), 'a coordinate is None'),
     (labelled('a.jpg', shape(points=[*SQUARE, [1, 1e12]])), 'a coordinate is 1000000000000.0'),

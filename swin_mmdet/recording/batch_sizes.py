@@ -16,10 +16,10 @@ class BatchSizes:
     """Sizes that batches had, to which later ones of less height and width are padded.
 
     A recording stands for one size, and is made when its size is first used. So a batch takes the smallest known size
-    that holds it. Where that pads it by more than `LITTLE`, what is padded is counted for the size that it would have of
-    its own; when this sums up to `COST` batches, its own size becomes a known one: neither rare sizes are recorded nor
-    frequent ones padded for long. A batch that no known size holds has its own at once. Batches that all have one size
-    are never padded.
+    that holds it. Where that pads it by more than `LITTLE`, what is padded is counted for the size that it would have
+    of its own; when this sums up to `COST` batches, its own size becomes a known one: neither rare sizes are recorded
+    nor frequent ones padded for long. A batch that no known size holds has its own at once. Batches that all have one
+    size are never padded.
 
     Args:
         max_waste: the most pixels that are padded, as a share of those that a batch has of its own.

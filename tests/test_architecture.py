@@ -73,7 +73,7 @@ MAY_IMPORT = {
     'reppoints_v2': MMLAB | {'detectors', 'models', 'ops', 'registry', 'torch'},
     'datasets': MMLAB
     | {'errors', 'config', 'structures', 'registry', 'compat', 'numpy', 'torch', 'pycocotools', 'PIL', 'cv2', 'yaml'}
-    | {'no_collection', 'progress', 'simplejpeg'},
+    | {'no_collection', 'progress', 'simplejpeg', 'msgspec'},
     'evaluation': {'errors', 'registry', 'structures', 'datasets', 'mmdet', 'mmengine', 'numpy', 'torch'}
     | {'pycocotools', 'faster_coco_eval'},
 }

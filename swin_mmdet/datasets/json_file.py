@@ -50,7 +50,7 @@ def _parsed(path: Path, content: bytes, repair: bool) -> object:
     try:
         if any(text.count(f'"{key}"') > 1 for key in LISTS):
             return json.loads(text, object_pairs_hook=lambda pairs: _object(path, pairs))
-        return json.loads(text)
+        return _quickly(text)
     except RecursionError as error:
         raise CocoFileError(f'{path} is not valid JSON: it is nested without end') from error
     except CocoFileError:
@@ -60,6 +60,18 @@ def _parsed(path: Path, content: bytes, repair: bool) -> object:
         cut = (end is not None and end >= len(text.rstrip()) - 1) or 'Unterminated string' in str(error)
         hint = '; it ends in the middle, as if cut off: copy or export it again' if cut else ''
         raise CocoFileError(f'{path} is not valid JSON: {error}{hint}') from error
+
+
+def _quickly(text: str) -> object:
+    """By msgspec, which takes a quarter of the time and reads the same; what it refuses, Python's reader judges."""
+    try:
+        import msgspec
+    except ImportError:
+        return json.loads(text)
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return json.loads(text)
 
 
 def _text(path: Path, content: bytes, repair: bool) -> str:

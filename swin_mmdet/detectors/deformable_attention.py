@@ -3,6 +3,7 @@
 from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttention as MMCVMultiScaleDeformableAttention
 from torch import Tensor
 
+from swin_mmdet.ops.autocast import compute_dtype
 from swin_mmdet.ops.deformable_attention import deformable_attention
 from swin_mmdet.ops.deformable_attention.exported import exported_attention
 from swin_mmdet.ops.pyramid import Pyramid, level_shapes
@@ -38,6 +39,8 @@ class MultiScaleDeformableAttention(MMCVMultiScaleDeformableAttention):
             value = value.masked_fill(key_padding_mask[..., None], 0.0)
         identity = query if identity is None else identity
         query = query if query_pos is None else query + query_pos
+        # once for two layers, which keep it for the gradient
+        query = query.to(compute_dtype(query))
         value = value.unflatten(-1, (self.num_heads, -1))
         offsets = self.sampling_offsets(query).unflatten(-1, (self.num_heads, self.num_levels, self.num_points, 2))
         weights = self.attention_weights(query).unflatten(-1, (self.num_heads, -1))

@@ -23,8 +23,8 @@ from swin_mmdet.ops.coordinates import inverse_sigmoid, sine_encoding, with_size
 from swin_mmdet.ops.pyramid import Pyramid, filled_shares, reference_points
 from swin_mmdet.ops.tracing import is_traced
 
-# pixels whose hidden features are made at once where nobody keeps them for a gradient: as fast as all, in less memory
-PIXELS_AT_ONCE = 2**16
+# hidden features of pixels that are made at once where nobody keeps them for a gradient: as fast as all, in less memory
+HIDDEN_AT_ONCE = 3 * 2**24
 # a share of the image from which on DINO tells a coordinate from 0 and 1
 NEAREST = 1e-3
 
@@ -45,9 +45,10 @@ class DeformableDetrTransformerEncoderLayer(MMDetDeformableDetrTransformerEncode
         return self.norms[1](self._feed_forward(self.norms[0](query)))
 
     def _feed_forward(self, query: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or is_traced() or len(query) * query.shape[1] <= PIXELS_AT_ONCE:
+        pixels = HIDDEN_AT_ONCE // self.ffn.feedforward_channels
+        if torch.is_grad_enabled() or is_traced() or len(query) * query.shape[1] <= pixels:
             return self.ffn(query)
-        return torch.cat([self.ffn(part) for part in query.flatten(0, 1).split(PIXELS_AT_ONCE)]).view_as(query)
+        return torch.cat([self.ffn(part) for part in query.flatten(0, 1).split(pixels)]).view_as(query)
 
 
 def run_layer(recomputes: bool, layer: nn.Module, *arguments: Any, **options: Any) -> Any:

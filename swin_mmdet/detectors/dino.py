@@ -9,6 +9,7 @@ from swin_mmdet.detectors.box_branches import box_change
 from swin_mmdet.detectors.deformable_detr import DeformableTransformer, check_enough
 from swin_mmdet.detectors.deformable_transformer import DeformableDetrTransformerEncoder, DinoTransformerDecoder
 from swin_mmdet.detectors.denoising import CdnQueryGenerator
+from swin_mmdet.ops.autocast import without_cache
 from swin_mmdet.ops.pyramid import Pyramid, proposals
 from swin_mmdet.registry import MODELS
 
@@ -79,9 +80,3 @@ class DINO(DeformableTransformer, MMDetDINO):
             **text,
         )
         return {'hidden_states': states, 'references': list(references)}
-
-
-def without_cache(device: str) -> torch.autocast:
-    """As it is outside, but weights are not kept in low precision: without gradients they would be taken again."""
-    enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
-    return torch.autocast(device, enabled=enabled, dtype=dtype, cache_enabled=False)

@@ -1,12 +1,15 @@
 """The language model of Grounding DINO and GLIP on transformers 5."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 
+import torch
 from mmdet.models.language_models import BertModel as MMDetBertModel
 from mmdet.models.language_models.bert import generate_masks_with_special_tokens_and_transfer_map
 from torch import Tensor, nn
 
+from swin_mmdet.ops.autocast import without_cache
 from swin_mmdet.registry import MODELS
 
 # of the texts that were read last; a data set's names are one text
@@ -44,7 +47,9 @@ class BertModel(MMDetBertModel):
         }
         padding = read.pop('padding')
         assert padding is not None
-        found = self.language_backbone(read)
+        # each weight is used once: kept in low precision they would only take memory
+        with nullcontext() if torch.is_grad_enabled() else without_cache(device.type):
+            found = self.language_backbone(read)
         if self.use_sub_sentence_represent:
             found |= {'position_ids': read['position_ids'], 'text_token_mask': padding.bool()}
         return found

@@ -18,9 +18,10 @@ from swin_mmdet.detectors.mask_losses import (
 )
 from swin_mmdet.detectors.mask_matching import SampledMasks
 from swin_mmdet.detectors.mask_set_head import BatchedMaskHead, MaskPairs, MaskSets
-from swin_mmdet.detectors.masked_attention import Mask2FormerTransformerDecoder, compute_dtype, looks_within
+from swin_mmdet.detectors.masked_attention import Mask2FormerTransformerDecoder, looks_within
 from swin_mmdet.detectors.pixel_decoder import level_positions
 from swin_mmdet.detectors.true_masks import TrueMasks
+from swin_mmdet.ops.autocast import compute_dtype
 from swin_mmdet.ops.mask_points import sample_features
 from swin_mmdet.ops.pyramid import Pyramid
 from swin_mmdet.registry import MODELS

@@ -1,26 +1,23 @@
 """mmdet's results of MaskFormer and Mask2Former: instances as run lengths, segments of a panoptic map."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmdet.evaluation.functional import INSTANCE_OFFSET
 from mmdet.models.seg_heads import MaskFormerFusionHead as MMDetMaskFormerFusionHead
 from mmdet.structures import SampleList
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
+from swin_mmdet.ops.grown_masks import Growth, grow_masks, grown, resized
 from swin_mmdet.ops.log import log_once
-from swin_mmdet.ops.mask_runs import boxes_of_masks, changes_in_columns
-from swin_mmdet.ops.paste_masks import runs_between
+from swin_mmdet.ops.mask_runs import chosen_runs
 from swin_mmdet.ops.to_device import AsyncHostCopy, to_device
 from swin_mmdet.registry import MODELS
 from swin_mmdet.structures import EncodedMasks
-
-# pixels of masks that are made at once, at 20 bytes or so
-PIXELS_AT_ONCE = 2**25
 
 
 @MODELS.register_module()
@@ -43,7 +40,7 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
         reason = self._why_not_batched()
         if reason is not None:
             log_once(f'{type(self).__name__}: results are made image by image: {reason}')
-            masks = _resized(mask_pred_results, tuple(metas[0]['batch_input_shape']))
+            masks = resized(mask_pred_results, tuple(metas[0]['batch_input_shape']))
             return super().predict(mask_cls_results, masks, batch_data_samples, rescale, **kwargs)
         scores = mask_cls_results.float().softmax(-1)
         results = [{} for _ in metas]
@@ -71,27 +68,27 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
             self.test_cfg.get('max_per_image', 100), 1, sorted=False
         )
         chosen = AsyncHostCopy(best).wait().numpy()
-        things = chosen % self.num_classes < self.num_things_classes
-        queries, kept, inverse = [], [], []
-        for own, is_thing in zip(chosen, things, strict=True):
-            query, back = np.unique(own[is_thing] // self.num_classes, return_inverse=True)
-            queries.append(query)
-            kept.append(np.flatnonzero(is_thing))
-            inverse.append(back)
-        drawn = _DrawnMasks(masks.device)
-        for image, (query, meta) in enumerate(zip(queries, metas, strict=True)):
-            drawn.add(masks[image, to_device(query, masks, torch.int64)], meta, rescale)
-        instances = []
-        for image, ((sure, boxes), encoded) in enumerate(zip(drawn.sure_and_boxes, drawn.encoded(), strict=True)):
-            indices, back = to_device(np.stack([kept[image], inverse[image]]), masks, torch.int64)
-            instances.append(
-                InstanceData(
-                    bboxes=boxes[back],
-                    labels=best[image, indices] % self.num_classes,
-                    scores=scores[image, indices] * sure[back],
-                    masks=encoded[inverse[image]],
-                )
-            )
+        is_thing = chosen % self.num_classes < self.num_things_classes
+        # of each image the queries whose masks are made, and which of these each result has
+        queries, own = zip(
+            *(np.unique(one[kept] // self.num_classes, return_inverse=True)
+              for one, kept in zip(chosen, is_thing, strict=True)),
+            strict=True,
+        )  # fmt: skip
+        counts = [len(one) for one in queries]
+        flat = np.concatenate(queries) + np.repeat(np.arange(len(counts)) * masks.shape[1], counts)
+        growths = [Growth(tuple(meta['batch_input_shape']), *_sizes(meta, rescale)) for meta in metas]
+        drawn = grow_masks(masks.flatten(0, 1)[to_device(flat, masks, torch.int64)], growths, counts)
+        first = np.cumsum([0, *counts[:-1]])
+        numbers = np.concatenate([one + start for one, start in zip(own, first, strict=True)])
+        kept, back = to_device(np.stack([np.flatnonzero(is_thing), numbers]), masks, torch.int64)
+        parts = drawn.boxes[back], best.flatten()[kept] % self.num_classes, scores.flatten()[kept] * drawn.sure[back]
+        of_images = zip(*(part.split([len(one) for one in own]) for part in parts), strict=True)
+        instances, runs = [], iter(numbers.tolist())
+        for (boxes, labels, sure), growth in zip(of_images, growths, strict=True):
+            mine = chosen_runs(drawn.runs, list(islice(runs, len(boxes))))
+            encoded = EncodedMasks.from_runs(mine, *growth.size, masks.device)
+            instances.append(InstanceData(bboxes=boxes, labels=labels, scores=sure, masks=encoded))
         return instances
 
     def _segments(self, scores: Tensor, masks: Tensor, metas: Sequence[dict], rescale: bool) -> list[PixelData]:
@@ -102,7 +99,7 @@ class MaskFormerFusionHead(MMDetMaskFormerFusionHead):
         drawn: list[tuple[Tensor, _Drawn | None]] = []
         for image, (own, meta) in enumerate(zip(known, metas, strict=True)):
             query = to_device(np.flatnonzero(own >= 0), masks, torch.int64)
-            p = _as_seen(masks[image, query], meta, rescale).sigmoid()
+            p = grown(masks[image, query], Growth(tuple(meta['batch_input_shape']), *_sizes(meta, rescale))).sigmoid()
             if not len(query):
                 drawn.append((p, None))
                 continue
@@ -141,58 +138,6 @@ class _Drawn(NamedTuple):
     areas: AsyncHostCopy  # [2, n]: pixels that are its, and that are likely
 
 
-class _DrawnMasks:
-    """Masks of images, which become run lengths on the way."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.sure_and_boxes: list[tuple[Tensor, Tensor]] = []  # of each image: how sure its masks are [n], boxes [n, 4]
-        self._device, self._sizes, self._changes, self._starts = device, [], [], [0]
-
-    def add(self, masks: Tensor, meta: dict, rescale: bool) -> None:
-        """Of one image: logits [n, H, W]."""
-        size = _size(meta, rescale)
-        pixels = max(size[0] * size[1], meta['batch_input_shape'][0] * meta['batch_input_shape'][1])
-        parts = []
-        for part in masks.split(max(1, PIXELS_AT_ONCE // pixels)):
-            part = _as_seen(part, meta, rescale)
-            bits = part > 0
-            sure = (part.sigmoid() * bits).flatten(1).sum(1) / (bits.flatten(1).sum(1) + 1e-6)
-            parts.append((sure, boxes_of_masks(bits)))
-            instance, index = changes_in_columns(bits)
-            first = len(self._starts) - 1
-            self._changes.append((instance + first, index + instance * (size[0] * size[1]) + self._starts[-1]))
-            for _ in range(len(bits)):
-                self._starts.append(self._starts[-1] + size[0] * size[1])
-        self.sure_and_boxes.append(tuple(map(torch.cat, zip(*parts, strict=True))))
-        self._sizes.append((len(masks), *size))
-
-    def encoded(self) -> list[EncodedMasks]:
-        """Of each image."""
-        start = to_device(self._starts, torch.empty(0, device=self._device), torch.int64)
-        instance, index = (torch.cat(parts) for parts in zip(*self._changes, strict=True))
-        runs = runs_between(instance, index, start)
-        encoded = []
-        for count, height, width in self._sizes:
-            mine, runs = runs[:count], runs[count:]
-            encoded.append(EncodedMasks.from_runs(mine, height, width, self._device))
-        return encoded
-
-
-def _size(meta: dict, rescale: bool) -> tuple[int, int]:
-    """Height and width of an image's results."""
-    return tuple(meta['ori_shape' if rescale else 'img_shape'][:2])
-
-
-def _as_seen(masks: Tensor, meta: dict, rescale: bool) -> Tensor:
-    """Of one image: logits [n, H, W] in float32, of its padded size and then of its own, without padding."""
-    masks = _resized(masks[None].float(), tuple(meta['batch_input_shape']))
-    height, width = meta['img_shape'][:2]
-    masks = masks[..., :height, :width]
-    return (_resized(masks, _size(meta, rescale)) if rescale else masks)[0]
-
-
-def _resized(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """[B, n, H, W] bilinear to (height, width)."""
-    if tuple(masks.shape[-2:]) == size or not masks.shape[1]:
-        return masks if masks.shape[1] else masks.new_empty(*masks.shape[:2], *size)
-    return F.interpolate(masks, size, mode='bilinear', align_corners=False)
+def _sizes(meta: dict, rescale: bool) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Heights and widths of an image without its padding, and of its results."""
+    return tuple(meta['img_shape'][:2]), tuple(meta['ori_shape' if rescale else 'img_shape'][:2])

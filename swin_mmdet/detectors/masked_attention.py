@@ -8,6 +8,7 @@ from mmengine.model import ModuleList
 from torch import Tensor, nn
 
 from swin_mmdet.detectors.multihead_attention import MultiheadAttention, additive_mask, is_plain
+from swin_mmdet.ops.autocast import compute_dtype
 
 
 class MaskedAttention(MultiheadAttention):
@@ -70,9 +71,3 @@ def looks_within(logits: Tensor, dtype: torch.dtype) -> Tensor:
     """
     masked = (logits < 0) & (logits.amax(-1, keepdim=True) >= 0)
     return additive_mask(masked, dtype)[:, None]
-
-
-def compute_dtype(x: Tensor) -> torch.dtype:
-    """What autocast makes of x in a product."""
-    device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype

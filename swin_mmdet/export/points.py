@@ -12,8 +12,8 @@ from swin_mmdet.export.program import Program
 from swin_mmdet.reppoints_v2 import RepPointsV2Head
 from swin_mmdet.reppoints_v2.corner_pool import CornerPool
 
-# where sizes are free: images of up to 8192 pixels a side, by the smallest stride, have so many places
-DOUBLINGS = 10
+# running maxima of as many places as maps of the smallest stride have, of images of up to 8192 pixels a side
+BASE, POOLS = 4, 5
 
 
 class Points(Program):
@@ -93,15 +93,15 @@ class SampledConv(nn.Module):
 
 
 def running_max(x: Tensor, dim: int, backward: bool) -> Tensor:
-    """`edge_pool` by doublings: the largest of 2, 4, 8 ... neighbours."""
+    """`edge_pool` by max pools, each of `BASE` neighbours that are as far apart as those before it have seen."""
     size = x.shape[dim]
-    for doubling in range(DOUBLINGS):
-        step = 2**doubling
-        if isinstance(size, int) and step >= size:
-            break
-        ends = (step, 0) if backward else (0, step)
-        padded = F.pad(x, (*((0, 0) if dim == 2 else ()), *ends), value=float('-inf'))
-        x = torch.maximum(x, padded.narrow(dim, 0 if backward else step, size))
+    steps = [BASE**power for power in range(POOLS) if not isinstance(size, int) or BASE**power < size]
+    reach = (BASE - 1) * sum(steps)
+    ends = (reach, 0) if backward else (0, reach)
+    x = F.pad(x, (*((0, 0) if dim == 2 else ()), *ends), value=float('-inf'))
+    for step in steps:
+        kernel, dilation = ((BASE, 1), (step, 1)) if dim == 2 else ((1, BASE), (1, step))
+        x = F.max_pool2d(x, kernel, stride=1, dilation=dilation)
     return x
 
 

@@ -20,6 +20,7 @@ from swin_mmdet.engine.schedules import by_epoch, end_of_warm_up, is_warm_up, sc
 from swin_mmdet.engine.warm_up import SHARE, bound_warm_up
 from swin_mmdet.fitting.anchors import fit_anchors
 from swin_mmdet.fitting.batch_size import batch_of, fit_batch_size
+from swin_mmdet.fitting.detections import fit_detections
 from swin_mmdet.fitting.image_scale import fit_image_scale
 from swin_mmdet.fitting.length import fit_intervals, fit_length, fit_log
 from swin_mmdet.fitting.resize import resized
@@ -82,6 +83,7 @@ def fit(
     note(_classes(cfg, recipe, data))
     note(_fit_scale(cfg, data, options, explicit))
     note(*fit_anchors(cfg, resized(cfg, data), explicit))
+    note(*fit_detections(cfg, explicit))
     note(_fit_batch(cfg, data, options, explicit, device, say))
     if accumulated:
         fitted.lines += accumulate(cfg, accumulated)

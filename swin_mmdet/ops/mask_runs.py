@@ -1,7 +1,39 @@
 """Masks of whole images as run lengths, from their pixels."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from swin_mmdet.ops.to_device import AsyncHostCopy
+
+
+class LateRuns(Sequence[Sequence[int]]):
+    """Run lengths of masks on their way to the host: who reads the first waits for all.
+
+    lengths: int32 [T]; places: of each mask where its own begin and end.
+    """
+
+    def __init__(self, lengths: AsyncHostCopy, places: list[tuple[int, int]]) -> None:
+        self._lengths, self._places = lengths, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # a slice of masks is as late
+        if isinstance(index, slice):
+            return LateRuns(self._lengths, self._places[index])
+        begin, end = self._places[index]
+        return self._lengths.wait().numpy()[begin:end]
+
+    def chosen(self, indices: Sequence[int]) -> 'LateRuns':
+        """Of some masks."""
+        return LateRuns(self._lengths, [self._places[index] for index in indices])
+
+
+def chosen_runs(runs: Sequence, indices: Sequence[int]) -> Sequence:
+    """Those of some masks, as late as they are."""
+    return runs.chosen(indices) if isinstance(runs, LateRuns) else [runs[index] for index in indices]
 
 
 def changes_in_columns(bits: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,7 +39,11 @@ def pyramid_roi_align(
         [N, C, size, size] in the maps' dtype.
     """
     device, dtype = maps[0].device, maps[0].dtype
-    if maps[0].is_cuda and why_not_kernels(device, dtype) is None and not torch.are_deterministic_algorithms_enabled():
+    if maps[0].is_cuda and torch.are_deterministic_algorithms_enabled():
+        # kernels of a GPU add up gradients in no fixed order, and torchvision's way round it takes gigabytes
+        maps, others = [one.cpu() for one in maps], (boxes.cpu(), images.cpu(), levels.cpu())
+        return pyramid_roi_align(maps, *others, scales, size, sampling_ratio).to(device)
+    if maps[0].is_cuda and why_not_kernels(device, dtype) is None:
         from swin_mmdet.ops.triton_roi_align import triton_pyramid_roi_align
 
         return triton_pyramid_roi_align(maps, boxes, images, levels, scales, size, sampling_ratio)

@@ -1,12 +1,15 @@
 """Predicted masks that stay run lengths until somebody asks for pixels."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from pycocotools import mask as mask_utils
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
+
+from swin_mmdet.ops.mask_runs import LateRuns, chosen_runs
 
 
 class EncodedMasks(Tensor):
@@ -18,7 +21,7 @@ class EncodedMasks(Tensor):
     """
 
     _rles: list[dict] | None
-    _runs: list[Sequence[int]] | None
+    _runs: Sequence[Sequence[int]] | None
 
     @staticmethod
     def __new__(cls, rles: list[dict], height: int, width: int, device: torch.device | str = 'cpu') -> 'EncodedMasks':
@@ -36,12 +39,16 @@ class EncodedMasks(Tensor):
     def from_runs(
         cls, runs: Sequence[Sequence[int]], height: int, width: int, device: torch.device | str = 'cpu'
     ) -> 'EncodedMasks':
-        """From the run lengths of each mask, as `paste_masks` returns them; they are packed when `rles` are wanted."""
-        return cls._made(None, list(runs), (len(runs), height, width), device)
+        """From the run lengths of each mask, as `paste_masks` returns them; they are packed when `rles` are wanted.
+
+        `LateRuns` are waited for then, too.
+        """
+        runs = runs if isinstance(runs, LateRuns) else list(runs)
+        return cls._made(None, runs, (len(runs), height, width), device)
 
     @classmethod
     def _made(
-        cls, rles: list[dict] | None, runs: list[Sequence[int]] | None, shape: tuple[int, ...],
+        cls, rles: list[dict] | None, runs: Sequence[Sequence[int]] | None, shape: tuple[int, ...],
         device: torch.device | str,
     ) -> 'EncodedMasks':
         masks = Tensor._make_wrapper_subclass(cls, shape, dtype=torch.bool, device=device)
@@ -66,9 +73,9 @@ class EncodedMasks(Tensor):
             bitmap[:] = mask_utils.decode(rle)
         return pixels.to(self.device)
 
-    def _like(self, choose: Callable[[list], list] = list, device: torch.device | None = None) -> 'EncodedMasks':
-        rles = None if self._rles is None else choose(self._rles)
-        runs = None if self._runs is None else choose(self._runs)
+    def _like(self, indices: Sequence[int] | slice = slice(None), device: torch.device | None = None) -> 'EncodedMasks':
+        choose = (lambda each: each[indices]) if isinstance(indices, slice) else partial(chosen_runs, indices=indices)
+        rles, runs = (None if one is None else choose(one) for one in (self._rles, self._runs))
         shape = len(rles or runs or ()), *self.shape[1:]
         return self._made(rles, runs, shape, device or self.device)
 
@@ -82,13 +89,12 @@ class EncodedMasks(Tensor):
 
     def __getitem__(self, index: object) -> Tensor:
         if isinstance(index, slice):
-            part = index
-            return self._like(lambda each: each[part])
+            return self._like(index)
         if isinstance(index, (list, np.ndarray, Tensor)):
             chosen = torch.as_tensor(index)
             if chosen.ndim == 1 and (chosen.dtype != torch.bool or len(chosen) == len(self)):
                 chosen = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
-                return self._like(lambda each: [each[i] for i in chosen.tolist()])
+                return self._like(chosen.tolist())
             index = chosen
         if isinstance(index, int):
             return self[index : index + 1 or None].decode()[0]

@@ -9,6 +9,7 @@ import swin_mmdet.compat  # noqa: F401
 from mmengine.structures import PixelData
 
 from swin_mmdet.detectors import Mask2Former, MaskFormerFusionHead, mask_fusion_head
+from swin_mmdet.ops import grown_masks
 from swin_mmdet.structures import EncodedMasks
 from tests.detectors.cases import DEVICE
 from tests.detectors.dense import what_is_logged
@@ -41,7 +42,7 @@ def large(masks, samples):
 @pytest.mark.parametrize('stuff', [0, STUFF], ids=['objects', 'stuff'])
 @pytest.mark.parametrize('at_once', [2**25, 50_000], ids=['at once', 'some at a time'])
 def test_instances_are_those_of_mmdet(shapes, rescale, stuff, at_once, monkeypatch):
-    monkeypatch.setattr(mask_fusion_head, 'PIXELS_AT_ONCE', at_once)
+    monkeypatch.setattr(grown_masks, 'PIXELS_AT_ONCE', at_once)
     samples = ground_truth('none', shapes)
     scores, masks = predicted(samples, 3 + stuff)
     ours, theirs = fusion_twins(stuff=stuff, panoptic_on=False)
@@ -58,8 +59,10 @@ def test_instances_are_those_of_mmdet(shapes, rescale, stuff, at_once, monkeypat
         one, other = (each[each.scores.argsort()] for each in (one, other))
         torch.testing.assert_close(one.scores, other.scores, rtol=1e-5, atol=1e-6)
         assert torch.equal(one.labels, other.labels)
-        assert torch.equal(one.bboxes, other.bboxes)
-        assert torch.equal(one.masks.decode(), other.masks)
+        # our kernel on a GPU rounds otherwise than PyTorch's, and a logit next to 0 may be either
+        differing = (one.masks.decode() != other.masks).float().mean()
+        assert differing <= (1e-5 if one.bboxes.is_cuda else 0)
+        torch.testing.assert_close(one.bboxes, other.bboxes, rtol=0, atol=float(one.bboxes.is_cuda))
 
 
 @every_shape

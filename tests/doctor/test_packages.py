@@ -10,7 +10,7 @@ from swin_mmdet.doctor.packages import package_findings
 HEALTHY = {
     'torch': '2.14.1+cu130', 'torchvision': '0.29.1', 'numpy': '2.4.6', 'pycocotools': '2.0.11', 'safetensors': '0.8.0',
     'filelock': '4.0', 'mmengine': '0.10.7', 'mmcv-lite': '2.1.0', 'mmdet': '3.3.0', 'faster-coco-eval': '1.8.0',
-    'simplejpeg': '1.9.0', 'onnx': '1.23', 'onnxscript': '0.7', 'onnxruntime': '1.32',
+    'simplejpeg': '1.9.0', 'msgspec': '0.23.0', 'onnx': '1.23', 'onnxscript': '0.7', 'onnxruntime': '1.32',
 }  # fmt: skip
 ONEDL = {'onedl-mmengine': '0.10.9', 'onedl-mmcv': '2.3.0', 'onedl-mmdetection': '3.4.0'}
 NO_STACK = {'mmengine': None, 'mmcv-lite': None, 'mmdet': None}

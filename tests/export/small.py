@@ -11,10 +11,16 @@ from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 
+from swin_mmdet.config import nodes
 from tests.configs.small import shrink
 
-SMALL = {'embed_dims': 16, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 2, 2), 'window_size': 5, 'drop_path_rate': 0.0}
-WIDTHS = [16, 32, 64, 128]
+# the last block shifts its windows, which are larger than its map of an image of 64 x 64
+DEPTHS = (1, 2)
+SMALL = {'embed_dims': 16, 'num_heads': (1, 2), 'window_size': 9, 'drop_path_rate': 0.0}
+# of each map of a neck, and how many there are now
+LEVELS = {'strides': 2, 'point_strides': 2, 'featmap_strides': 2, 'num_outs': 2}
+# channels, of which norms make 32 groups
+NARROW = {'256': 32, '128': 16, '1024': 64, '2048': 64}
 FAMILIES = {
     'Faster R-CNN': 'swin/faster-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
     'Cascade R-CNN': 'swin/cascade-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
@@ -40,20 +46,46 @@ def small_detector(path, version=''):
     cfg = Config.fromfile(path)
     shrink(cfg)
     version = version or 'V2' * cfg.model.backbone.type.endswith('V2')
-    indices = cfg.model.backbone.get('out_indices', (0, 1, 2, 3))
-    cfg.model.backbone = SMALL | {'type': f'swin_mmdet.SwinTransformer{version}', 'out_indices': indices}
-    widths = [WIDTHS[index] for index in indices]
+    indices = [index for index in cfg.model.backbone.get('out_indices', (0, 1, 2, 3)) if index < len(DEPTHS)]
+    cfg.model.backbone = SMALL | {'type': f'swin_mmdet.SwinTransformer{version}', 'depths': DEPTHS}
+    few_levels(cfg.model)
+    narrow(cfg.model)
     if (cfg.model.get('neck') or {}).get('type') == 'CSPNeXtPAFPN':
-        # of norms in 32 groups
-        cfg.model.backbone.embed_dims, widths = 64, [4 * width for width in widths]
-    if 'panoptic_head' in cfg.model:
-        cfg.model.panoptic_head.in_channels = widths
-    else:
-        cfg.model.neck.in_channels = widths
+        # of norms in 32 groups; it has as many maps as the backbone
+        cfg.model.backbone.embed_dims, indices = 64, [0, 1]
+        cfg.model.bbox_head.anchor_generator.strides = [4, 8]
+    cfg.model.backbone.out_indices = indices
+    widths = [cfg.model.backbone.embed_dims * 2**index for index in indices]
+    (cfg.model.get('panoptic_head') or cfg.model.neck).in_channels = widths
     register_all_modules()
     model = MODELS.build(cfg.model).eval()
     make_up_weights(model)
     return model, cfg
+
+
+def few_levels(model):
+    """As few maps as a neck makes of two, or of one."""
+    for node in nodes(model):
+        for key, most in LEVELS.items():
+            if key in node:
+                node[key] = node[key][:most] if isinstance(node[key], list | tuple) else min(node[key], most)
+    if 'panoptic_head' in model:
+        # one of the backbone's two is left for the masks
+        model.panoptic_head.num_transformer_feat_level = model.panoptic_head.pixel_decoder.num_outs = 1
+        model.panoptic_head.pixel_decoder.encoder.layer_cfg.self_attn_cfg.num_levels = 1
+    elif 'encoder' in model:
+        # 4 and 256 where a config has none
+        model.num_feature_levels = levels = LEVELS['num_outs']
+        model.bbox_head.embed_dims = 256
+        model.encoder.layer_cfg.self_attn_cfg.num_levels = model.decoder.layer_cfg.cross_attn_cfg.num_levels = levels
+
+
+def narrow(model):
+    """Few channels."""
+    for node in nodes(model):
+        for key, value in node.items():
+            if key.endswith(('channels', 'channel', 'embed_dims', 'num_feats')) and str(value) in NARROW:
+                node[key] = NARROW[str(value)]
 
 
 def make_up_weights(model):

@@ -14,7 +14,7 @@ from swin_mmdet.export.proof import eager
 from swin_mmdet.export.trace import trace
 from tests.export.small import FAMILIES, forget, small_detector
 
-SIZES = {'fixed': (96, 128), 'free': None}
+SIZES = {'fixed': (64, 96), 'free': None}
 # what the ordinary run has of them: the one that takes least
 CHEAPEST = 'RetinaNet', 'fixed'
 
@@ -33,7 +33,7 @@ def test_files_of_every_family_find_what_the_detector_finds(name, sizes, reposit
     size = SIZES[sizes]
     model, cfg = small_detector(repository / 'configs' / FAMILIES[name], '' if size else 'V2')
     cfg.test_dataloader.dataset.pipeline[1].scale = (224, 160)
-    batch = batches([(96, 128) if size else (256, 256)])[0]
+    batch = batches([(64, 96) if size else (256, 256)])[0]
     with torch.no_grad():
         before = eager(model, batch)
         forget()

@@ -46,6 +46,20 @@ def by_torchvision(maps, boxes, images, levels, size, sampling_ratio):
     return torch.cat(out)
 
 
+def by_mmcv(maps, boxes, images, levels, scales, size, sampling_ratio):
+    import swin_mmdet.compat  # noqa: F401  before mmcv
+
+    # isort: split
+    from mmcv.ops import roi_align
+
+    rois = torch.cat([images[:, None].to(boxes.dtype), boxes], 1)
+    pieces = [
+        roi_align(one, rois[levels == level], size, scale, sampling_ratio, 'avg', True)
+        for level, (one, scale) in enumerate(zip(maps, scales, strict=True))
+    ]
+    return torch.cat(pieces)
+
+
 @pytest.mark.parametrize('align', ways())
 @pytest.mark.parametrize('dtype', DTYPES, ids=str)
 @pytest.mark.parametrize(('channels', 'size', 'sampling_ratio'), [(5, 4, 0), (16, 2, 2)])
@@ -113,3 +127,21 @@ def test_what_programs_have_in_its_place_is_the_same(sampling_ratio):
     found = _from_all_levels(maps, torch.cat([images[:, None], boxes], 1), levels, SCALES, 4, sampling_ratio)
     expected = by_torchvision(maps, boxes, images, levels, 4, sampling_ratio)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.skipif(DEVICE == 'cpu', reason='the CPU adds up in one order')
+@pytest.mark.parametrize('way', [pyramid_roi_align, by_mmcv], ids=['ours', "mmcv's"])
+def test_gradients_of_deterministic_algorithms_are_the_same_to_the_last_bit(way):
+    """Many regions at one place, whose gradients a GPU would add up in another order each time."""
+    maps, boxes, images, levels = make(16, regions=500)
+    found = []
+    torch.use_deterministic_algorithms(True)
+    try:
+        for _ in range(3):
+            leaves = [x.clone().requires_grad_() for x in maps]
+            way(leaves, boxes, images, levels, SCALES, 7, 0).square().sum().backward()
+            found.append([leaf.grad for leaf in leaves[:2]])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    for others in found[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(found[0], others, strict=True))

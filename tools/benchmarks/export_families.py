@@ -5,8 +5,8 @@ That the detector itself finds after the trace, to the last bit, what it found b
     python tools/benchmarks/export_families.py --out tools/benchmarks/results/export_families-cpu.csv
     python tools/benchmarks/export_families.py --out ... --families DINO RTMDet --to onnx --sizes free
 
-The detectors are the tests' (`tests/export/small.py`): windows of 5, larger than the last maps; weights of no training.
-Rows that a file has of other cases stay.
+The detectors are the tests' (`tests/export/small.py`): windows larger than the last map of 64 x 64, weights of no
+training. Rows that a file has of other cases stay.
 """
 
 import argparse

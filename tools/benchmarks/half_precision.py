@@ -32,7 +32,7 @@ def losses(one: whole_detectors.Detector, dtype: torch.dtype | None) -> Tensor:
         data = one.model.data_preprocessor(one.batch, True)
         found = one.model(**data, mode='loss')
     parts = (loss if isinstance(loss, list) else [loss] for loss in found.values())
-    return torch.stack([sum(x.float() for x in part) for part in parts])
+    return torch.stack([sum(x.float().sum() for x in part) for part in parts])
 
 
 def detections(one: whole_detectors.Detector, dtype: torch.dtype | None) -> list[InstanceData]:

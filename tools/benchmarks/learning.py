@@ -5,13 +5,15 @@
 The config is that of `detector.py`, in mixed precision as there, with the recipe's optimizer, from random weights; the
 backbone learns as fast as the rest, for it knows nothing either. The images, at most 384 px, come in the order that the
 seed gives, without augmentation. Rows are appended, so that several calls fill one file; the AP on the same 16 images
-stands in every 100th row and in the last. mmdet's parts need a compiled mmcv.
+stands in every 100th row and in the last, which of ours also has that of the same weights in half precision. mmdet's
+parts need a compiled mmcv.
 """
 
 import argparse
 import csv
 import os
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -34,6 +36,7 @@ IMAGES = whole_detectors.CONFIGS / '_base_/datasets/coco_instance_16-images.py'
 SIZE, BATCH, WARMUP = (384, 384), 4, 50
 # steps from one AP to the next
 EVERY = 100
+HALF = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
 def data_config(folder: Path, peer: str) -> Config:
@@ -51,8 +54,8 @@ def data_config(folder: Path, peer: str) -> Config:
     return cfg
 
 
-def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: float) -> list[dict]:
-    """A row for each step; some also have the AP."""
+def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: float) -> Iterator[list[dict]]:
+    """Rows of the steps from one AP to the next, which the last of them has."""
     cfg, data = whole_detectors.model_config(name, peer), data_config(folder, peer)
     # of Mask2Former's recipe, which would fill them up to 1024 px
     cfg.model.data_preprocessor.pop('batch_augments', None)
@@ -62,7 +65,7 @@ def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: fl
     model.cuda().train()
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     batches = iter(Runner.build_dataloader(data.train_dataloader, seed=seed))
-    losses, found, took, start = [], {}, 0.0, time.perf_counter()
+    losses, took, start = [], 0.0, time.perf_counter()
     for step in range(1, steps + 1):
         for group in wrapper.optimizer.param_groups:
             group['lr'] = cfg.optim_wrapper.optimizer.lr * min(1, step / WARMUP)
@@ -71,25 +74,31 @@ def learn(name: str, peer: str, folder: Path, seed: int, steps: int, seconds: fl
         if step % EVERY == 0 or step == steps:
             torch.cuda.synchronize()
             took += time.perf_counter() - start
-            found[step] = {'s/step': took / step} | average_precision(model, data)
-            print(name, peer, seed, step, losses[-1].item(), *found[step].values(), flush=True)
+            first, is_last = step - len(losses) + 1, took > seconds or step == steps
+            found = {'s/step': took / step} | average_precision(model, data)
+            for name_of_type, dtype in HALF.items():
+                # mmdet's parts do not run in both
+                score = average_precision(model, data, dtype)['box AP'] if is_last and peer == 'ours' else None
+                found[f'box AP {name_of_type}'] = score
+            nothing = dict.fromkeys(found)
+            kept = enumerate(torch.stack(losses).tolist(), first)
+            rows = [{'step': number, 'loss': loss} | nothing for number, loss in kept]
+            rows[-1] |= found
+            yield rows
+            if is_last:
+                return
             model.train()
-            if took > seconds:
-                break
-            start = time.perf_counter()
-    nothing = dict.fromkeys(('s/step', 'box AP', 'mask AP'))
-    return [
-        {'step': step, 'loss': loss} | found.get(step, nothing)
-        for step, loss in enumerate(torch.stack(losses).tolist(), 1)
-    ]
+            losses, start = [], time.perf_counter()
 
 
-def average_precision(model: torch.nn.Module, data: Config) -> dict[str, float | None]:
-    """Of boxes, and of masks where there are any, on the validation images."""
+def average_precision(
+    model: torch.nn.Module, data: Config, dtype: torch.dtype | None = None
+) -> dict[str, float | None]:
+    """Of boxes, and of masks where there are any, on the validation images; in float32 or under autocast."""
     loader = Runner.build_dataloader(data.val_dataloader, seed=0)
     model.eval()
     metric, found = None, []
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast('cuda', dtype, enabled=dtype is not None):
         for batch in loader:
             found += model.test_step(batch)
     kinds = ['bbox', *(['segm'] if 'masks' in found[0].pred_instances else [])]
@@ -125,10 +134,12 @@ def main(argv: list[str] | None = None) -> None:
     MMLogger.get_current_instance().setLevel('WARNING')
     where = conditions(args.commit) | {'mmcv': mmcv_in_words()}
     with whole_detectors.own_ops_of_mmcv() if args.peer == 'mmdet' else nullcontext():
-        rows = learn(args.detector, args.peer, args.data, args.seed, args.steps, args.seconds)
-    labels = {'detector': args.detector, 'peer': args.peer, 'seed': args.seed}
-    if args.out:
-        append(args.out, [labels | rounded(row) | where for row in rows])
+        labels = {'detector': args.detector, 'peer': args.peer, 'seed': args.seed}
+        for rows in learn(args.detector, args.peer, args.data, args.seed, args.steps, args.seconds):
+            found = [labels | rounded(row) for row in rows]
+            print(*found[-1].values(), flush=True)
+            if args.out:
+                append(args.out, [row | where for row in found])
 
 
 if __name__ == '__main__':

@@ -7,9 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from fault_lab import STEPS, Lab, beyond_noise, fault, finish, losses, said, same, wait_for_step
+from fault_lab import (
+    INTERVAL,
+    STEPS,
+    Lab,
+    beyond_noise,
+    fault,
+    finish,
+    free_port,
+    losses,
+    said,
+    same,
+    wait_for_step,
+)
 
 TOOLS = Path(__file__).resolve().parents[1]
 
@@ -67,9 +80,7 @@ def one_of_two_processes_killed_under_torchrun(lab: Lab, _: argparse.Namespace) 
     """With one restart allowed, the run goes on by itself."""
     work_dir = lab.new('elastic')
     command = ['bash', TOOLS / 'dist_train.sh', lab.config, '2', '--data', lab.data, '--work-dir', work_dir]
-    # the script calls the first python of the path
-    path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
-    environment = os.environ | {'MAX_RESTARTS': '1', 'PORT': '29655', 'OMP_NUM_THREADS': '1', 'PATH': path}
+    environment = _environment(MAX_RESTARTS='1', PORT=str(free_port()))
     with subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True) as run:  # fmt: skip
         wait_for_step(work_dir, 5, 600)
@@ -86,6 +97,71 @@ def one_of_two_processes_killed_under_torchrun(lab: Lab, _: argparse.Namespace) 
     ), run.returncode == 0 and len(resumed) == 1 and max(losses(work_dir)) == STEPS and seconds < 60
 
 
+@fault
+def a_machine_leaves_and_comes_back(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
+    """NNODES=1:2, two launchers in the place of two machines: one is killed with its process, and started again."""
+    work_dir, port, number = lab.new('machines'), free_port(), 0
+    command = ['bash', TOOLS / 'dist_train.sh', lab.config, '1', '--data', lab.data, '--work-dir', work_dir,
+               '--cfg-options', 'train_cfg.max_iters=100000']  # fmt: skip
+    environment = _environment(NNODES='1:2', MAX_RESTARTS='3', PORT=str(port))
+
+    def machine() -> subprocess.Popen:
+        nonlocal number
+        number += 1
+        with open(lab.folder / f'{work_dir.name}.{number}.txt', 'w') as file:
+            return subprocess.Popen(list(map(str, command)), env=environment, stdout=file, stderr=subprocess.STDOUT)
+
+    def texts() -> str:
+        return ''.join(path.read_text() for path in lab.folder.glob(f'{work_dir.name}.*.txt'))
+
+    # the first of them is where they meet
+    first = machine()
+    time.sleep(5)
+    second = machine()
+    wait_for_step(work_dir, 6, 600)
+    lost_at, begin = max(losses(work_dir)), time.monotonic()
+    for id in [*_descendants(second.pid), second.pid]:
+        os.kill(int(id), signal.SIGKILL)
+    alone = _when(lambda: '2 processes became 1' in texts()) - begin
+    wait_for_step(work_dir, lost_at + 6, 600)
+    begin = time.monotonic()
+    third = machine()
+    together = _when(lambda: '1 processes became 2' in texts()) - begin
+    begun = re.findall(r'resumed epoch: 0, iter: (\d+)', texts())
+    wait_for_step(work_dir, int(begun[-1]) + 4, 600)
+    first.terminate()
+    codes = [one.wait(120) for one in (first, third)]
+    saved = re.findall(r'stopped after iteration (\d+)', texts())
+    seen = (
+        f'killed at step {lost_at}; after {alone:.0f} s 1 process from step {begun[0]} on; with the other again, '
+        f'after {together:.0f} s, 2 processes from step {begun[-1]} on; ended at {max(losses(work_dir))}, exit {codes}'
+    )
+    # what leaves in order is saved: nothing is lost when one comes
+    right = 0 <= lost_at - int(begun[0]) <= INTERVAL + 1 and begun[-1] in saved[:-1] and codes == [0, 0]
+    return seen, right
+
+
+def _environment(**changes: str) -> dict[str, str]:
+    """Of a script that calls the first python of the path."""
+    path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
+    return os.environ | {'OMP_NUM_THREADS': '1', 'PATH': path} | changes
+
+
+def _descendants(process: int | str) -> list[str]:
+    found = _children(process)
+    return [*found, *(one for child in found for one in _descendants(child))]
+
+
+def _when(is_so: Callable[[], object], seconds: float = 300) -> float:
+    """The time at which it becomes so."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > end:
+            raise TimeoutError('the run does not come back')
+        time.sleep(0.05)
+    return time.monotonic()
+
+
 def _children(process: int | str) -> list[str]:
     return Path(f'/proc/{process}/task/{process}/children').read_text().split()
 
@@ -99,11 +175,7 @@ def _recovery(launcher: str, workers: set[str], work_dir: Path) -> float:
         lambda: any((log.parent / 'vis_data/scalars.json').exists() for log in set(work_dir.glob('*/*.log')) - logs),
     ):
         begin = time.monotonic()
-        while not is_there():
-            if time.monotonic() > begin + 300:
-                raise TimeoutError('the run does not come back')
-            time.sleep(0.05)
-        seconds.append(time.monotonic() - begin)
+        seconds.append(_when(is_there) - begin)
     return seconds[0] + seconds[2]
 
 

@@ -8,6 +8,7 @@ quantity; one whose slope passes its bound fails, with exit code 1. FOLDER gets 
 """
 
 import argparse
+import ctypes
 import gc
 import json
 import os
@@ -32,6 +33,7 @@ from mmengine.runner import Runner
 
 from swin_mmdet.datasets.data_folder import use_folder
 from swin_mmdet.engine.device import adapt_to_device
+from swin_mmdet.errors import UserError
 from swin_mmdet.models.step_recorder import Recording
 from swin_mmdet.recording.recorded_prediction import PredictionRecording
 from swin_mmdet.recording.training_step import StepRecording
@@ -42,8 +44,12 @@ MIB = 2**20
 RECORDINGS = Recording, StepRecording, PredictionRecording
 # images of a GPU's data, and steps between two checkpoints
 MADE, SAVED = 200, 250
+# looks to which a line is fitted
+FEWEST = 20
 # growth in 1,000 steps that is none: of the fit's own noise, in MiB or in numbers
-BOUNDS = {'host MiB': 20, 'GPU MiB': 20, 'open files': 1, 'threads': 1, 'cached results': 20, 'recordings': 1}
+BOUNDS = {
+    'host MiB': 20, 'GPU MiB': 20, 'open files': 1, 'threads': 1, 'objects': 500, 'cached results': 20, 'recordings': 1,
+}  # fmt: skip
 SIZES = [(side, side) for side in range(64, 161, 16)]
 # of a model whose 5,000 steps a CPU takes in minutes
 SMALL = {
@@ -66,7 +72,6 @@ class Measure(Hook):
 
     def after_train_iter(self, runner: Runner, *_, **__) -> None:
         if (runner.iter + 1) % self.every == 0:
-            gc.collect()
             self.rows.append({'step': runner.iter + 1, **quantities()})
             print(json.dumps(self.rows[-1]), flush=True)
         if time.monotonic() > self.end:
@@ -74,14 +79,21 @@ class Measure(Hook):
 
 
 def quantities() -> dict[str, float]:
+    """What is in use, without what only waits to be given back."""
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), 'malloc_trim', None):
+        trim(0)
+    objects = gc.get_objects()
     pages = int(Path('/proc/self/statm').read_text().split()[1])
     return {
         'host MiB': pages * os.sysconf('SC_PAGE_SIZE') / MIB,
         'GPU MiB': torch.cuda.memory_allocated() / MIB if torch.cuda.is_available() else 0,
         'open files': len(os.listdir('/proc/self/fd')),
         'threads': threading.active_count(),
+        # of Python, but for numbers and texts
+        'objects': len(objects),
         'cached results': sum(cache.cache_info().currsize for cache in caches()),
-        'recordings': sum(type(one) in RECORDINGS for one in gc.get_objects()),
+        'recordings': sum(type(one) in RECORDINGS for one in objects),
     }
 
 
@@ -157,7 +169,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def report(rows: list[dict[str, float]]) -> list[dict]:
-    """The growth of each quantity beside its bound, printed as well."""
+    """The growth of each quantity beside its bound, printed as well.
+
+    Raises:
+        UserError: the run was too short to tell.
+    """
+    if len(rows) < FEWEST:
+        raise UserError(f'{len(rows)} looks at {rows[-1]["step"] if rows else "too few"} steps: a line wants {FEWEST}')
     found = []
     for name, slope in slopes(rows).items():
         first, last = rows[0][name], rows[-1][name]

@@ -43,11 +43,13 @@ def roi_align_backward(
         y, x = widen(argmax_y, argmax_x)
         grad_input.add_(_scatter_samples(grad, rois[:, 0].long(), y, x, grad_input.shape))
     else:
-        grad_input.add_(
-            torch.ops.torchvision._roi_align_backward(
-                grad, rois, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio, aligned
-            )
+        if grad.is_cuda and torch.are_deterministic_algorithms_enabled():
+            # torchvision's kernel of a GPU adds up in no fixed order and raises
+            grad, rois = grad.cpu(), rois.cpu()
+        found = torch.ops.torchvision._roi_align_backward(
+            grad, rois, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio, aligned
         )
+        grad_input.add_(found.to(grad_input.device))
 
 
 def roi_pool_forward(

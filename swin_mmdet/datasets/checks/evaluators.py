@@ -1,5 +1,6 @@
 """Does the evaluator of a split read the same annotations as its dataloader?"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,14 +74,20 @@ def evaluator_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]
     return problems
 
 
+def detection_limits(cfg) -> Iterator[tuple[dict, str, str]]:
+    """Where a model limits the detections of an image: the dict, the name in it, and both as one key of the config."""
+    for key, node in keyed_nodes((cfg.get('model') or {}).get('test_cfg') or {}, 'model.test_cfg'):
+        for name in ('max_per_img', 'max_per_image'):
+            if isinstance(node.get(name), int) and not key.endswith('.rpn'):
+                yield node, name, f'{key}.{name}'
+
+
 def _limit_problems(cfg, source: CocoSource, coco: CocoFile) -> list[Problem]:
     """Images with more objects than detections are counted: no detector could find them all."""
     limits = [(one.most_detections, f'{one.key}.proposal_nums') for one in evaluators(cfg, source.split)]
     if not limits:
         return []
-    for key, node in keyed_nodes((cfg.get('model') or {}).get('test_cfg') or {}, 'model.test_cfg'):
-        if isinstance(node.get('max_per_img'), int) and not key.endswith('.rpn'):
-            limits.append((node['max_per_img'], f'{key}.max_per_img'))
+    limits += [(node[name], key) for node, name, key in detection_limits(cfg)]
     limit, key = min(limits)
     crowded = int((coco.objects > limit).sum())
     if not crowded:

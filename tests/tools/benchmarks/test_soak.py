@@ -19,6 +19,7 @@ def rows(**growth: float) -> list[dict[str, float]]:
             'GPU MiB': 500,
             'open files': 20 + look % 2,
             'threads': 5,
+            'objects': 90_000 + look % 7,
             'cached results': min(look, 9),
             'recordings': 4,
         }
@@ -42,6 +43,12 @@ def test_each_quantity_has_a_bound_that_fails(name: str, capsys: pytest.CaptureF
     assert [line.partition(':')[0] for line in grown] == [name]
 
 
+def test_a_run_that_was_too_short_shows_nothing(user_error: type[Exception]):
+    for few in (rows()[:19], []):
+        with pytest.raises(user_error, match='a line wants 20'):
+            soak.report(few)
+
+
 def test_remembered_results_of_the_package_are_found():
     from swin_mmdet.ops import windows
 
@@ -62,6 +69,7 @@ def test_what_leaks_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     recording = StepRecording(None, None)
     waiting = threading.Thread(target=end.wait)
     waiting.start()
+    kept = [[number] for number in range(1000)]
     # of the system, for what Python or torch gave back before may be given again
     memory = mmap.mmap(-1, 64 * soak.MIB)
     memory.write(b'1' * len(memory))
@@ -77,5 +85,7 @@ def test_what_leaks_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     grown = {name: after[name] - value for name, value in before.items()}
     assert grown.pop('host MiB') > 60
     memory.close()
+    # and what the others are made of
+    assert len(kept) < grown.pop('objects') < len(kept) + 100
     assert grown == {'GPU MiB': 0, 'open files': 3, 'threads': 1, 'cached results': 5, 'recordings': 1}
     assert not recording.read

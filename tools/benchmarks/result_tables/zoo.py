@@ -5,7 +5,7 @@ from pathlib import Path
 from result_tables.rows import NOT_YET, device_of, link, markdown, read_all
 
 MODES = 'train', 'train --amp', 'infer', 'infer fp16', 'infer bf16'
-STEPS = 100, 200, 400
+STEPS = 100, 200, 400, 800
 
 
 def zoo_table(here: Path) -> str:
@@ -56,7 +56,7 @@ def half_table(here: Path) -> str:
 
 
 def learning_table(here: Path) -> str:
-    """What `learning.py` kept: losses along the way and the AP at the end, a row for each run."""
+    """What `learning.py` kept: losses along the way and the AP of the last step that all runs of a detector took."""
     rows = []
     for path, found in read_all('learning-*.csv').items():
         runs: dict[tuple[str, ...], list[dict[str, str]]] = {}
@@ -64,10 +64,19 @@ def learning_table(here: Path) -> str:
             runs.setdefault((row['detector'], row['peer'], row['seed']), []).append(row)
         for (name, peer, seed), steps in sorted(runs.items()):
             losses = [_mean(steps[:step], 20) if len(steps) >= step else '' for step in STEPS]
-            last = steps[-1]
-            scores = (_number(last[key], 3) for key in ('box AP', 'mask AP', 's/step'))
-            rows.append((name, link(peer, path, here), seed, len(steps), *losses, *scores))
-    names = 'detector', 'parts', 'seed', 'steps', *(f'loss at {step}' for step in STEPS), 'box AP', 'mask AP', 's/step'
+            others = [one for (other, *_), one in runs.items() if other == name]
+            # the last that is in all curves
+            step = max(
+                step for step in range(1, min(map(len, others)) + 1) if all(one[step - 1]['box AP'] for one in others)
+            )
+            scores = [_number(steps[step - 1][key], 3) for key in ('box AP', 'mask AP', 's/step')]
+            halves = [_number(steps[-1][key], 3) for key in ('box AP', 'box AP bf16', 'box AP fp16')]
+            last = (len(steps), ' / '.join(halves)) if all(halves) else ('', '')
+            rows.append((name, link(peer, path, here), seed, *losses, step, *scores, *last))
+    names = (
+        *('detector', 'parts', 'seed', *(f'loss at {step}' for step in STEPS)),
+        *('step of the AP', 'box AP', 'mask AP', 's/step', 'last step', 'box AP there in fp32 / bf16 / fp16'),
+    )
     return markdown(names, rows) if rows else NOT_YET
 
 

@@ -1,13 +1,18 @@
 """Quality focal loss of many logits (arXiv 2006.04388, equation 5): a class is as likely as its box overlaps.
 
 Of a logit x with the target t and p = sigmoid(x) it is |t - p|**beta times the cross entropy of p and t. Only what is
-given is kept for the gradient, which is made anew from that.
+given is kept for the gradient, which is made anew from that, some predictions at a time.
 """
+
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
+
+# logits that are looked at in one go, at 25 bytes or so
+AT_ONCE = 2**22
 
 
 def quality_focal_loss(
@@ -28,25 +33,46 @@ class _QualityFocalLoss(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(logits, labels, quality, weight)
         ctx.beta = beta
-        x, target = _wide(logits), _targets(logits, labels, quality)
-        loss = F.binary_cross_entropy_with_logits(x, target, reduction='none')
-        loss = loss.mul_(target.sub_(x.sigmoid()).abs_().pow_(beta))
+        losses = [_losses(x, label, wanted, beta) for x, label, wanted in _parts(logits, labels, quality)]
+        losses = torch.cat(losses).view(labels.shape)
         # no product of vectors, which autocast would take in low precision
-        return loss.sum((-2, -1)) if weight is None else (loss.sum(-1) * weight).sum(-1)
+        return losses.sum(-1) if weight is None else (losses * weight).sum(-1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         logits, labels, quality, weight = ctx.saved_tensors
-        x, target = _wide(logits), _targets(logits, labels, quality)
-        slope = F.binary_cross_entropy_with_logits(x, target, reduction='none').mul_(ctx.beta)
-        p = x.sigmoid()
-        # of the cross entropy the slope is the error
-        error = target.neg_().add_(p)
-        slope.mul_(p.mul_(1 - p)).mul_(error.sign()).add_(error.abs().mul_(error))
-        slope.mul_(error.abs_().pow_(ctx.beta - 1))
-        grad = grad[..., None] if weight is None else grad[..., None] * weight
-        return slope.mul_(grad[..., None]).to(logits.dtype), None, None, None, None
+        grad = grad[..., None].expand(labels.shape) if weight is None else grad[..., None] * weight
+        slopes = torch.empty_like(logits, memory_format=torch.contiguous_format)
+        parts = _parts(logits, labels, quality), _parts(slopes, grad)
+        for (x, label, wanted), (into, times) in zip(*parts, strict=True):
+            into.copy_(_slopes(x, label, wanted, ctx.beta).mul_(times[:, None]))
+        return slopes, None, None, None, None
+
+
+def _parts(x: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Of [..., N, K] and [..., N] as many predictions as are looked at in one go: [n, K] and [n] each."""
+    rows = max(1, AT_ONCE // max(1, x.shape[-1]))
+    flat = x.flatten(0, -2), *(other.flatten() for other in others)
+    return zip(*(one.split(rows) for one in flat), strict=True)
+
+
+def _losses(logits: Tensor, labels: Tensor, quality: Tensor, beta: float) -> Tensor:
+    """Of each prediction [n]."""
+    x, target = _wide(logits), _targets(logits, labels, quality)
+    loss = F.binary_cross_entropy_with_logits(x, target, reduction='none')
+    return loss.mul_(target.sub_(x.sigmoid()).abs_().pow_(beta)).sum(-1)
+
+
+def _slopes(logits: Tensor, labels: Tensor, quality: Tensor, beta: float) -> Tensor:
+    """The derivative of each logit's loss [n, K]."""
+    x, target = _wide(logits), _targets(logits, labels, quality)
+    slope = F.binary_cross_entropy_with_logits(x, target, reduction='none').mul_(beta)
+    p = x.sigmoid()
+    # of the cross entropy the slope is the error
+    error = target.neg_().add_(p)
+    slope.mul_(p.mul_(1 - p)).mul_(error.sign()).add_(error.abs().mul_(error))
+    return slope.mul_(error.abs_().pow_(beta - 1))
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -54,6 +80,6 @@ def _wide(x: Tensor) -> Tensor:
 
 
 def _targets(logits: Tensor, labels: Tensor, quality: Tensor) -> Tensor:
-    """[..., N, K]."""
-    is_class = labels[..., None] == torch.arange(logits.shape[-1], device=logits.device)
-    return torch.where(is_class, quality[..., None].to(torch.promote_types(logits.dtype, torch.float32)), 0)
+    """[n, K]."""
+    is_class = labels[:, None] == torch.arange(logits.shape[-1], device=logits.device)
+    return torch.where(is_class, quality[:, None].to(torch.promote_types(logits.dtype, torch.float32)), 0)

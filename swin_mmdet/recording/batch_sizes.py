@@ -1,7 +1,5 @@
 """A few sizes for the batches of a training whose images have hundreds."""
 
-from collections import Counter
-
 Size = tuple[int, int]
 # of pixels: sides of a new size are multiples of the first of these that wastes little enough, chosen by the number of
 # sizes and the waste over batches of the 3x recipe
@@ -28,7 +26,7 @@ class BatchSizes:
     def __init__(self, max_waste: float) -> None:
         self.max_waste = max_waste
         self._known: dict[Size, None] = {}
-        self._wasted: Counter[Size] = Counter()
+        self._wasted: dict[Size, float] = {}
 
     def fit(self, size: Size) -> Size:
         """Of height and width of a batch those that it is padded to."""
@@ -41,7 +39,7 @@ class BatchSizes:
             return known
         own = self._rounded(size)
         if fitting and waste <= self.max_waste:
-            self._wasted[own] += waste
+            self._wasted[own] = self._wasted.get(own, 0.0) + waste
             if self._wasted[own] < COST:
                 return known
         self._known[own] = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 from mmengine.structures import InstanceData
 
@@ -43,7 +44,7 @@ class PendingInstances(InstanceData):
         self.keys()
         delattr(self, name)
 
-    def __getattribute__(self, name: str) -> object:
+    def __getattribute__(self, name: str) -> Any:
         if name != '__class__':
             own = object.__getattribute__(self, '__dict__')
             pending = own.pop('_pending', None)

@@ -181,7 +181,8 @@ class RecordedPrediction:
         return batch.instances(len(samples))
 
     def _fetch_pending(self) -> None:
-        batch, self._pending = self._pending and self._pending(), None
+        pending, self._pending = self._pending, None
+        batch = None if pending is None else pending()
         if batch is not None:
             batch.found()
 

@@ -1,5 +1,6 @@
 """Files that a user names: what is there, what was probably meant, and a config read or refused in a sentence."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,10 @@ def read_config(path: str) -> 'Config':
         remedy = f'install {missing.partition(".")[0]}' if missing else 'see its imports and custom_imports'
         raise UserError(f'config {path} cannot be imported: {error}; {remedy}') from error
     except Exception as error:  # a config is a program: it may fail in any way
+        if base := _missing_base(error):
+            near = _nearest_beside(base, CONFIGS)
+            meant = f'; did you mean {near}?' if near else ''
+            raise UserError(f'config {path}: there is no {base}, which its _base_ names{meant}') from error
         raise UserError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
     for node in nodes(cfg):
         # operations of Python-style configs, and of those configs when they were dumped: mmdet and our heads know names
@@ -91,6 +96,15 @@ def read_config(path: str) -> 'Config':
         if str(kind if isinstance(kind, str) else getattr(kind, '__module__', '')).startswith('mmcv.ops.'):
             node['type'] = type_name(node)
     return cfg
+
+
+def _missing_base(error: Exception) -> Path | None:
+    """The file of a `_base_` that is not there, where an error says so."""
+    if not isinstance(error, FileNotFoundError):
+        return None
+    named = re.search(r'file "(.+)" does not exist', str(error))  # mmengine's own words
+    path = Path(error.filename or (named[1] if named else ''))
+    return path if path.suffix in CONFIGS else None
 
 
 def project_configs() -> Path:

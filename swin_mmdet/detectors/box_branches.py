@@ -6,11 +6,11 @@ import torch
 from mmcv.cnn import Linear
 from torch import Tensor, nn
 
+from swin_mmdet.models.plain import is_untouched
 from swin_mmdet.ops.coordinates import precise_linear
 from swin_mmdet.ops.stacked_linear import stacked_linear
 
 LINEAR = Linear, nn.Linear
-HOOKS = '_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks'
 
 
 def classify(branches: Sequence[nn.Module], states: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ def box_changes(branches: Sequence[nn.Module], states: Tensor) -> Tensor:
 def box_change(branch: nn.Module, states: Tensor) -> Tensor:
     """The same of one layer: [..., C] -> [..., 4]."""
     steps = _steps(branch)
-    if type(steps[-1]) not in LINEAR or steps[-1].bias is None or _is_hooked(branch):
+    if type(steps[-1]) not in LINEAR or steps[-1].bias is None or not is_untouched(branch):
         return branch(states).float()
     for step in steps[:-1]:
         states = step(states)
@@ -50,8 +50,8 @@ def _each(branches: Sequence[nn.Module], states: Tensor, *, precise: bool) -> Te
 
 
 def _are_stackable(branches: Sequence[nn.Module]) -> bool:
-    """Whether all are linear layers and ReLUs of the same shapes, that nobody listens to."""
-    if any(map(_is_hooked, branches)):
+    """Whether all are linear layers and ReLUs of the same shapes, with which nobody does anything else."""
+    if not all(map(is_untouched, branches)):
         return False
     kinds = [[_kind(step) for step in _steps(branch)] for branch in branches]
     return None not in kinds[0] and all(kind == kinds[0] for kind in kinds)
@@ -65,7 +65,3 @@ def _kind(step: nn.Module) -> tuple | None:
 
 def _steps(branch: nn.Module) -> list[nn.Module]:
     return list(branch) if isinstance(branch, nn.Sequential) else [branch]
-
-
-def _is_hooked(branch: nn.Module) -> bool:
-    return any(getattr(module, name) for module in branch.modules() for name in HOOKS)

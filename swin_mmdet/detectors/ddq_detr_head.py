@@ -96,7 +96,7 @@ class DDQDETRHead(BatchedQueryHead, MMDetDDQDETRHead):
         counts = [len(image.bboxes) for image in instances]
         sizes = image_sizes([sample.metainfo for sample in samples], denoised.boxes)
         objects = gather_objects(instances)
-        costs = [self._costs_of(one, objects, sizes).masked_fill(~one.kept[:, :, None], NEVER) for one in distinct]
+        costs = [_among_kept(one, self._costs_of(one, objects, sizes)) for one in distinct]
         costs += [dense_costs(self.aux_loss_for_dense, one, objects, sizes) for one in several]
         copied = AsyncCosts(costs)
         # while the costs are on their way
@@ -137,6 +137,12 @@ class DDQDETRHead(BatchedQueryHead, MMDetDDQDETRHead):
         distinct = self.cache_dict['distinct_query_mask'][-1][:: self.cache_dict['num_heads'], 0]
         scores = layer_cls_scores[-1:].masked_fill(~distinct[..., None], -torch.inf)
         return super().predict_by_feat(scores, layer_bbox_preds[-1:], batch_img_metas, rescale)
+
+
+def _among_kept(one: PredictedSets, costs: Tensor) -> Tensor:
+    """Costs [B, P, G] of distinct queries: those that are not kept are matched with nothing."""
+    assert one.kept is not None
+    return costs.masked_fill(~one.kept[:, :, None], NEVER)
 
 
 def _wide(value: Any) -> Any:

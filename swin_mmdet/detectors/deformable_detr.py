@@ -15,7 +15,6 @@ from swin_mmdet.detectors.deformable_transformer import (
     DeformableDetrTransformerEncoder,
 )
 from swin_mmdet.detectors.maps import flatten_maps, sizes_of
-from swin_mmdet.ops.coordinates import precise_linear
 from swin_mmdet.ops.pyramid import (
     Pyramid,
     SineSettings,
@@ -104,8 +103,7 @@ class DeformableDETR(DeformableTransformer, MMDetDeformableDETR):
         batch, pixels, channels = memory.shape
         if not self.as_two_stage:
             position, query = self.query_embedding.weight.expand(batch, -1, -1).split(channels, 2)
-            layer = self.reference_points_fc
-            references = precise_linear(position, layer.weight, layer.bias).sigmoid()
+            references = box_change(self.reference_points_fc, position).sigmoid()
             head_inputs = {'enc_outputs_class': None, 'enc_outputs_coord': None}
         else:
             check_enough(pixels, self.num_queries, pyramid)

@@ -6,9 +6,9 @@ from mmdet.models.dense_heads import DETRHead as MMDetDETRHead
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from swin_mmdet.detectors.box_branches import box_change
 from swin_mmdet.detectors.query_head import BatchedQueryHead
 from swin_mmdet.detectors.set_losses import PredictedSets, layer_names
-from swin_mmdet.ops.coordinates import precise_linear
 from swin_mmdet.registry import MODELS
 
 LOSS_CLS = {
@@ -40,8 +40,7 @@ class DETRHead(BatchedQueryHead, MMDetDETRHead):
         return self.fc_cls(hidden_states), self._changes(hidden_states).sigmoid()
 
     def _changes(self, hidden_states: Tensor) -> Tensor:
-        states = self.activate(self.reg_ffn(hidden_states))
-        return precise_linear(states, self.fc_reg.weight, self.fc_reg.bias)
+        return box_change(self.fc_reg, self.activate(self.reg_ffn(hidden_states)))
 
     def loss_by_feat(
         self,

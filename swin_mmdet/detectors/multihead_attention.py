@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks.transformer import MultiheadAttention as MMCVMultiheadAttention
 from torch import Tensor, nn
 
+from swin_mmdet.models.plain import is_untouched
+
 # elements: what a fused attention wants a row of its mask to begin at
 ALIGNED = 16
 
@@ -40,9 +42,10 @@ class MultiheadAttention(MMCVMultiheadAttention):
 
 
 def is_plain(attn: nn.MultiheadAttention) -> bool:
-    """Whether `self_attention` knows all that the module does."""
+    """Whether `self_attention` knows all that the module does, and nobody watches it or has changed it."""
     return (
         type(attn) is nn.MultiheadAttention
+        and is_untouched(attn)
         and attn._qkv_same_embed_dim
         and attn.in_proj_bias is not None
         and attn.bias_k is None

@@ -71,6 +71,20 @@ def is_touched(module: nn.Module) -> bool:
     )
 
 
+def is_untouched(module: nn.Module) -> bool:
+    """Whether weights of it and of all modules in it may be read in the place of a call: nobody would notice."""
+    return (
+        not has_global_hooks()
+        and not any(map(is_touched, module.modules()))
+        and all(map(_is_weight, module.parameters()))
+    )
+
+
+def _is_weight(tensor: object) -> bool:
+    kind = type(tensor)
+    return kind in WEIGHTS or kind.__module__.startswith(STAND_INS)
+
+
 def why_not_plain_anywhere(forwards: Iterable[tuple[type[nn.Module], object]]) -> str | None:
     """None unless something is done to all modules, or to all of a class; `forwards` are those of classes at first."""
     if has_global_hooks():
@@ -94,8 +108,7 @@ def why_not_plain(module: nn.Module, part: Part) -> str | None:
     for name in part.weights:
         # those of a replica of nn.DataParallel are attributes
         weight = parameters[name] if name in parameters else own.get(name)
-        kind = type(weight)
-        if kind not in WEIGHTS and not kind.__module__.startswith(STAND_INS):
+        if not _is_weight(weight):
             return f'{part.name}.{name} is a {type(weight).__name__}'
     for name in part.absent:
         if parameters.get(name) is not None or own.get(name) is not None:

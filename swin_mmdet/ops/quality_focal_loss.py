@@ -33,7 +33,7 @@ class _QualityFocalLoss(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(logits, labels, quality, weight)
         ctx.beta = beta
-        losses = [_losses(*part, beta) for part in _parts(logits, labels, quality)]
+        losses = [_losses(x, label, wanted, beta) for x, label, wanted in _parts(logits, labels, quality)]
         losses = torch.cat(losses).view(labels.shape)
         # no product of vectors, which autocast would take in low precision
         return losses.sum(-1) if weight is None else (losses * weight).sum(-1)
@@ -45,8 +45,8 @@ class _QualityFocalLoss(torch.autograd.Function):
         grad = grad[..., None].expand(labels.shape) if weight is None else grad[..., None] * weight
         slopes = torch.empty_like(logits, memory_format=torch.contiguous_format)
         parts = _parts(logits, labels, quality), _parts(slopes, grad)
-        for part, (into, times) in zip(*parts, strict=True):
-            into.copy_(_slopes(*part, ctx.beta).mul_(times[:, None]))
+        for (x, label, wanted), (into, times) in zip(*parts, strict=True):
+            into.copy_(_slopes(x, label, wanted, ctx.beta).mul_(times[:, None]))
         return slopes, None, None, None, None
 
 

@@ -75,7 +75,8 @@ class EncodedMasks(Tensor):
 
     def _like(self, indices: Sequence[int] | slice = slice(None), device: torch.device | None = None) -> 'EncodedMasks':
         choose = (lambda each: each[indices]) if isinstance(indices, slice) else partial(chosen_runs, indices=indices)
-        rles, runs = (None if one is None else choose(one) for one in (self._rles, self._runs))
+        rles = None if self._rles is None else list(choose(self._rles))
+        runs = None if self._runs is None else choose(self._runs)
         shape = len(rles or runs or ()), *self.shape[1:]
         return self._made(rles, runs, shape, device or self.device)
 

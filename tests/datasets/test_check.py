@@ -2,11 +2,9 @@
 
 import json
 import logging
-import re
 
 import pytest
 from mmengine.logging import MMLogger
-from PIL import Image
 
 from swin_mmdet.datasets import DatasetCheckError, check_config, check_folder, discover, find_problems, read_coco
 from swin_mmdet.datasets.check import check_file
@@ -249,59 +247,6 @@ def test_annotations_that_mmdet_would_skip_without_a_word(config, coco):
     assert 'mmdet would skip each of the 3 annotations' in only(config(train=coco))
 
 
-@pytest.mark.parametrize(('box', 'words'), [
-    ([10, 20, 40, 60], r'\[x1, y1, x2, y2\]'),
-    ([25, 40, 30, 40], r'\[centre x, centre y, width, height\]'),
-    ([0.1, 0.2, 0.3, 0.4], r'\[x, y, width, height\] in fractions'),
-    ([0.25, 0.4, 0.3, 0.4], r'\[centre x, centre y, width, height\] in fractions'),
-    ([0.1, 0.2, 0.4, 0.6], r'\[x1, y1, x2, y2\] in fractions'),
-], ids=str)  # fmt: skip
-def test_boxes_of_another_format_are_recognised_by_their_masks(config, coco, box, words):
-    for ann in coco['annotations']:
-        ann['bbox'] = box
-    cfg = config(train=coco)
-    assert re.search(f'boxes of .*json are {words}', only(cfg))
-    assert texts(cfg, WARNING) == []
-
-
-def test_boxes_of_another_format_are_recognised_by_their_areas(config, coco):
-    for ann in coco['annotations']:
-        ann |= {'bbox': [10, 20, 40, 60], 'segmentation': [[1, 2, 3, 4]]}
-    boxes, masks = texts(config(train=coco))
-    assert 'are [x1, y1, x2, y2]: 100% of them fit their areas so, 0% as they stand' in boxes
-    assert '3 of 3 annotations have masks that are neither polygons of at least 3 points' in masks
-
-
-@pytest.mark.parametrize(('boxes', 'words'), [
-    ([[50, 60, 80, 90]] * 4 + [[5, 5, 99, 95]], '[x1, y1, x2, y2]'),
-    ([[80, 60, 40, 20]] * 4 + [[20, 70, 30, 60]], '[centre x, centre y, width, height]'),
-], ids=['corners', 'centres'])  # fmt: skip
-def test_boxes_of_another_format_are_recognised_by_the_borders(coco, write, boxes, words):
-    coco['annotations'] = [
-        {'id': id, 'image_id': 1, 'category_id': 4, 'bbox': box, 'area': 900.0, 'iscrowd': 0}
-        for id, box in enumerate(boxes, 1)
-    ]
-    (problem,) = [one for one in check_file(read_coco(write(coco))) if one.level == ERROR]
-    assert f'are {words}' in problem.what
-
-
-@pytest.mark.parametrize('shift', [(0, 0), (-10, -20), (60, 40)], ids=str)
-def test_boxes_that_are_right_pass_wherever_they_lie(config, coco, shift):
-    """At the upper left, two corners and a corner with its sides are nearly the same numbers."""
-    x, y = shift
-    for ann in coco['annotations']:
-        ann['bbox'] = [10 + x, 20 + y, 30, 40]
-        ann['segmentation'] = [[10 + x, 20 + y, 40 + x, 20 + y, 40 + x, 60 + y, 10 + x, 60 + y]]
-    assert find_problems(config(train=coco))[0] == []
-
-
-@pytest.mark.parametrize(('wrong', 'level'), [(1, WARNING), (2, ERROR)])
-def test_boxes_of_a_larger_image(config, coco, wrong, level):
-    for ann in coco['annotations'][:wrong]:
-        ann |= {'bbox': [60, 50, 60, 80], 'area': 4800, 'segmentation': [[60, 50, 120, 50, 120, 130, 60, 130]]}
-    assert 'not of a larger original' in only(config(train=coco), level)
-
-
 def test_names_that_are_nearly_the_same_are_a_warning(config, coco):
     coco['categories'][1]['name'] = 'Cat '
     cfg = config(train=coco, val=coco)
@@ -368,55 +313,3 @@ def test_a_config_without_data_passes():
 def test_real_folders_have_no_problems(shared_data):
     for name in ('nuclei', 'coco_mini'):
         assert check_folder(discover(shared_data / name))[0] == []
-
-
-@pytest.fixture
-def with_maps(config, tmp_path):
-    """A model with HTC's semantic branch, and maps for the images 1 and 2, of 3."""
-    cfg = config()
-    cfg.model.roi_head.semantic_head = {'type': 'FusedSemanticHead', 'num_classes': 183}
-    dataset = cfg.train_dataloader.dataset
-    dataset.pipeline = [*dataset.pipeline[:-1], {**dataset.pipeline[-1], 'with_seg': True}]
-    dataset.data_prefix.seg = 'maps/'
-    (tmp_path / 'maps').mkdir()
-    for number in (1, 2):
-        Image.new('L', (100, 100)).save(tmp_path / f'maps/{number}.png')
-    return cfg
-
-
-def test_semantic_maps_that_are_all_there(with_maps, tmp_path):
-    Image.new('L', (100, 100)).save(tmp_path / 'maps/3.png')
-    assert texts(with_maps) == []
-
-
-def test_semantic_maps_that_are_missing(with_maps, tmp_path):
-    text = only(with_maps)
-    assert text.startswith('train_dataloader.dataset: ')
-    assert f'1 of 3 semantic maps are not in {tmp_path / "maps"}: 3.png' in text
-
-
-def test_semantic_maps_of_another_suffix(with_maps):
-    with_maps.train_dataloader.dataset.seg_map_suffix = '_map.png'
-    assert '3 of 3 semantic maps' in only(with_maps)
-
-
-def test_no_folder_of_semantic_maps(with_maps):
-    with_maps.train_dataloader.dataset.data_prefix.seg = 'nowhere/'
-    assert 'no such folder of semantic maps' in only(with_maps)
-
-
-@pytest.mark.parametrize(
-    ('what', 'expected'), [('prefix', "data_prefix has no 'seg'"), ('step', 'loads no semantic maps (with_seg=True)')]
-)
-def test_a_semantic_branch_without_maps(with_maps, what, expected):
-    dataset = with_maps.train_dataloader.dataset
-    if what == 'prefix':
-        del dataset.data_prefix['seg']
-    else:
-        dataset.pipeline[-1].pop('with_seg')
-    text = only(with_maps)
-    assert expected in text
-    assert 'model.roi_head.semantic_head=None' in text
-    # as with `--data`, for a model without the branch
-    with_maps.model.roi_head.semantic_head = None
-    assert texts(with_maps) == []

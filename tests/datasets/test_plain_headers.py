@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from swin_mmdet.datasets import headers
 from swin_mmdet.datasets.headers import read_header, whole_jpeg
-from swin_mmdet.datasets.plain_headers import _orientation, plain_header
+from swin_mmdet.datasets.plain_headers import _first_chunk, _orientation, plain_header
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')  # of Pillow's, at spoilt files
 PICTURE = np.random.default_rng(0).integers(0, 256, (24, 37, 4), np.uint8)
@@ -165,3 +165,12 @@ def test_a_block_of_exif_may_end_behind_a_table_without_entries():
     block = b'MM\0*' + (8).to_bytes(4, 'big') + b'\0\0'
     assert _orientation(block) == 1
     assert _orientation(block[:-1]) is None
+
+
+@pytest.mark.parametrize(
+    ('width', 'height', 'known'),
+    [(1, 2**24 + 3, True), (2**31 - 1, 1, True), (2**31, 1, False), (1, 2**31, False), (0, 1, False), (1, 0, False)],
+)
+def test_the_sides_of_a_png(width, height, known):
+    found = _first_chunk(b'IHDR', struct.pack('>II', width, height) + b'\x08\2\0\0\0')
+    assert (found and found.size) == ((width, height) if known else None)

@@ -81,6 +81,12 @@ def test_detr_is_set_as_mmdets_is():
     made = DETRHead(num_classes=3)
     assert made.bg_cls_weight == 0.1
     assert made.loss_cls.class_weight == [1.0, 1.0, 1.0, 0.1]
+    # without one of its own, background weighs as much as a class
+    loss = {key: value for key, value in SOFTMAX.items() if key != 'bg_cls_weight'} | {'class_weight': 2.0}
+    made = DETRHead(num_classes=3, loss_cls=ConfigDict(loss))
+    assert (made.bg_cls_weight, made.loss_cls.class_weight) == (2.0, [2.0] * 4)
+    with pytest.raises(ValueError, match='DETRHead: class_weight must be a float, got 2'):
+        DETRHead(num_classes=3, loss_cls=ConfigDict(loss | {'class_weight': 2}))
     with pytest.raises(ValueError, match="DETRHead: bg_cls_weight must be a float, got 'low'"):
         DETRHead(num_classes=3, loss_cls=ConfigDict(SOFTMAX | {'bg_cls_weight': 'low'}))
 

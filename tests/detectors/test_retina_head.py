@@ -196,6 +196,16 @@ def test_what_it_cannot_predict_is_mmdet_s_and_said(test, reason, said):
     assert reason in said[0]
 
 
+@pytest.mark.parametrize('limit', ['nms_pre', 'max_per_img'])
+def test_no_limit_is_as_one_of_minus_one(limit):
+    ours, _ = make()
+    assert ours._why_not_detected(ours.test_cfg) is None
+    assert ours._why_not_detected(ours.test_cfg | {limit: 1}) is None
+    without = ConfigDict({key: value for key, value in ours.test_cfg.items() if key != limit})
+    for cfg, value in ((without, -1), (ours.test_cfg | {limit: -1}, -1), (ours.test_cfg | {limit: 0}, 0)):
+        assert ours._why_not_detected(ConfigDict(cfg)) == f'{limit}={value}: there is no limit'
+
+
 def test_boxes_before_nms_are_mmdet_s(said):
     ours, theirs = make()
     _, metas, size = images('some', EQUAL)

@@ -117,3 +117,14 @@ def test_what_it_cannot_do_is_mmdet_s_and_said(kind, module, loss, monkeypatch):
     losses, _ = losses_and_gradients(ours, proposals_of(instances, size), instances, metas, size, batched=True)
     assert losses[loss] > 0
     assert said[0].startswith(f'{type(ours).__name__}: training as in mmdet: loss_cls')
+
+
+@pytest.mark.parametrize('kind', HEADS)
+def test_regions_to_ignore_are_asked_for(kind, monkeypatch):
+    """Of the samples that came, not of none."""
+    ours, _ = make(kind, False)
+    asked = []
+    monkeypatch.setattr(ours, '_why_not_batched', asked.append)
+    instances, metas, size = ground_truth('some', ((96, 128), (96, 128)), True)
+    losses_and_gradients(ours, proposals_of(instances, size), instances, metas, size, batched=True)
+    assert [[len(one) for one in ignored] for ignored in asked] == [[0, 0]]

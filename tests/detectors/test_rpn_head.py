@@ -126,6 +126,12 @@ def test_the_layout_of_maps_is_no_matter():
         assert torch.equal(getattr(found, name), getattr(expected, name))
 
 
+def test_losses_are_named_as_mmdet_s():
+    instances, metas, size = images('some', ((96, 128), (96, 128)), classes=1)
+    ours, theirs = (head.loss_by_feat(*head(features(size)), instances, metas) for head in make())
+    assert list(ours) == list(theirs)
+
+
 def test_small_boxes_alone_give_no_proposals():
     ours, _ = make(test={'min_bbox_size': 10000})
     _, metas, size = images('some', ((96, 128), (96, 128)))
@@ -155,6 +161,14 @@ def test_what_it_cannot_do_is_mmdet_s_and_said(change, reason, monkeypatch):
         ours.loss_by_feat(*ours(features(size)), instances, metas)
     assert len(called) == 1
     assert said[0] == f'RPNHead: training as in mmdet: {reason}'
+
+
+@pytest.mark.parametrize('name', ['loss_cls', 'loss_bbox'])
+def test_a_loss_that_is_hooked_is_named(name):
+    ours, _ = make()
+    assert ours._why_not_trained(None) is None
+    getattr(ours, name).register_forward_hook(print)
+    assert ours._why_not_trained(None) == f'{name} has hooks or a forward of its own'
 
 
 def test_regions_to_ignore_are_mmdet_s_only_where_there_are_any():

@@ -6,15 +6,11 @@ import pickle
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
-from mmengine.config import Config
 from pycocotools import mask as rle
-
-from swin_mmdet.detectors.views import views_of
 
 ONE_VIEW = """
 _base_ = {base!r}
@@ -70,27 +66,3 @@ def test_images_are_predicted_in_views(trained: Path, shapes: Path, tmp_path: Pa
     rows = json.loads((tmp_path / 'results.json').read_text())
     assert {row['image_id'] for row in rows} == {1, 2}
     assert all(rle.decode(row['segmentation']).shape == (96, 96) for row in rows)
-
-
-def test_without_a_resize_there_are_no_scales(user_error: type[Exception]):
-    pipeline = Config(dict(pipeline=[dict(type='LoadImageFromFile'), dict(type='swin_mmdet.PackDetInputs')])).pipeline
-    with pytest.raises(user_error, match=r"needs a Resize .* got \['LoadImageFromFile', 'PackDetInputs'\]"):
-        views_of(pipeline)
-
-
-def test_views_keep_the_settings_of_the_pipeline():
-    pipeline = [
-        dict(type='LoadImageFromFile', to_float32=True),
-        dict(type='mmdet.Resize', scale=(640, 480), keep_ratio=False),
-        dict(type='Pad', size_divisor=64),
-        dict(type='PackDetInputs', meta_keys=('img_id',)),
-    ]
-    first, views = views_of(Config(dict(pipeline=pipeline)).pipeline)
-    resizes, flips, pad, pack = views.transforms
-    assert first == pipeline[0]
-    assert [(step.type, step.scale, step.keep_ratio) for step in resizes] == [
-        ('mmdet.Resize', (480, 360), False), ('mmdet.Resize', (640, 480), False), ('mmdet.Resize', (800, 600), False),
-    ]  # fmt: skip
-    assert [flip.prob for flip in flips] == [0, 1]
-    assert pad == [pipeline[2]]
-    assert {'flip', 'flip_direction', 'scale_factor', 'ori_shape', 'img_shape'} <= set(pack[0].meta_keys)

@@ -55,6 +55,18 @@ def test_a_misspelled_key_type_or_folder(refused: Callable, config: Path, shapes
     assert f'did you mean {shapes}?' in refused('train', config, '--data', str(shapes) + 's')
 
 
+def test_a_misspelled_type_and_a_misspelled_base_are_one_sentence_each(refused: Callable, config: Path, tmp_path: Path):
+    text = refused('train', config, '--cfg-options', 'model.backbone.type=SwinTransfomer')
+    assert text == 'error: model.backbone.type: no model is called SwinTransfomer; did you mean SwinTransformer?\n'
+    path = tmp_path / 'derived.py'
+    path.write_text(f'_base_ = {str(config.with_name(config.stem + "s.py"))!r}\n')
+    there = f'error: config {path}: there is no {config.with_name(config.stem + "s.py")}, which its _base_ names'
+    assert refused('train', path) == f'{there}; did you mean {config}?\n'
+    path.write_text("_base_ = 'nowhere.py'\n")
+    there = f'error: config {path}: there is no {tmp_path}/nowhere.py, which its _base_ names'
+    assert refused('train', path) == f'{there}\n'
+
+
 def test_several_slips_are_named_at_once(refused: Callable, config: Path, shapes: Path):
     """Keys that cannot be set, an argument that its type has not, and an option that does not fit the config."""
     options = 'optim_wraper.optimizer.lr=0.1', 'param_scheduler.9.end=3', 'model.backbone.drop_path=0.1'

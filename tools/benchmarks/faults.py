@@ -8,6 +8,7 @@ whether it was right. FOLDER gets the data and the work-dirs. Exit code 1 if one
 """
 
 import argparse
+import math
 import os
 import random
 import resource
@@ -38,6 +39,8 @@ from fault_lab import (
     wait_for_step,
 )
 from harness import conditions, write_rows
+from mmengine.model import BaseModel
+from mmengine.runner import ValLoop
 
 from swin_mmdet.checkpoint.damage import damage
 from swin_mmdet.engine.last_checkpoint import last_checkpoint
@@ -76,6 +79,38 @@ def killed_while_saving(lab: Lab, args: argparse.Namespace) -> tuple[str, bool]:
         f'{left} left-overs before the last start, {len(list(work_dir.glob("*.part")))} after it'
     )
     return seen, not unreadable and not lost and not problem and not list(work_dir.glob('*.part'))
+
+
+def _each_better_than_the_last() -> None:
+    """Evaluations take no time, and find a score that grows."""
+
+    def run(loop: ValLoop) -> dict[str, float]:
+        metrics = {'score': float(loop.runner.iter)}
+        loop.runner.call_hook('after_val_epoch', metrics=metrics)
+        return metrics
+
+    ValLoop.run = run
+
+
+@fault
+def killed_while_saving_the_best(lab: Lab, args: argparse.Namespace) -> tuple[str, bool]:
+    """SIGKILL while a better one is written, or takes the place of the one before."""
+    options = ['--cfg-options', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=100',
+               'default_hooks.checkpoint.save_best=score', 'default_hooks.checkpoint.rule=greater']  # fmt: skip
+    generator, without, unreadable, parts = random.Random(1), 0, 0, 0
+    for _ in range(args.kills):
+        work_dir, end = lab.new('best'), time.monotonic() + 120
+        (id,) = lab.start(work_dir, *options, prepare=_each_better_than_the_last)
+        while not (list(work_dir.glob('best*.pth')) and list(work_dir.glob('*.part'))) and time.monotonic() < end:
+            time.sleep(0.0005)
+        time.sleep(generator.random() * 0.1)
+        os.kill(id, signal.SIGKILL)
+        finish([id])
+        parts += len(list(work_dir.glob('*.part')))
+        unreadable += sum(damage(path) is not None for path in work_dir.glob('*.pth'))
+        without += not list(work_dir.glob('best*.pth'))
+    seen = f'{args.kills} kills, {parts} in the middle of a file: {unreadable} unreadable names, {without} without any'
+    return seen, not unreadable and not without and parts > 0
 
 
 def _signalled(lab: Lab, number: signal.Signals, processes: int = 1) -> tuple[str, bool]:
@@ -134,6 +169,26 @@ def a_weight_becomes_nan(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
 
 
 @fault
+def one_bad_step(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
+    """A loss that is NaN once."""
+
+    def prepare() -> None:
+        real, count = BaseModel.parse_losses, []
+
+        def parse_losses(model: BaseModel, losses: dict) -> tuple:
+            loss, values = real(model, losses)
+            count.append(1)
+            return loss * (math.nan if len(count) == 10 else 1), values
+
+        BaseModel.parse_losses = parse_losses
+
+    code, text = lab.run(work_dir := lab.new('step'), prepare=prepare)
+    line = next((line for line in text.splitlines() if 'its step is left out' in line), 'it was applied')
+    told = line.replace(str(lab.data), 'DATA').rpartition(' - ')[2]
+    return f'exit {code}; {len(losses(work_dir))} steps; {told}', not code and '(1 so far); images: ' in line
+
+
+@fault
 def images_break_while_training(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
     data, work_dir = lab.make_data(f'shapes-{time.monotonic_ns()}'), lab.new('images')
     ids = lab.start(work_dir, data=data)
@@ -158,6 +213,12 @@ def _flip(path: Path, record: str) -> None:
     path.write_bytes(whole)
 
 
+def _poison(path: Path) -> None:
+    state = torch.load(path, weights_only=False)
+    next(iter(state['state_dict'].values())).view(-1)[0] = math.nan
+    torch.save(state, path)
+
+
 def _zeros(path: Path) -> None:
     content = path.read_bytes()
     half = len(content) // 2
@@ -175,6 +236,7 @@ def damaged_checkpoints(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
         'bit in a tensor': lambda folder: _flip(folder / last, '/data/'),
         'bit in data.pkl': lambda folder: _flip(folder / last, 'data.pkl'),
         'zeros in the middle': lambda folder: _zeros(folder / last),
+        'NaN in a weight': lambda folder: _poison(folder / last),
         'gone': lambda folder: (folder / last).unlink(),
         'pointer of NUL': lambda folder: (folder / 'last_checkpoint').write_bytes(bytes(60)),
         'pointer to an older one': lambda folder: (folder / 'last_checkpoint').write_text(older),
@@ -236,7 +298,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', type=Path)
     parser.add_argument('--only', nargs='+', choices=FAULTS, default=list(FAULTS), metavar='NAME')
-    parser.add_argument('--kills', type=int, default=20, help='of killed_while_saving')
+    parser.add_argument('--kills', type=int, default=20, help='of killed_while_saving and of the best')
     parser.add_argument('--out', type=Path, help='CSV')
     args = parser.parse_args(argv)
     lab, rows = Lab(args.folder.resolve()), []

@@ -1,6 +1,7 @@
 """Faults that a GPU has, or that look otherwise on one; where there is none a stand-in fails in its place."""
 
 import argparse
+import math
 import os
 import shutil
 import signal
@@ -9,7 +10,9 @@ from collections.abc import Callable
 
 import torch
 from fault_lab import (
+    FLOOR,
     INTERVAL,
+    NOISE,
     STEPS,
     Lab,
     beyond_noise,
@@ -55,25 +58,41 @@ def resumed_from_the_middle(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]
     return f'largest difference of a loss: {worst:.2g}; between straight runs: {usual:.2g}', not code and not problems
 
 
+def _resumed(lab: Lab, words: list[str], prepare: Callable[[], None] | None = None) -> tuple[str, float, float]:
+    """Of two straight runs and one from the middle: what failed, and how far losses of each pair are at most apart."""
+    runs = [lab.new('whole') for _ in range(2)]
+    code = finish([lab.start(run, *words, prepare=prepare)[0] for run in runs])
+    if code:
+        return f'exit {code}: {said(runs[0]).strip().splitlines()[-1][:200]}', math.inf, math.inf
+    saved = sorted(runs[0].glob('iter_*.pth'), key=lambda path: int(path.stem[5:]))
+    source = saved[len(saved) // 2 - 1]
+    late = lab.new('late')
+    late.mkdir()
+    shutil.copy(source, late)
+    code, _text = lab.run(late, '--resume', *words, prepare=prepare)
+    one, other, resumed = (losses(run) for run in (*runs, late))
+    whole = sorted(resumed) == [step for step in sorted(one) if step > int(source.stem[5:])]
+    problem = f'exit {code}, {len(resumed)} steps after {source.stem}' if code or not whole else ''
+    return problem, *(max(abs(two[step] / one[step] - 1) for step in two) for two in (other, resumed))
+
+
+@fault
+def resumed_with_averages_and_accumulation(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
+    """And with a scaled loss on a GPU: averaged weights, the scale and the place in a sum are in the checkpoint."""
+    on_gpu = torch.cuda.is_available()
+    problem, usual, far = _resumed(lab, ['--ema', '--accumulate', '2', *(['--amp', 'fp16'] if on_gpu else [])])
+    seen = f'largest difference of a loss: {far:.2g}; between straight runs: {usual:.2g}'
+    return problem or seen, not problem and far <= (max(NOISE * usual, FLOOR) if on_gpu else 0)
+
+
 @fault
 def resumed_with_deterministic_algorithms(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
     def prepare() -> None:
         os.environ['CUBLAS_WORKSPACE_CONFIG'] = ':4096:8'
 
-    words, half = ('--cfg-options', 'randomness.deterministic=True'), STEPS // 2
-    runs = [lab.new('deterministic') for _ in range(2)]
-    code = finish([lab.start(run, *words, prepare=prepare)[0] for run in runs])
-    if code:
-        return f'exit {code}: {said(runs[0]).strip().splitlines()[-1][:200]}', False
-    resumed = lab.new('deterministic')
-    resumed.mkdir()
-    shutil.copy(runs[0] / f'iter_{half}.pth', resumed)
-    code, _text = lab.run(resumed, '--resume', *words, prepare=prepare)
-    one, other, late = (losses(run) for run in (*runs, resumed))
-    straight_same = sum(one[step] == other[step] for step in one)
-    resumed_same = sum(one[step] == late[step] for step in late)
-    seen = f'{straight_same} of {len(one)} losses of two straight runs the same, {resumed_same} of {len(late)} resumed'
-    return seen, not code and straight_same == len(one) and resumed_same == len(late) == STEPS - half
+    problem, usual, far = _resumed(lab, ['--cfg-options', 'randomness.deterministic=True'], prepare)
+    seen = f'largest difference of a loss: {far:.2g}; between straight runs: {usual:.2g}'
+    return problem or seen, not problem and usual == far == 0
 
 
 def _then(function: Callable, change: Callable) -> Callable:

@@ -49,7 +49,7 @@ BESIDES = {
         *('structures/test_lazy_masks.py', 'tools/test_errors.py', 'tools/test_make_shapes_dataset.py'),
         'tools/test_words.py',
     ),
-    'detectors': ('ops/test_pair_costs.py',),
+    'detectors': ('ops/test_pair_costs.py', 'recording/test_recorded_prediction.py'),
     'engine': (
         *('configs/test_everyday.py', 'tools/test_errors.py', 'tools/test_everyday.py', 'tools/test_prepare.py'),
         *('tools/test_trackers.py', 'tools/test_train_options.py', 'tools/test_words.py'),

@@ -23,6 +23,7 @@ from fault_lab import (
     same,
     wait_for_step,
 )
+from mmdet.datasets import CocoDataset
 
 TOOLS = Path(__file__).resolve().parents[1]
 
@@ -73,6 +74,20 @@ def one_of_two_processes_killed(lab: Lab, _: argparse.Namespace) -> tuple[str, b
 @fault
 def one_of_two_processes_frozen(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
     return _lost(lab, signal.SIGSTOP)
+
+
+@fault
+def one_of_two_processes_on_other_data(lab: Lab, _: argparse.Namespace) -> tuple[str, bool]:
+    """A machine whose annotations have an image less."""
+
+    def prepare() -> None:
+        if os.environ['RANK'] == '1':
+            real = CocoDataset.load_data_list
+            CocoDataset.load_data_list = lambda dataset: real(dataset)[1:]
+
+    code, text = lab.run(lab.new('other'), processes=2, prepare=prepare)
+    line = next((line for line in text.splitlines() if line.startswith('error: ')), 'it trained on')
+    return f'exit {code}: {line}', code == 2 and 'process 1 has other training data than process 0: 31 images' in line
 
 
 @fault

@@ -31,6 +31,7 @@ from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from swin_mmdet.commands.run import run_cli
 from swin_mmdet.datasets.data_folder import use_folder
 from swin_mmdet.engine.device import adapt_to_device
 from swin_mmdet.errors import UserError
@@ -187,4 +188,4 @@ def report(rows: list[dict[str, float]]) -> list[dict]:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_cli(main)

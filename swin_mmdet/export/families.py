@@ -1,5 +1,6 @@
 """Which program is that of a detector, and why some have none."""
 
+from mmcv.ops import DeformConv2d, ModulatedDeformConv2d
 from mmdet.models.dense_heads import ATSSHead, DeformableDETRHead, Mask2FormerHead, RetinaHead, RTMDetHead
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.models.roi_heads import CascadeRoIHead, SparseRoIHead, StandardRoIHead
@@ -57,7 +58,15 @@ def family_of(model: BaseDetector) -> type[Program]:
         heads = [type(getattr(model, part)).__name__ for part in parts if hasattr(model, part)]
         which = ' with '.join([type(model).__name__, *heads])
         raise ValueError(f'{which} is not exported; these are: {KNOWN}')
-    reason = family.why_not(model)
+    reason = family.why_not(model) or _deformable(model, family)
     if reason is not None:
         raise ValueError(f'{type(model).__name__} is not exported as it is set: {reason}')
     return family
+
+
+def _deformable(model: BaseDetector, family: type[Program]) -> str | None:
+    """A reason where there is a convolution that a program has no other way to."""
+    for name, part in model.named_modules():
+        if isinstance(part, DeformConv2d | ModulatedDeformConv2d) and not isinstance(part, family.sampled):
+            return f'{name} is a deformable convolution, for which onnxruntime has no operator'
+    return None

@@ -19,13 +19,15 @@ BASE, POOLS = 4, 5
 class Points(Program):
     """What ONNX has no operator for is made of others: running maxima, and deformable convolutions by GridSample."""
 
+    sampled = (DeformConv2d,)
+
     def __init__(self, model: nn.Module, *, half: bool = False) -> None:
         super().__init__(model, half=half)
         for part in list(self.model.modules()):
             if isinstance(part, CornerPool):
                 part.pool = running_max
             for name, child in part.named_children():
-                if isinstance(child, DeformConv2d):
+                if isinstance(child, self.sampled):
                     setattr(part, name, SampledConv(child))
 
     @staticmethod

@@ -23,6 +23,8 @@ class Program(nn.Module):
     """
 
     names: tuple[str, ...] = ('boxes', 'scores', 'labels')
+    # deformable convolutions that it has another way to
+    sampled: tuple[type[nn.Module], ...] = ()
 
     def __init__(self, model: nn.Module, *, half: bool = False) -> None:
         super().__init__()

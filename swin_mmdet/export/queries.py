@@ -12,6 +12,8 @@ from swin_mmdet.ops.box_deltas import clip_boxes
 from swin_mmdet.ops.box_overlaps import corners_of
 from swin_mmdet.ops.pyramid import Pyramid
 
+OURS = DINO.__name__, DeformableDETR.__name__
+
 
 class Queries(Program):
     """Padding is masked as in a padded batch."""
@@ -23,7 +25,8 @@ class Queries(Program):
     @classmethod
     def why_not(cls, model: nn.Module) -> str | None:
         if not isinstance(model, DINO | DeformableDETR):
-            return f'{type(model).__name__} is of {type(model).__module__}; --drop-in makes it one of this project'
+            remedy = '; --drop-in makes it one of this project' if type(model).__name__ in OURS else ''
+            return f'{type(model).__name__} is of {type(model).__module__}, and has no program{remedy}'
         return None if model.bbox_head.loss_cls.use_sigmoid else 'it classifies without sigmoid'
 
     @classmethod

@@ -8,6 +8,7 @@ import torch
 import swin_mmdet.compat  # noqa: F401  before mmdet
 
 # isort: split
+from mmcv.ops import ModulatedDeformConv2d
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
@@ -112,12 +113,32 @@ def test_a_detector_that_cannot_be_exported_is_named_with_its_reason(repository,
     model = MODELS.build(cfg.model)
     with pytest.raises(user_error, match=r'RetinaNet is not exported as it is set: .*soft_nms'):
         check_model(model, ExportOptions())
+    cfg.model.test_cfg.nms = dict(type='nms', iou_threshold=0.5)
+    model = MODELS.build(cfg.model)
+    assert check_model(model, ExportOptions()).__name__ == 'Dense'
+    model.neck.fpn_convs[1].conv = ModulatedDeformConv2d(256, 256, 3, padding=1)
+    with pytest.raises(user_error, match=r'it is set: neck\.fpn_convs\.1\.conv is a deformable convolution, for which'):
+        check_model(model, ExportOptions())
     model.bbox_head = nn.Linear(1, 1)
     with pytest.raises(user_error, match=r'RetinaNet with Linear is not exported; these are: Faster, .*Mask2Former'):
         check_model(model, ExportOptions())
     del model.bbox_head
     with pytest.raises(user_error, match=r'RetinaNet is not exported; these are: Faster, .*Mask2Former'):
         check_model(model, ExportOptions())
+
+
+@pytest.mark.parametrize(('name', 'remedy'), [
+    ('dino', '--drop-in makes it one of this project'), ('ddq', 'has no program$'),
+])  # fmt: skip
+def test_detectors_of_queries_are_those_of_this_project(name, remedy, repository, user_error):
+    register_all_modules()
+    path = next((repository / 'configs' / name).glob('*-4scale_swin*.py'))
+    cfg = Config.fromfile(path)
+    shrink(cfg)
+    if name == 'dino':
+        cfg.model.type = 'mmdet.DINO'
+    with pytest.raises(user_error, match=f'is not exported as it is set: .* is of mmdet.*{remedy}'):
+        check_model(MODELS.build(cfg.model), ExportOptions())
 
 
 def test_what_has_no_program_is_named_before_it_is_built(repository, tmp_path, user_error):

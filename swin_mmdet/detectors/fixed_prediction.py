@@ -81,19 +81,32 @@ def predict_in_room(
     return FixedDetections(found._replace(boxes=boxes), most, masks.unflatten(0, boxes.shape[:2]))
 
 
-def to_results(
-    head: BatchedPrediction, found: FixedDetections, metas: Metas, rescale: bool
-) -> tuple[list[InstanceData], int]:
-    """The detections of each image, as `predict` returns them, and how many candidates there were at most.
+class Numbers:
+    """Those of detections that the host needs, on the way to it."""
 
-    `metas` are the samples' own. The host synchronises once for the boxes, and for masks to fetch their run lengths.
+    def __init__(self, found: FixedDetections) -> None:
+        boxes, _, _, counts = found.detections
+        self._shape = boxes.shape
+        self._copy = AsyncHostCopy(torch.cat([found.most[None].float(), counts.float(), boxes.flatten()]))
+
+    def wait(self) -> tuple[int, list[int], Tensor]:
+        """Candidates of a class of an image at most, detections of each image, and boxes [B, M, 4] float32."""
+        numbers, images = self._copy.wait(), self._shape[0]
+        counts, boxes = numbers[1 : 1 + images], numbers[1 + images :]
+        return int(numbers[0]), counts.int().tolist(), boxes.view(self._shape)
+
+
+def to_results(
+    head: BatchedPrediction, found: FixedDetections, counts: Sequence[int], boxes: Tensor, metas: Metas, rescale: bool
+) -> list[InstanceData]:
+    """The detections of each image, as `predict` returns them, from numbers of the host.
+
+    The host synchronises with the current stream to fetch the run lengths of masks.
     """
-    boxes, _, _, counts = found.detections
-    numbers = AsyncHostCopy(torch.cat([found.most[None].float(), counts.float(), boxes.flatten()])).wait()
-    results = to_instances(found.detections, numbers[1 : 1 + len(counts)].int().tolist())
+    results = to_instances(found.detections, counts)
     if found.masks is not None:
-        _paste(head, found.masks, numbers[1 + len(counts) :].view(boxes.shape), results, metas, rescale)
-    return results, int(numbers[0])
+        _paste(head, found.masks, boxes, results, metas, rescale)
+    return results
 
 
 def _paste(

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from swin_mmdet.engine.console import describe_groups, open_log, prints_in_file
 from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
 from swin_mmdet.engine.guards import BrokenImagesHook, guard, lost_process_named
+from swin_mmdet.engine.late_evaluator import LateEvaluator
 from swin_mmdet.engine.load_weights import load_weights
 from swin_mmdet.engine.loader_workers import end_workers
 from swin_mmdet.engine.progress_hook import ProgressHook
@@ -78,6 +79,8 @@ class LoadingRunner(Runner):
 
     def build_evaluator(self, evaluator: Any) -> Evaluator:
         with prints_in_file(self.logger):
+            if isinstance(evaluator, list) or (isinstance(evaluator, dict) and 'metrics' not in evaluator):
+                return LateEvaluator(evaluator)
             return super().build_evaluator(evaluator)
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:

@@ -1,7 +1,8 @@
 """Makes recordings: a step's forward, and in training its backward, as CUDA graphs over memory of their own."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -53,6 +54,18 @@ class Recording:
         return own
 
 
+@contextmanager
+def _unfilled() -> Iterator[None]:
+    """Deterministic algorithms fill new memory with NaN: recorded, that would be done to the inputs of each replay."""
+    settings = torch.utils.deterministic
+    before = settings.fill_uninitialized_memory
+    settings.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        settings.fill_uninitialized_memory = before
+
+
 class StepRecorder:
     """Its recordings share memory, which is one step's at a time, from its forward to its backward."""
 
@@ -85,6 +98,7 @@ class StepRecorder:
                 torch.cuda.device(image.device),
                 torch.autocast('cuda', autocast or None, enabled=bool(autocast), cache_enabled=False),
                 no_collection(),
+                _unfilled(),
                 watched.stand_ins() as trained,
             ):
                 return self._capture(forward, image, scales, trained if training else [])

@@ -41,7 +41,8 @@ class SwinBackbone(DerivedBuffers, BaseModule):
     [B, embed_dims * 2**i, ceil(H / 2**(i+2)), ceil(W / 2**(i+2))], one for each i of `out_indices`. As after a
     convolution, they are contiguous, or `torch.channels_last` where the image is, and of autocast's dtype if it is on.
 
-    Stages after the last of `out_indices` are not built, so that no parameter is ever unused.
+    Stages after the last of `out_indices` are not built, so that no parameter is ever unused. `torch.export` takes free
+    sides that are multiples of 32 from 64 on, `32 * Dim('height', min=2)`; of others it names what does not divide.
 
     Args:
         arch: 'tiny' (the default) | 'small' | 'base' | 'large', or a dict of the next three.

@@ -9,7 +9,7 @@ from mmdet.models.necks.dyhead import DyHead as MMDetDyHead
 from mmdet.models.necks.dyhead import DyHeadBlock
 from torch import Tensor, nn
 
-from swin_mmdet.models.plain import has_global_hooks, is_touched
+from swin_mmdet.models.plain import is_untouched
 from swin_mmdet.ops.dynamic_head import KINDS, Levels, blend_levels, convolve_levels, segment_moments
 from swin_mmdet.ops.dynamic_head.levels import as_map, as_rows
 from swin_mmdet.ops.log import log_once
@@ -49,8 +49,8 @@ class DyHead(MMDetDyHead):
     def _why_not_at_once(self, maps: Sequence[Tensor]) -> str | None:
         if is_traced():
             return 'it is traced'
-        if has_global_hooks() or any(is_touched(module) for module in self.dyhead_blocks.modules()):
-            return 'its modules have hooks or a forward of their own'
+        if not is_untouched(self.dyhead_blocks):
+            return 'its modules have hooks, or a forward or weights of another kind'
         sizes = [tuple(x.shape[2:]) for x in maps]
         for finer, coarser in pairwise(sizes):
             if coarser != tuple((side + 1) // 2 for side in finer):

@@ -46,11 +46,8 @@ def remembered(max_results: int) -> Callable[[Callable], Callable]:
     def decorate(make: Callable) -> Callable:
         @lru_cache(maxsize=max_results)
         def keep(*arguments: Hashable) -> object:
-            if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
-                # its memory would be the recording's, and what is in it made again at each replay
-                raise RuntimeError(f'{make.__name__}{arguments} has to be made before a recording that reads it')
             # an inference tensor would make a training step after an evaluation fail in backward
-            with torch.inference_mode(False), torch.no_grad():
+            with torch.inference_mode(False), torch.no_grad(), _beside_recordings():
                 return make(*arguments)
 
         @wraps(make)
@@ -67,6 +64,19 @@ def remembered(max_results: int) -> Callable[[Callable], Callable]:
         return recall
 
     return decorate
+
+
+@contextmanager
+def _beside_recordings() -> Iterator[None]:
+    """What is made meanwhile is made at once, in memory of its own, also where a CUDA graph is being recorded."""
+    if not (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()):
+        yield
+        return
+    # which no other stream of PyTorch's waits for
+    stream = torch.cuda.default_stream()
+    with torch.cuda.stream(stream):
+        yield
+    stream.synchronize()
 
 
 @contextmanager

@@ -42,8 +42,9 @@ class Capture:
             torch.cuda.synchronize(device)
             try:
                 with torch.cuda.stream(self._stream):
-                    # other threads, such as those that pin the memory of batches, go on meanwhile
-                    graph.capture_begin(pool=self._pool, capture_error_mode='thread_local')
+                    # other threads, such as those that pin the memory of batches, go on meanwhile, and this one makes
+                    # constants that are new
+                    graph.capture_begin(pool=self._pool, capture_error_mode='relaxed')
                     try:
                         result = function()
                     finally:

@@ -2,8 +2,9 @@
 
 import logging
 import threading
+import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,10 +13,11 @@ from mmdet.models.detectors import TwoStageDetector
 from mmdet.structures import DetDataSample
 from mmengine.logging import print_log
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
-from swin_mmdet.detectors.fixed_prediction import FixedDetections, predict_in_room, to_results
+from swin_mmdet.detectors.fixed_prediction import FixedDetections, Numbers, predict_in_room, to_results
 from swin_mmdet.detectors.image_sizes import image_shapes, inverse_factors, scale_factors
+from swin_mmdet.detectors.prediction import Metas
 from swin_mmdet.models.watched_model import WatchedModel
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.memory_format import is_channels_last
@@ -23,8 +25,10 @@ from swin_mmdet.ops.to_device import NewTensors, constant_like, to_device
 from swin_mmdet.ops.tracing import is_traced
 from swin_mmdet.recording.capture import Capture
 from swin_mmdet.recording.image_memory import ImageMemory
+from swin_mmdet.recording.pending_instances import PendingBatch
 from swin_mmdet.recording.recordable import why_not_predictable
 from swin_mmdet.recording.settings import Settings
+from swin_mmdet.recording.side_stream import SideStream
 from swin_mmdet.structures import PredictionBatch
 
 # a kind of batch is recorded when it came this often among the last batches, before the backbone alone would be
@@ -85,15 +89,26 @@ def run_prediction(
         return predict_in_room(model.roi_head, x, inputs.batch, metas, proposals, rescale, room)
 
 
+def predict_plainly(
+    model: TwoStageDetector, images: Tensor, metas: Metas, rescale: bool, autocast: torch.dtype | None
+) -> list[InstanceData]:
+    """The detections of each image, as mmdet finds them."""
+    samples = [DetDataSample(metainfo=meta) for meta in metas]
+    with torch.no_grad(), torch.autocast('cuda', autocast, enabled=autocast is not None):
+        x = model.extract_feat(images)
+        return model.roi_head.predict(x, model.rpn_head.predict(x, samples, rescale=False), samples, rescale=rescale)
+
+
 class RecordedPrediction:
     """A detector's predictions, recorded for batches of a size that comes again.
 
     Without a gradient, of a batch on a GPU, all from the images to boxes, scores, labels and small masks is one launch
-    of a CUDA graph; masks are pasted outside. The detections are those of the plain way. A recording has room for so
-    many candidates: a batch with more is predicted without, and later recordings have room for it. What must not be
-    recorded is predicted as ever, and the log says why. Weights may change in place at any time; when a module, a hook,
-    a setting or the memory of a weight is another than before, all recordings are dropped, and a training that goes on
-    has their memory. Copies of the object start without recordings.
+    of a CUDA graph; masks are pasted outside. The detections are those of the plain way. They are fetched when somebody
+    looks at them or when the next batch has been launched, so that the GPU need not wait for what the host does with
+    them. A recording has room for so many candidates: a batch with more is predicted without, and later recordings have
+    room for it. What must not be recorded is predicted as ever, and the log says why. Weights may change in place at
+    any time; when a module, a hook, a setting or the memory of a weight is another than before, all recordings are
+    dropped, and a training that goes on has their memory. Copies of the object start without recordings.
     """
 
     def __init__(self) -> None:
@@ -101,10 +116,14 @@ class RecordedPrediction:
         self._failed = False
         self._room = STEP
         self._kinds: dict[tuple, tuple[Inputs, PredictionRecording]] = {}
+        # the batch that was launched last, as long as somebody may look at it
+        self._pending: weakref.ref[PendingBatch] | None = None
+        self._beside = SideStream()
         self.forget()
 
     def forget(self) -> None:
         """Give all recordings and their memory back."""
+        self._fetch_pending()
         self._watched: WatchedModel | None = None
         self._settings: Settings | None = None
         self._reason: str | None = None
@@ -120,7 +139,7 @@ class RecordedPrediction:
 
     def __call__(
         self, model: TwoStageDetector, images: Tensor, samples: Sequence[DetDataSample], rescale: bool
-    ) -> list[InstanceData] | None:
+    ) -> Sequence[InstanceData] | None:
         """The detections of each image; None where they are to be found without recordings."""
         if self._failed or not may_be_recorded(model, images, samples):
             return None
@@ -129,7 +148,7 @@ class RecordedPrediction:
 
     def _run(
         self, model: TwoStageDetector, images: Tensor, samples: Sequence[DetDataSample], rescale: bool
-    ) -> list[InstanceData] | None:
+    ) -> Sequence[InstanceData] | None:
         autocast = torch.get_autocast_dtype('cuda') if torch.is_autocast_enabled('cuda') else None
         matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
         name = (images.shape, is_channels_last(images), images.dtype, images.device, autocast, rescale, matmul, cudnn)
@@ -150,13 +169,36 @@ class RecordedPrediction:
         self._kinds[name] = kind
         inputs, recording = kind
         inputs.fill(images, metas)
-        results, most = to_results(model.roi_head, recording.replay(), metas, rescale)
-        if most <= self._room:
-            return results
-        # and for a quarter more in the next image
-        self._room = STEP * -(-most * 5 // (4 * STEP))
-        self._drop_recordings()
-        return None
+        found = recording.replay()
+        plainly = partial(predict_plainly, model, images, metas, rescale, autocast)
+        launched = self._beside.mark(images.device)
+        fetch = partial(
+            self._fetch, model.roi_head, found, Numbers(found), launched, self._room, metas, rescale, plainly
+        )
+        batch = PendingBatch(fetch, self._lock)
+        self._fetch_pending()
+        self._pending = weakref.ref(batch)
+        return batch.instances(len(samples))
+
+    def _fetch_pending(self) -> None:
+        pending, self._pending = self._pending, None
+        batch = None if pending is None else pending()
+        if batch is not None:
+            batch.found()
+
+    def _fetch(
+        self, head: nn.Module, found: FixedDetections, numbers: Numbers, launched: torch.cuda.Event | None,
+        room: int, metas: Metas, rescale: bool, plainly: Callable[[], list[InstanceData]],
+    ) -> list[InstanceData]:
+        most, counts, boxes = numbers.wait()
+        if most <= room:
+            with torch.no_grad(), self._beside.after(launched):
+                return to_results(head, found, counts, boxes, metas, rescale)
+        if most > self._room:
+            # and for a quarter more in the next image
+            self._room = STEP * -(-most * 5 // (4 * STEP))
+            self._drop_recordings()
+        return plainly()
 
     def _is_of(self, model: TwoStageDetector) -> bool:
         return (

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 import torch
+import torch.distributed as dist
 from mmdet.structures import DetDataSample
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
@@ -14,11 +15,12 @@ from swin_mmdet.models.watched_model import WatchedModel
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.memory_format import is_channels_last
 from swin_mmdet.recording.batch_sizes import BatchSizes
+from swin_mmdet.recording.gradients import Gradients
 from swin_mmdet.recording.image_memory import ImageMemory
 from swin_mmdet.recording.recordable import why_not_batch, why_not_recordable
 from swin_mmdet.recording.settings import Settings
 from swin_mmdet.recording.static_inputs import Room, StaticInputs, room_for
-from swin_mmdet.recording.training_step import Gradients, Kind, Results, TrainingStepRecorder, run_step
+from swin_mmdet.recording.training_step import Kind, Results, TrainingStepRecorder, run_step
 
 WRAPPERS = OptimWrapper, AmpOptimWrapper
 Step = Callable[..., dict[str, Tensor]]
@@ -29,22 +31,25 @@ class RecordedTraining:
 
     A step whose kind has been recorded is one launch of a CUDA graph, from the batch on the GPU to the gradients; the
     optimizer follows as ever, and so does whatever looks at gradients or weights between steps. A kind is a size of
-    batch, see `BatchSizes`, and room for objects. The first steps of a kind run the same operations without a graph.
+    batch, see `BatchSizes`, and room for objects. The model's first step runs the same operations without a graph.
     Weights may change in place at any time. When a module, a hook, a setting or the memory of a weight is another than
     before, all recordings are dropped. Where a step must not be recorded it runs as ever, and the log says why.
+    With several processes each has recordings for its own batches, and gradients are averaged when a step is done,
+    whether it was replayed or not.
 
     Args:
         model: with a preprocessor of this package.
         plain: its own `train_step`.
         max_waste: see `BatchSizes`.
         max_kinds: recordings that are kept; the one that was idle longest makes room for another.
+        group: the processes that train the model, if there are several.
     """
 
-    # a kind of step is recorded when it comes this often: one that does not come again would not repay it
-    TIMES = 2
-
-    def __init__(self, model: BaseModel, plain: Step, max_waste: float, max_kinds: int) -> None:
+    def __init__(
+        self, model: BaseModel, plain: Step, max_waste: float, max_kinds: int, group: dist.ProcessGroup | None = None
+    ) -> None:
         self.model, self.plain = model, plain
+        self._group = group
         self.max_waste, self.max_kinds = max_waste, max_kinds
         self._failed = False
         self._start_anew()
@@ -54,6 +59,7 @@ class RecordedTraining:
         self._flags = self._watched.flags()
         self._reason = self._why_never()
         self._recorder = TrainingStepRecorder()
+        self._has_run = False
         self._gradients: Gradients | None = None
         self._kinds: dict[tuple, Kind] = {}
         self._inputs: dict[Room, StaticInputs] = {}
@@ -62,25 +68,26 @@ class RecordedTraining:
 
     def __call__(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """As `BaseModel.train_step`: what is logged."""
-        reason = self._why_not_recorded(optim_wrapper)
-        if reason is not None:
+        for_all = why_not_stepped(optim_wrapper)
+        reason = for_all or self._why_not_recorded()
+        # where there are other processes, which may record this step, all average gradients in the same way
+        if for_all is not None or (reason is not None and self._group is None):
             log_once(f'training steps are not recorded: {reason}')
             return self.plain(data, optim_wrapper=optim_wrapper)
         with optim_wrapper.optim_context(self.model):
-            batch = self.model.data_preprocessor(data, True, fit_size=self._sizes.fit)
+            sizes = {} if reason is not None else {'fit_size': self._sizes.fit}
+            batch = self.model.data_preprocessor(data, True, **sizes)
         images, samples = batch['inputs'], batch['data_samples']
-        reason = why_not_batch(self.model, images, samples)
+        results = None
+        reason = reason or why_not_batch(self.model, images, samples)
         if reason is not None:
             log_once(f'a training step is not recorded: {reason}')
-            return self._run_plainly(batch, optim_wrapper)
-        results = self._run_in_memory(images, samples, optim_wrapper)
+        else:
+            results = self._run_in_memory(images, samples, optim_wrapper)
         if results is None:
             return self._run_plainly(batch, optim_wrapper)
-        for parameter, gradient in zip(self._watched.trained(), results.gradients, strict=True):
-            parameter.grad = gradient
         optim_wrapper._inner_count += 1
-        optim_wrapper.step()
-        optim_wrapper.zero_grad()
+        self._update(results.gradients, optim_wrapper)
         return dict(zip(results.names, results.values.unbind(), strict=True))
 
     def _why_never(self) -> str | None:
@@ -90,15 +97,13 @@ class RecordedTraining:
             return 'a module has hooks or a forward of its own'
         if reason is None and any(x._backward_hooks or x._post_accumulate_grad_hooks for x in self._watched.parameters):
             return 'a parameter has hooks'
+        if reason is None and len({(x.dtype, x.device) for x in self._watched.trained()}) != 1:
+            return 'trained weights are of several dtypes or devices'
         return reason
 
-    def _why_not_recorded(self, wrapper: OptimWrapper) -> str | None:
+    def _why_not_recorded(self) -> str | None:
         if self._failed:
             return 'it was given up'
-        if type(wrapper) not in WRAPPERS:
-            return f'the optimizer is in a {type(wrapper).__name__}'
-        if wrapper._accumulative_counts != 1:
-            return 'gradients are accumulated'
         if not (
             self._watched.is_of(self.model)
             and self._watched.flags() == self._flags
@@ -112,8 +117,25 @@ class RecordedTraining:
         with wrapper.optim_context(self.model):
             losses = self.model._run_forward(batch, mode='loss')
         total, logged = self.model.parse_losses(losses)
-        wrapper.update_params(total)
+        if self._group is None:
+            wrapper.update_params(total)
+        else:
+            wrapper.backward(wrapper.scale_loss(total))
+            self._update(self._memory().keep([x.grad for x in self._watched.trained()]), wrapper)
         return logged
+
+    def _update(self, gradients: list[Tensor | None], wrapper: OptimWrapper) -> None:
+        """Of the weights, by what `_memory` keeps."""
+        self._memory().average()
+        for parameter, gradient in zip(self._watched.trained(), gradients, strict=True):
+            parameter.grad = gradient
+        wrapper.step()
+        wrapper.zero_grad()
+
+    def _memory(self) -> Gradients:
+        if self._gradients is None:
+            self._gradients = Gradients(self._watched.trained(), self._group)
+        return self._gradients
 
     def _run_in_memory(self, images: Tensor, samples: list[DetDataSample], wrapper: OptimWrapper) -> Results | None:
         """None when the GPU's memory does not hold a step beside the recordings, which are then gone."""
@@ -127,21 +149,23 @@ class RecordedTraining:
         return None
 
     def _give_up(self, reason: str) -> None:
+        # of a step that goes on
+        gradients = self._gradients
         self._start_anew()
-        self._failed = True
+        self._gradients, self._failed = gradients, True
         print_log(f'training steps are not recorded any more: {reason}', 'current', logging.WARNING)
 
     def _run(self, images: Tensor, samples: list[DetDataSample], wrapper: OptimWrapper) -> Results:
         kind = self._kind_of(images, samples)
         kind.fill(images, samples)
+        gradients = self._memory()
+        # to record a step takes as long as to run it, once a step has made what all of them need
+        if kind.recording is None and self._has_run:
+            self._record(kind, wrapper, gradients)
         if kind.recording is not None:
             return kind.recording.replay()
-        if self._gradients is None:
-            self._gradients = Gradients(self._watched.trained())
-        results = run_step(self.model, wrapper, kind, self._watched.trained(), self._gradients)
-        kind.times += 1
-        if kind.times >= self.TIMES:
-            self._record(kind, wrapper, self._gradients)
+        results = run_step(self.model, wrapper, kind, self._watched.trained(), gradients)
+        self._has_run = kind.has_run = True
         return results
 
     def _kind_of(self, images: Tensor, samples: list[DetDataSample]) -> Kind:
@@ -162,6 +186,15 @@ class RecordedTraining:
         try:
             kind.recording = self._recorder.record(self.model, wrapper, kind, self._watched, gradients)
         except RuntimeError as error:
-            self._give_up(f'it failed with {error}')
+            # a step that has not run may need something that cannot be made while it is recorded
+            if kind.has_run:
+                self._give_up(f'it failed with {error}')
             return
-        log_once('training steps of batches whose size comes again are replayed as CUDA graphs')
+        log_once('training steps are replayed as CUDA graphs')
+
+
+def why_not_stepped(wrapper: OptimWrapper) -> str | None:
+    """None when what follows the gradients is a step of the optimizer, else why not in words."""
+    if type(wrapper) not in WRAPPERS:
+        return f'the optimizer is in a {type(wrapper).__name__}'
+    return 'gradients are accumulated' if wrapper._accumulative_counts != 1 else None

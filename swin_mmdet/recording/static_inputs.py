@@ -55,7 +55,7 @@ class StaticInputs:
             self.mask_boxes = torch.zeros(images, objects, 4, dtype=torch.int32, device=device)
 
     def fill(self, samples: Sequence[DetDataSample]) -> None:
-        """Copy the ground truth of a batch; what is left of another beyond its objects is not looked at."""
+        """Copy the ground truth of a batch; boxes that are left of another beyond its objects are not looked at."""
         instances, metas = [one.gt_instances for one in samples], [one.metainfo for one in samples]
         given = gather_objects(instances)
         most = given.boxes.shape[1]
@@ -72,6 +72,8 @@ class StaticInputs:
         self.bits[: len(masks.bits)].copy_(masks.bits)
         self.starts[:, : starts.shape[1]].copy_(starts)
         self.mask_boxes[:, : boxes.shape[1]].copy_(boxes)
+        # places without an object take any mask: one of a larger batch would lie beyond these images
+        self.mask_boxes[:, boxes.shape[1] :].zero_()
 
     def batch(self, size: tuple[int, int]) -> TrainingBatch:
         """For images of this height and width."""

@@ -13,6 +13,7 @@ from swin_mmdet.models.watched_model import WatchedModel
 from swin_mmdet.ops.pointwise_conv import PointwiseProducts
 from swin_mmdet.ops.to_device import NewTensors, constant_like
 from swin_mmdet.recording.capture import Capture
+from swin_mmdet.recording.gradients import Gradients
 from swin_mmdet.recording.static_inputs import StaticInputs
 
 
@@ -37,26 +38,12 @@ class Kind:
 
     images: Tensor
     inputs: StaticInputs
-    times: int = 0
+    has_run: bool = False
     recording: 'StepRecording | None' = None
 
     def fill(self, images: Tensor, samples: Sequence) -> None:
         self.images.copy_(images)
         self.inputs.fill(samples)
-
-
-class Gradients:
-    """Memory for those of a model, laid out as its parameters are, which optimizers ask for."""
-
-    def __init__(self, trained: Sequence[Tensor]) -> None:
-        self._own = [torch.zeros_like(x) for x in trained]
-
-    def keep(self, given: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """Copies of gradients, at one address each until the next are kept; None stays so."""
-        pairs = [(own, x) for own, x in zip(self._own, given, strict=True) if x is not None]
-        if pairs:
-            torch._foreach_copy_([own for own, _ in pairs], [x for _, x in pairs])
-        return [None if x is None else own for own, x in zip(self._own, given, strict=True)]
 
 
 def run_step(
@@ -97,7 +84,7 @@ class TrainingStepRecorder:
     def record(
         self, model: BaseModel, wrapper: OptimWrapper, kind: Kind, watched: WatchedModel, gradients: Gradients
     ) -> StepRecording:
-        """Right after such a step has run, so that all it needs to be made once has been made.
+        """When a step has run, best one of this kind, so that all it needs to be made once has been made.
 
         Raises:
             RuntimeError: something in the step cannot be recorded.

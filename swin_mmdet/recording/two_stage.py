@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mmdet.models.detectors import CascadeRCNN as MMDetCascadeRCNN
 from mmdet.models.detectors import FasterRCNN as MMDetFasterRCNN
 from mmdet.models.detectors import MaskRCNN as MMDetMaskRCNN
+from mmdet.models.utils import samplelist_boxtype2tensor
 from mmdet.structures import SampleList
 from torch import Tensor
 
@@ -35,7 +36,11 @@ class RecordedTwoStage(Base):
         results = self._recorded(self, batch_inputs, batch_data_samples, rescale)
         if results is None:
             return super().predict(batch_inputs, batch_data_samples, rescale)
-        return self.add_pred_to_datasample(batch_data_samples, results)
+        # of ground truth; mmdet does it with the detections as well, which would wait for them
+        samplelist_boxtype2tensor(batch_data_samples)
+        for sample, found in zip(batch_data_samples, results, strict=True):
+            sample.pred_instances = found
+        return batch_data_samples
 
 
 @MODELS.register_module()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -75,9 +74,8 @@ class EncodedMasks(Tensor):
         return pixels.to(self.device)
 
     def _like(self, indices: Sequence[int] | slice = slice(None), device: torch.device | None = None) -> 'EncodedMasks':
-        choose: Callable[[Any], Any]
         choose = (lambda each: each[indices]) if isinstance(indices, slice) else partial(chosen_runs, indices=indices)
-        rles = None if self._rles is None else choose(self._rles)
+        rles = None if self._rles is None else list(choose(self._rles))
         runs = None if self._runs is None else choose(self._runs)
         shape = len(rles or runs or ()), *self.shape[1:]
         return self._made(rles, runs, shape, device or self.device)

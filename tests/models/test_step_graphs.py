@@ -124,6 +124,17 @@ def test_training_is_the_same_step_by_step(options):
     assert_same(run(True, sizes, **options), run(False, sizes, **options))
 
 
+def test_new_memory_that_is_filled_with_nan():
+    """As deterministic algorithms do it: what is recorded with a replay must not be its inputs."""
+    sizes = [(60, 70)] * 6
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        found = run(True, sizes)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(x.isfinite().all() for results in found for x in results)
+
+
 def test_channels_last_is_a_kind_of_its_own():
     def found(cuda_graphs):
         model = make(cuda_graphs)

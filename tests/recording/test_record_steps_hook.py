@@ -8,9 +8,11 @@ import torch
 import swin_mmdet.compat  # noqa: F401
 
 # isort: split
+from mmengine.model import MMDistributedDataParallel, MMSeparateDistributedDataParallel
 from torch import nn
 
 from swin_mmdet.recording import RecordStepsHook, record_steps_hook
+from swin_mmdet.recording.record_steps_hook import why_not_averaged
 
 
 class Model(nn.Module):
@@ -80,3 +82,50 @@ def test_nothing_is_recorded_on_a_cpu():
     runner = SimpleNamespace(model=Model())
     RecordStepsHook().before_train(runner)
     assert 'train_step' not in vars(runner.model)
+
+
+def wrapper(kind=MMDistributedDataParallel, **options):
+    """As one is made, without processes."""
+    wrapped = kind.__new__(kind)
+    nn.Module.__init__(wrapped)
+    wrapped.module = nn.BatchNorm2d(2)
+    settings = dict.fromkeys(('find_unused_parameters', 'detect_anomalous_params', 'broadcast_buffers'), False)
+    for name, value in (settings | {'_comm_hooks': []} | options).items():
+        setattr(wrapped, name, value)
+    return wrapped
+
+
+def test_several_processes_that_only_average_gradients_are_recorded():
+    assert why_not_averaged(wrapper()) is None
+
+
+@pytest.mark.parametrize(
+    ('options', 'reason'),
+    [
+        ({'find_unused_parameters': True}, 'find_unused_parameters=True'),
+        ({'detect_anomalous_params': True}, 'detect_anomalous_params=True'),
+        ({'broadcast_buffers': True}, 'broadcast_buffers=True'),
+        ({'_comm_hooks': [print]}, 'communication hook'),
+        ({'kind': MMSeparateDistributedDataParallel}, 'MMSeparateDistributedDataParallel'),
+    ],
+)
+def test_what_else_a_wrapper_does_is_left_to_it(options, reason):
+    assert reason in why_not_averaged(wrapper(**options))
+
+
+def test_the_processes_of_a_wrapper_average_what_is_recorded(made, monkeypatch):
+    model, wrapped = made.runner.model, wrapper()
+    wrapped.module, wrapped.process_group = model, 'all'
+    monkeypatch.setattr(MMDistributedDataParallel, 'train_step', lambda _, data: data)
+    monkeypatch.setattr(record_steps_hook, 'why_not_recordable', lambda _: None)
+    groups = []
+    monkeypatch.setattr(made.cls, '__init__', lambda _, *given: groups.append(given))
+    made.runner.model = wrapped
+    hook = RecordStepsHook()
+    hook.before_train(made.runner)
+    assert isinstance(wrapped.train_step, made.cls)
+    assert groups[0][0] is model
+    assert groups[0][1]('data') == 'data'
+    assert groups[0][-1] == 'all'
+    hook.after_train(made.runner)
+    assert not isinstance(wrapped.train_step, made.cls)

@@ -5,6 +5,7 @@ On a GPU with CUDA graphs; on a CPU with recordings that run Python again, so th
 
 import copy
 import pickle
+import time
 
 import pytest
 import torch
@@ -84,10 +85,17 @@ def images(sizes, seed=0):
     return torch.randn(len(sizes), 3, *size, generator=generator).to(DEVICE), samples
 
 
-def predict(model, sizes, seed=0, rescale=True):
+def launch(model, sizes, seed=0, rescale=True):
+    """Detections that nobody has looked at."""
     batch, samples = images(sizes, seed)
     with torch.no_grad():
         return [one.pred_instances for one in model.predict(batch, samples, rescale)]
+
+
+def predict(*given, **options):
+    found = launch(*given, **options)
+    assert all(len(one) >= 0 for one in found)
+    return found
 
 
 def plainly(model, sizes, seed=0, rescale=True):
@@ -348,20 +356,87 @@ def test_a_failed_recording_is_given_up(monkeypatch, caplog):
 
 
 @needs_gpu
-def test_a_recorded_prediction_waits_for_its_boxes_alone():
-    model = detector('faster')
+def test_a_recorded_prediction_waits_for_nothing_until_somebody_looks():
+    model = detector()
     for _ in range(3):
         predict(model, ONE)
     batch, samples = images(ONE)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode('error')
     try:
-        # the one wait is that of an event
         with torch.no_grad():
-            model.predict(batch, samples)
+            torch.cuda._sleep(10**9)
+            start = time.perf_counter()
+            found = model.predict(batch, samples)
+            launched = time.perf_counter() - start
     finally:
         torch.cuda.set_sync_debug_mode('default')
     assert recordings(model) == 1
+    assert_same([one.pred_instances for one in found], plainly(model, ONE))
+    assert launched < 0.2 < time.perf_counter() - start
+
+
+@needs_gpu
+def test_a_batch_is_fetched_beside_the_next():
+    model = detector()
+    for _ in range(3):
+        predict(model, ONE)
+    expected = plainly(model, ONE, 1)
+    first = launch(model, ONE, 1)
+    event = torch.cuda.Event()
+    with torch.no_grad():
+        torch.cuda._sleep(3 * 10**9)
+        event.record()
+        rles = [one.masks.rles for one in first]
+        assert not event.query()
+    assert sum(map(len, rles)) > 0
+    assert_same(first, expected)
+
+
+def test_one_batch_at_most_is_still_to_be_fetched(monkeypatch):
+    model, fetched = detector(), []
+    known = recorded_prediction.RecordedPrediction._fetch
+    monkeypatch.setattr(
+        recorded_prediction.RecordedPrediction, '_fetch', lambda *given: fetched.append(1) or known(*given)
+    )
+    for _ in range(3):
+        predict(model, ONE)
+    before = len(fetched)
+    kept = [launch(model, ONE, seed) for seed in range(5)]
+    assert len(fetched) == before + 4
+    for seed, found in enumerate(kept):
+        assert_same(found, plainly(model, ONE, seed))
+    assert len(fetched) == before + 5
+
+
+def test_detections_that_nobody_wants_are_not_fetched(monkeypatch):
+    model = detector()
+    monkeypatch.setattr(recorded_prediction.RecordedPrediction, '_fetch', lambda *_: pytest.fail('fetched'))
+    for seed in range(4):
+        launch(model, ONE, seed)
+    assert recordings(model) == 1
+
+
+def test_batches_without_room_that_are_looked_at_late(monkeypatch):
+    monkeypatch.setattr(recorded_prediction, 'STEP', 3)
+    model = detector()
+    expected = [plainly(model, ONE, seed) for seed in range(5)]
+    kept = [launch(model, ONE, seed) for seed in range(5)]
+    for found, one in zip(kept, expected, strict=True):
+        assert_same(found, one)
+    assert_same(predict(model, ONE, 0), expected[0])
+
+
+def test_what_is_still_to_be_fetched_is_of_the_weights_that_it_was_predicted_with(monkeypatch):
+    monkeypatch.setattr(recorded_prediction, 'STEP', 3)
+    model = detector()
+    expected = plainly(model, ONE)
+    # more candidates than there is room for, so that it is predicted once more
+    launch(model, ONE)
+    found = launch(model, ONE)
+    model.train()
+    _weight(model)
+    assert_same(found, expected)
 
 
 @needs_gpu

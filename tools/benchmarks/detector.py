@@ -4,10 +4,10 @@
 
 A training step is the model's `train_step` from uint8 images in pinned memory, with the config's optimizer wrapper in
 mixed precision: ours in bf16, mmdet's in the same type where its parts and a compiled mmcv run in it, else in fp16. An
-inference is `test_step`, with masks as they are returned: mmdet's are bitmaps on the GPU, ours run
-lengths on the host. Images, boxes, masks and weights are random, and as many objects are detected as there are. The
-parts are timed in runs of their own, each from an idle GPU to an idle GPU and without recorded steps, so that they
-are more than the whole.
+inference is `test_step` and a look at the detections of the batch before, as an evaluation has it, with masks as they
+are returned: mmdet's are bitmaps on the GPU, ours run lengths on the host. Images, boxes, masks and weights are random,
+and as many objects are detected as there are. The parts are timed in runs of their own, each from an idle GPU to an
+idle GPU and without recorded steps, so that they are more than the whole.
 
 Peers with and without a compiled mmcv need two environments: two calls that are given the same file with `--turns`
 build their detectors at the same time and measure one after the other, case by case.

@@ -3,7 +3,7 @@
     python tools/benchmarks/soak.py FOLDER --steps 5000            a small detector on a CPU
     python tools/benchmarks/soak.py FOLDER --minutes 30 --config configs/swin/...  any config on a GPU, on made-up data
 
-Images come in many sizes, as every cache by size would grow with them. After the first fifth a line is fitted to each
+Images come in many sizes, as every cache by size would grow with them. After the first half a line is fitted to each
 quantity; one whose slope passes its bound fails, with exit code 1. FOLDER gets the data and the work-dir.
 """
 
@@ -106,8 +106,8 @@ def caches() -> list[Callable]:
 
 
 def slopes(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Growth in 1,000 steps of each quantity, after the first fifth of the rows."""
-    kept = rows[len(rows) // 5 :]
+    """Growth in 1,000 steps of each quantity, after the first half of the rows."""
+    kept = rows[len(rows) // 2 :]
     steps = np.array([row['step'] for row in kept], dtype=float)
     return {name: 1000 * np.polyfit(steps, [row[name] for row in kept], 1)[0] for name in BOUNDS}
 

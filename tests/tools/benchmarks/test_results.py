@@ -177,14 +177,22 @@ def test_deformable_operations_become_a_line_for_each_case(results):
     ]
 
 
-def test_what_is_learned_by_heart_becomes_a_line_for_each_run(results):
-    run_of = {'detector': 'dino', 'peer': 'ours', 'seed': 0}
-    rows = [run_of | {'step': step, 'loss': float(step), 's/step': None, 'box AP': None, 'mask AP': None}
-            for step in range(1, 121)]  # fmt: skip
-    rows[-1] |= {'s/step': 0.1, 'box AP': 0.5}
+def test_what_is_learned_by_heart_is_compared_at_a_step_that_all_runs_took(results):
+    nothing = dict.fromkeys(('s/step', 'box AP', 'mask AP', 'box AP bf16', 'box AP fp16'))
+    rows = []
+    for peer, steps in (('ours', 200), ('mmdet', 120)):
+        run = [{'detector': 'dino', 'peer': peer, 'seed': 0, 'step': step, 'loss': float(step)} | nothing
+               for step in range(1, steps + 1)]  # fmt: skip
+        for at in (100, 120, 200):
+            if at <= steps:
+                run[at - 1] |= {'s/step': 0.1, 'box AP': at / 1000 + (peer == 'ours')}
+        rows += run
+    rows[199] |= {'box AP bf16': 1.1, 'box AP fp16': 1.3}
     write_rows(results / 'learning-x.csv', rows)
     assert render_tables.learning_table(results.parent).splitlines()[2:] == [
-        '| dino | [ours](results/learning-x.csv) | 0 | 120 | 90.50 |  |  | 0.500 |  | 0.100 |'
+        '| dino | [mmdet](results/learning-x.csv) | 0 | 90.50 |  |  |  | 120 | 0.120 |  | 0.100 |  |  |',
+        '| dino | [ours](results/learning-x.csv) | 0 | 90.50 | 190.50 |  |  | 120 | 1.120 |  | 0.100 | 200 | '
+        '1.200 / 1.100 / 1.300 |',
     ]
 
 

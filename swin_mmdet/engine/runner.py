@@ -5,6 +5,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
@@ -17,8 +18,10 @@ from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
 
+from swin_mmdet.config import type_name
 from swin_mmdet.engine.console import describe_groups, open_log, prints_in_file
 from swin_mmdet.engine.frozen_parts import FreezeHook, freeze
+from swin_mmdet.engine.gradient_strides import stride_as_gradients
 from swin_mmdet.engine.guards import BrokenImagesHook, guard, lost_process_named
 from swin_mmdet.engine.late_evaluator import LateEvaluator
 from swin_mmdet.engine.load_weights import load_weights
@@ -133,6 +136,8 @@ class TrainingRunner(LoadingRunner):
                 self._frozen = freeze(model, patterns)
             except ValueError as error:
                 raise UserError(f'parts to freeze: {error}') from error
+        if torch.cuda.is_available() and type_name(self.cfg.optim_wrapper) == 'AmpOptimWrapper':
+            stride_as_gradients(model)
         return super().wrap_model(model_wrapper_cfg, model)
 
     @classmethod

@@ -6,12 +6,14 @@ from statistics import mean, median
 from result_tables.rows import NOT_YET, link, markdown, read_all
 
 # before it, what is compiled or cached once is made, and most sizes are new
-FIRST = 100
-LAST = 400
+FIRST = 50
+LONG = 400
+# of a run that ended by itself, these were profiled
+PROFILED = 12
 
 
 def recipe_table(here: Path) -> str:
-    """What `recipe.py` measured: each peer over the iterations that all peers of a file have, then over all of its own.
+    """What `recipe.py` measured: each peer up to the last iteration of all peers, and to `LONG`.
 
     Ratios are to mmdet over all iterations of its own.
     """
@@ -20,9 +22,11 @@ def recipe_table(here: Path) -> str:
         runs: dict[tuple[str, str, str], list[dict[str, str]]] = {}
         for row in rows:
             runs.setdefault((row['config'], row['batch'], row['peer']), []).append(row)
-        # the last few were profiled
-        ends = {key: min(LAST, len(run) // 100 * 100) for key, run in runs.items()}
-        for last in sorted({min(ends.values()), *ends.values()}):
+        ends = {
+            key: (len(run) - (0 if run[-1]['GPU busy'] in ('', 'None') else PROFILED)) // 10 * 10
+            for key, run in runs.items()
+        }
+        for last in sorted({min(ends.values()), LONG}):
             for (config, batch, peer), run in runs.items():
                 if ends[config, batch, peer] < last:
                     continue

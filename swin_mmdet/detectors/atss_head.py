@@ -16,7 +16,7 @@ from swin_mmdet.detectors.matching import count_chosen, regression, weighted_los
 from swin_mmdet.ops.adaptive_assignment import assign_adaptively
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.registry import MODELS
-from swin_mmdet.structures import gather_objects
+from swin_mmdet.structures import gather_objects, training_batch
 
 
 @MODELS.register_module()
@@ -50,7 +50,7 @@ class ATSSHead(BatchedDenseHead, MMDetATSSHead):
             inside,
             [one[0].numel() // self.cls_out_channels for one in cls_scores],
             objects.boxes,
-            [len(image.bboxes) for image in batch_gt_instances],
+            objects.counts if training_batch(batch_gt_instances) else [len(one.bboxes) for one in batch_gt_instances],
             self.assigner.topk,
         )
         deltas = flatten_maps(bbox_preds, 4)
@@ -71,6 +71,10 @@ class ATSSHead(BatchedDenseHead, MMDetATSSHead):
                 self.loss_centerness, centers.flatten(), centerness.flatten(), positive.float().flatten(), count
             ),
         }
+
+    def why_not_recorded(self) -> str | None:
+        """None when a training step asks the device nothing, whatever its batch, else why in words."""
+        return self._why_not_trained() or why_not_adaptive(self.assigner, None)
 
     def _why_not_trained(self) -> str | None:
         if not self.reg_decoded_bbox:

@@ -51,3 +51,7 @@ class RetinaHead(BatchedDenseHead, MMDetRetinaHead):
             'loss_cls': self._class_loss(cls_scores, assigned, objects, count),
             'loss_bbox': weighted_loss(self.loss_bbox, predicted.flatten(0, 1), target.flatten(0, 1), weight, count),
         }
+
+    def why_not_recorded(self) -> str | None:
+        """None when a training step asks the device nothing, whatever its batch, else why in words."""
+        return self._why_not_trained() or why_not_assigned(self.assigner, None)

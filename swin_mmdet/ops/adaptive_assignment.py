@@ -22,7 +22,7 @@ def assign_adaptively(
     valid: Tensor,
     level_counts: Sequence[int],
     objects: Tensor,
-    counts: Sequence[int],
+    counts: Sequence[int] | Tensor,
     nearest: int,
     around: Tensor | None = None,
 ) -> Tensor:
@@ -37,16 +37,23 @@ def assign_adaptively(
         valid: [B, N] bool; others are as if they were not there.
         level_counts: how many of the N are of each level.
         objects: [B, G, 4] float32, of which image b has the first counts[b].
-        counts: on the host: what is made is then of the objects that there are, T in all, not of B * G.
+        counts: on the host what is made is of the objects that there are, T in all; of a tensor [B] no number is read,
+            and it is made of all T = B * G.
         nearest: candidates of a level.
         around: [B, G, 2]: where an object is looked for, instead of at the center of its box.
     """
-    images = [image for image, count in enumerate(counts) for _ in range(count)]
-    numbers = [number for count in counts for number in range(count)]
-    if not images:
-        return valid.long() - 1
-    image, number = to_device([images, numbers], objects, torch.int64)
-    boxes, exists = objects[image, number], valid[image]
+    if isinstance(counts, Tensor):
+        place = torch.arange(objects[..., 0].numel(), device=objects.device)
+        image, number = place // objects.shape[1], place % objects.shape[1]
+        exists = valid[image] & (number < counts[image])[:, None]
+    else:
+        images = [image for image, count in enumerate(counts) for _ in range(count)]
+        numbers = [number for count in counts for number in range(count)]
+        if not images:
+            return valid.long() - 1
+        image, number = to_device([images, numbers], objects, torch.int64)
+        exists = valid[image]
+    boxes = objects[image, number]
     targets, centers = _centers(boxes) if around is None else around[image, number], _centers(anchors)
     is_shared = anchors.dim() == 2
     candidates = _nearest(centers if is_shared else centers[image], exists, level_counts, targets, nearest)

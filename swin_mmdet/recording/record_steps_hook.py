@@ -5,6 +5,7 @@ from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from swin_mmdet.detectors.atss_head import ATSSHead
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.recording.recordable import why_not_detector, why_not_recordable
 from swin_mmdet.recording.recorded_training import RecordedTraining
@@ -59,6 +60,9 @@ def why_not_averaged(wrapped: nn.Module) -> str | None:
     for option in ('find_unused_parameters', 'detect_anomalous_params'):
         if getattr(wrapped, option):
             return f'{option}=True of MMDistributedDataParallel'
+    # processes record at different times, and a recording may not wait for another
+    if any(isinstance(one, ATSSHead) for one in wrapped.module.modules()):
+        return 'an ATSSHead averages over processes'
     if wrapped.broadcast_buffers and any(True for _ in wrapped.module.buffers()):
         return 'broadcast_buffers=True of MMDistributedDataParallel'
     return 'MMDistributedDataParallel has a communication hook' if wrapped._comm_hooks else None

@@ -3,9 +3,17 @@
 from collections.abc import Sequence
 
 import torch
-from mmcv.cnn import ConvModule
+from mmcv.cnn import ConvModule, Scale
 from mmcv.ops import RoIAlign
-from mmdet.models.detectors import CascadeRCNN, FasterRCNN, MaskRCNN, TwoStageDetector
+from mmdet.models.detectors import (
+    ATSS,
+    CascadeRCNN,
+    FasterRCNN,
+    MaskRCNN,
+    RetinaNet,
+    SingleStageDetector,
+    TwoStageDetector,
+)
 from mmdet.models.necks import FPN
 from mmdet.models.roi_heads.bbox_heads import ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
@@ -13,23 +21,29 @@ from mmdet.structures import DetDataSample
 from mmengine.model import BaseModel, ModuleList, Sequential
 from torch import Tensor, nn
 
+from swin_mmdet.detectors.atss_head import ATSSHead
 from swin_mmdet.detectors.cascade_roi_head import CascadeRoIHead
 from swin_mmdet.detectors.data_preprocessor import DetDataPreprocessor
 from swin_mmdet.detectors.elementwise import KNOWN
 from swin_mmdet.detectors.fixed_prediction import why_not_fixed
 from swin_mmdet.detectors.region_sampling import is_own_norm
+from swin_mmdet.detectors.retina_head import RetinaHead
 from swin_mmdet.detectors.roi_extractor import SingleRoIExtractor
 from swin_mmdet.detectors.rpn_head import RPNHead
 from swin_mmdet.detectors.standard_roi_head import StandardRoIHead
 from swin_mmdet.models.swin_backbone import SwinBackbone
 from swin_mmdet.structures import PackedMasks
 
-DETECTORS = FasterRCNN, MaskRCNN, CascadeRCNN
+# and of what kind they are
+DETECTORS = {
+    **dict.fromkeys((FasterRCNN, MaskRCNN, CascadeRCNN), TwoStageDetector),
+    **dict.fromkeys((RetinaNet, ATSS), SingleStageDetector),
+}
 # of mmdet's, which say how the parts work together
 METHODS = 'forward', 'loss', 'extract_feat', 'parse_losses', '_run_forward'
-HEADS = RPNHead, StandardRoIHead, CascadeRoIHead
+HEADS = RPNHead, StandardRoIHead, CascadeRoIHead, RetinaHead, ATSSHead
 PLAIN = frozenset(
-    {nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.ReLU, nn.Identity}
+    {nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.ReLU, nn.Identity, nn.GroupNorm, Scale}
     | {nn.Sequential, nn.ModuleList, Sequential, ModuleList}
     | {FPN, ConvModule, ConvFCBBoxHead, Shared2FCBBoxHead, Shared4Conv1FCBBoxHead, FCNMaskHead}
     | {RoIAlign, SingleRoIExtractor, *HEADS, *KNOWN}
@@ -48,7 +62,9 @@ def why_not_recordable(model: nn.Module) -> str | None:
     if type(model.data_preprocessor) is not DetDataPreprocessor:
         return f'the preprocessor is {type(model.data_preprocessor).__name__}, not swin_mmdet.DetDataPreprocessor'
     reason = _why_not_parts(model)
-    return reason or _first_reason(
+    if reason is not None or isinstance(model, SingleStageDetector):
+        return reason or _first_reason((model.bbox_head, model.bbox_head.why_not_recorded()))
+    return _first_reason(
         (model.rpn_head, model.rpn_head.why_not_recorded(model.train_cfg.get('rpn_proposal', model.test_cfg.rpn))),
         (model.roi_head, model.roi_head.why_not_recorded()),
     )
@@ -65,10 +81,11 @@ def why_not_predictable(model: nn.Module) -> str | None:
 
 def why_not_detector(model: nn.Module) -> str | None:
     """None when the detector itself is one whose steps are known, else why in words."""
-    if not isinstance(model, DETECTORS):
+    kind = next((kind for detector, kind in DETECTORS.items() if isinstance(model, detector)), None)
+    if kind is None:
         return f'the detector is {type(model).__name__}'
     for method in METHODS:
-        if method in vars(model) or getattr(type(model), method) is not getattr(TwoStageDetector, method):
+        if method in vars(model) or getattr(type(model), method) is not getattr(kind, method):
             return f'{type(model).__name__} has {method} of its own'
     return None
 
@@ -76,7 +93,7 @@ def why_not_detector(model: nn.Module) -> str | None:
 def _why_not_parts(model: nn.Module) -> str | None:
     if not isinstance(model.backbone, SwinBackbone):
         return f'the backbone is {type(model.backbone).__name__}'
-    for part in (model.rpn_head, model.roi_head):
+    for part in _heads(model):
         if type(part) not in HEADS:
             return f'there is a {type(part).__name__}'
     if not model.backbone.cuda_graphs:
@@ -89,6 +106,10 @@ def _why_not_parts(model: nn.Module) -> str | None:
     # asked of the device that the weights are on
     image = torch.empty(1, model.backbone.in_channels, 64, 64, device=next(model.parameters()).device)
     return model.backbone.why_not_fused(image)
+
+
+def _heads(model: nn.Module) -> list[nn.Module]:
+    return [model.bbox_head] if isinstance(model, SingleStageDetector) else [model.rpn_head, model.roi_head]
 
 
 def _first_reason(*parts: tuple[nn.Module, str | None]) -> str | None:
@@ -113,6 +134,7 @@ def why_not_batch(model: nn.Module, images: object, samples: Sequence[DetDataSam
 
 
 def _looks_at_ignored(model: nn.Module) -> bool:
-    assigners = model.roi_head.bbox_assigner
-    every = [model.rpn_head.assigner, *(assigners if isinstance(assigners, list) else [assigners])]
+    # those of an R-CNN's stages are its roi_head's
+    assigners = [getattr(head, 'bbox_assigner', None) or head.assigner for head in _heads(model)]
+    every = [one for each in assigners for one in (each if isinstance(each, list) else [each])]
     return any(one.ignore_iof_thr > 0 for one in every)

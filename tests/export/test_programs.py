@@ -15,6 +15,7 @@ class ProgramItself(Detector):
 
     def __init__(self, program):
         self.program = program
+        self.about = {'size': (64, 96)}
 
     def detect(self, batch):
         with torch.no_grad():

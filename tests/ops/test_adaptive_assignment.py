@@ -66,6 +66,9 @@ def test_each_image_is_assigned_as_mmdet_does(case, every, topk):
         expected = by_mmdet(anchors, valid[image], level_counts, objects[image, :count], topk)
         assert torch.equal(found[image], expected)
     assert (found > 0).any()
+    # of counts that the host does not know
+    on_device = torch.tensor(counts, device=DEVICE)
+    assert torch.equal(assign_adaptively(anchors, valid, level_counts, objects, on_device, topk), found)
 
 
 def test_anchors_of_each_image_are_its_own():

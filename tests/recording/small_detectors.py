@@ -1,4 +1,4 @@
-"""Small R-CNNs of our parts, and batches of drawn objects for them."""
+"""Small detectors of our parts, and batches of drawn objects for them."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ import torch
 import swin_mmdet.compat  # noqa: F401
 
 # isort: split
+from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
-from swin_mmdet.registry import MODELS
 from swin_mmdet.structures import PackedMasks
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -22,16 +22,15 @@ CASES = {
     'mask': 'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
     'faster': 'swin/faster-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
     'cascade mask': 'swin/cascade-mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
+    'retinanet': 'swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py',
+    'atss': 'atss/atss_swin-t-p4-w7_fpn_3x_coco.py',
 }
+ONE_STAGE = 'retinanet', 'atss'
+WITHOUT_MASKS = 'faster', *ONE_STAGE
 
 
-def small_detector(name, **options):
+def make_small_rcnn(cfg):
     """With so many samples that all boxes are drawn, whatever the dice say."""
-    cfg = Config.fromfile(CONFIGS / CASES[name]).model
-    cfg.backbone = dict(
-        type='swin_mmdet.SwinTransformer', embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2),
-        drop_path_rate=0.0,
-    )  # fmt: skip
     cfg.neck.update(in_channels=[16, 32, 64, 128], out_channels=16)
     cfg.rpn_head.update(in_channels=16, feat_channels=16)
     cfg.rpn_head.anchor_generator.scales = [2]
@@ -52,6 +51,23 @@ def small_detector(name, **options):
     stages = cfg.train_cfg.rcnn if isinstance(cfg.train_cfg.rcnn, list) else [cfg.train_cfg.rcnn]
     for stage in stages:
         stage.sampler.update(num=400, pos_fraction=0.5)
+
+
+def small_detector(name, **options):
+    """In training mode, with weights of another kind than at the start of a training."""
+    cfg = Config.fromfile(CONFIGS / CASES[name]).model
+    cfg.backbone = dict(
+        type='swin_mmdet.SwinTransformer', embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2),
+        drop_path_rate=0.0, out_indices=cfg.backbone.get('out_indices', (0, 1, 2, 3)),
+    )  # fmt: skip
+    if name in ONE_STAGE:
+        maps = cfg.backbone.out_indices
+        cfg.neck.update(in_channels=[16 << index for index in maps], out_channels=16)
+        cfg.bbox_head.update(num_classes=CLASSES, in_channels=16, feat_channels=16, stacked_convs=1)
+        # of 16 channels
+        cfg.bbox_head.norm_cfg = dict(type='GN', num_groups=4)
+    else:
+        make_small_rcnn(cfg)
     cfg.backbone.update(options)
     torch.manual_seed(0)
     model = MODELS.build(cfg)

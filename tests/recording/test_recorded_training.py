@@ -22,7 +22,7 @@ from swin_mmdet.recording import recordable, recorded_training
 from swin_mmdet.recording.capture import Capture
 from swin_mmdet.recording.recorded_training import RecordedTraining
 from swin_mmdet.recording.training_step import StepRecording, TrainingStepRecorder, run_step
-from tests.recording.small_detectors import batch, small_detector
+from tests.recording.small_detectors import CASES, WITHOUT_MASKS, batch, small_detector
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = 'cuda' if ON_GPU else 'cpu'
@@ -107,9 +107,9 @@ SIZES = (WIDE, WIDE, WIDE, HIGH, HIGH, LARGE, WIDE)
 
 
 @pytest.mark.parametrize('amp', [False, pytest.param(True, marks=needs_gpu)], ids=['float32', 'bf16'])
-@pytest.mark.parametrize('name', ['mask', 'cascade mask', 'faster'])
+@pytest.mark.parametrize('name', CASES)
 def test_a_replayed_training_is_the_training_without(name, amp):
-    with_masks, options = name != 'faster', {'drop_path_rate': 0.3}
+    with_masks, options = name not in WITHOUT_MASKS, {'drop_path_rate': 0.3}
     replayed, plain = training(name, amp=amp, **options), training(name, False, amp=amp, **options)
     # where sums are in no order, small differences grow with every step
     tolerance = 1e-6 if not ON_GPU else 3e-2 if amp else 3e-3

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from swin_mmdet.recording.static_inputs import MIN_OBJECTS, StaticInputs, room_for
 from swin_mmdet.recording.training_step import Gradients, Kind, run_step
-from tests.recording.small_detectors import CASES, batch, small_detector
+from tests.recording.small_detectors import CASES, WITHOUT_MASKS, batch, small_detector
 
 COUNTS = {'some': (3, 5), 'none': (0, 0), 'none and one': (0, 1), 'more than the usual room': (MIN_OBJECTS + 3, 2)}
 
@@ -53,7 +53,7 @@ def assert_same(one, other, tolerance=1e-5):
 @pytest.mark.parametrize('name', CASES)
 def test_empty_places_change_nothing(name, counts):
     model = small_detector(name)
-    data = batch(counts, with_masks=name != 'faster')
+    data = batch(counts, with_masks=name not in WITHOUT_MASKS)
     assert_same(static_step(model, data), plain_step(model, data))
 
 
@@ -79,7 +79,7 @@ MAKE_TENSORS = torch.tensor, torch.as_tensor, torch.from_numpy, torch.Tensor.new
 
 @pytest.mark.parametrize('name', CASES)
 def test_a_second_step_makes_no_tensors_of_numbers(name):
-    model, data = small_detector(name), batch(with_masks=name != 'faster')
+    model, data = small_detector(name), batch(with_masks=name not in WITHOUT_MASKS)
     static_step(model, data)
     run, seen = run_step, []
 

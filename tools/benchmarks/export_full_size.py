@@ -74,7 +74,7 @@ def main() -> None:
                 'weights': weights, 'traced in s': f'{tracing:.0f}', **row,
             }  # fmt: skip
             print(', '.join(f'{key} {value}' for key, value in row.items() if value != ''), flush=True)
-            keep_row(args.out, row | conditions(args.commit, device='cpu'), KEY, place)
+            keep_row(args.out, row | conditions(args.commit, device='cpu'), (*KEY, 'weights'), place)
 
 
 def place(row: dict) -> tuple:

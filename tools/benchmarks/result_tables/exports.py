@@ -31,14 +31,15 @@ def export_cell(row: dict[str, str]) -> str:
 def export_full_size_table(here: Path) -> str:
     """What `export_full_size.py` measured, a row for each detector and kind of file."""
     blocks = []
-    names = 'detector', 'file', 'the same as eager', 'exported in s', 'eager ms', 'file ms', 'MB'
+    names = 'detector, weights', 'file', 'the same as eager', 'exported in s', 'eager ms', 'file ms', 'MB'
     for path, rows in read_all('export_full_size-*.csv').items():
         cells = []
         for row in rows:
             parts = [row[name] for name in ('traced in s', 'written and proven in s') if row[name]]
             taken = ' + '.join(parts) if not row['problem'] else ''
             kind = f'`--to {row["to"]}`'
-            cells.append((row['detector'], kind, export_cell(row), taken, row['eager ms'], row['file ms'], row['MB']))
+            name = f'{row["detector"]}, {row["weights"]}'
+            cells.append((name, kind, export_cell(row), taken, row['eager ms'], row['file ms'], row['MB']))
         title = f'{rows[0]["height"]}x{rows[0]["width"]}; {device_of(rows[0])}'
         blocks.append(f'{link(title, path, here)}:\n\n{markdown(names, cells)}')
     return '\n\n'.join(blocks) or NOT_YET

@@ -26,7 +26,7 @@ every_way = pytest.mark.parametrize(
 # two images of a batch that is padded to 6 x 5, as they were seen, and of other sizes
 GROWTHS = {
     'as seen': [Growth((6, 5), (6, 4), (6, 4)), Growth((6, 5), (5, 5), (5, 5))],
-    'of other sizes': [Growth((6, 5), (6, 4), (7, 3)), Growth((6, 5), (5, 5), (4, 6))],
+    'of other sizes': [Growth((6, 5), (6, 4), (5, 3)), Growth((6, 5), (5, 5), (7, 4))],
 }
 COUNTS = (2, 1)
 

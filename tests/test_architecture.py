@@ -24,8 +24,10 @@ MAY_IMPORT = {
     'commands': {
         *('__init__', 'api', 'errors', 'early_lines', 'config', 'compat', 'drop_in', 'checkpoint', 'datasets'),
         *('doctor', 'engine', 'evaluation', 'export', 'analysis', 'progress', 'visualization', 'report', 'fitting'),
-        *('detectors', 'torch', 'mmengine', 'mmcv', 'mmdet'),
+        *('detectors', 'maintenance', 'torch', 'mmengine', 'mmcv', 'mmdet'),
     },
+    # of a checkout; imports each room to read what it exports
+    'maintenance': {'__init__', 'errors', 'config', 'mmengine', 'yaml', 'pdoc'},
     # a training is the program's, with its options
     'api': MMLAB
     | {'commands', 'compat', 'errors', 'config', 'datasets', 'engine', 'export', 'structures', 'visualization'}

@@ -12,11 +12,11 @@ pytest.importorskip('pdoc', reason='pip install "swin_mmdet[test]"')
 
 import swin_mmdet.compat  # noqa: F401  before mmdet
 from swin_mmdet.checkpoint import detect_format, formats, load_backbone_weights
+from swin_mmdet.maintenance import api_pages
 from swin_mmdet.models import SwinTransformer
 from swin_mmdet.ops import shifted_window_attention
 from swin_mmdet.ops.shifted_window_attention import backends
 from swin_mmdet.registry import MODELS
-from tools import build_docs
 
 # isort: split
 from mmdet.models.dense_heads import FreeAnchorRetinaHead as MMDetFreeAnchorRetinaHead
@@ -28,7 +28,7 @@ CODE = re.compile(r'^```python\n(.*?)^```', re.MULTILINE | re.DOTALL)
 
 def code_of(page: str) -> SimpleNamespace:
     """What the code of a guide defines, its blocks one after the other."""
-    text = (build_docs.DOCS / f'{page}.md').read_text()
+    text = (api_pages.guides() / f'{page}.md').read_text()
     names: dict = {'__name__': page}
     for block in CODE.findall(text):
         exec(compile(block, f'{page}.md', 'exec'), names)
@@ -39,19 +39,19 @@ def code_of(page: str) -> SimpleNamespace:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """pages(name) -> the text of a page, without its styles."""
     folder = tmp_path_factory.mktemp('docs')
-    written = build_docs.build(folder)
+    written = api_pages.build(folder)
     assert all(path.stat().st_size for path in written)
     return lambda name: re.sub(r'<style>.*?</style>', '', (folder / name).read_text(), flags=re.DOTALL)
 
 
 @pytest.mark.filterwarnings('ignore:Cannot determine where:UserWarning')
 def test_every_exported_name_has_its_place_on_a_page(pages: Callable[[str], str]):
-    for room in build_docs.rooms():
+    for room in api_pages.rooms():
         text = pages(room.replace('.', '/') + '.html')
         for name in getattr(importlib.import_module(room), '__all__', ()):
             assert f'<section id="{name}">' in text, f'{room}.{name}'
-    assert {'swin_mmdet.ops', 'swin_mmdet.checkpoint', 'swin_mmdet.structures'} <= set(build_docs.rooms())
-    assert not [room for room in build_docs.rooms() if room.startswith(('swin_mmdet.commands', 'swin_mmdet.compat'))]
+    assert {'swin_mmdet.ops', 'swin_mmdet.checkpoint', 'swin_mmdet.structures'} <= set(api_pages.rooms())
+    assert not [room for room in api_pages.rooms() if room.startswith(('swin_mmdet.commands', 'swin_mmdet.compat'))]
 
 
 def test_a_page_has_shapes_and_arguments_and_nothing_private(pages: Callable[[str], str]):
@@ -66,9 +66,9 @@ def test_a_page_has_shapes_and_arguments_and_nothing_private(pages: Callable[[st
 
 def test_the_index_leads_to_every_page(pages: Callable[[str], str]):
     linked = set(re.findall(r'href="([\w/]+\.html)"', pages('index.html')))
-    guides = {f'{path.stem}.html' for path in build_docs.DOCS.glob('*.md')}
+    guides = {f'{path.stem}.html' for path in api_pages.guides().glob('*.md')}
     assert len(guides) == 3
-    assert linked == guides | {room.replace('.', '/') + '.html' for room in build_docs.rooms()}
+    assert linked == guides | {room.replace('.', '/') + '.html' for room in api_pages.rooms()}
 
 
 def test_a_backend_as_the_guide_adds_it(monkeypatch: pytest.MonkeyPatch):

@@ -1,12 +1,14 @@
 """tools/render_zoo.py: READMEs and metafiles of the configs."""
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
+
+import swin_mmdet
+from swin_mmdet.commands import render_zoo as program
+from swin_mmdet.maintenance.zoo import find_entries, render
 
 from ..configs.conftest import ROOT, read_config
 
@@ -23,14 +25,6 @@ auto_scale_lr = dict(base_batch_size=64)
 train_cfg = dict(max_epochs=12)
 optim_wrapper = dict(type='AmpOptimWrapper', optimizer=dict(type='AdamW'))
 '''
-
-
-@pytest.fixture(scope='module')
-def render_zoo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location('render_zoo', ROOT / 'tools/render_zoo.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -53,14 +47,14 @@ def zoo(tmp_path: Path) -> Path:
     return tmp_path / 'configs'
 
 
-def test_the_files_say_what_tables_and_configs_say(render_zoo: ModuleType):
-    stale = [path for path, text in render_zoo.render(CONFIGS, read_config).items() if path.read_text() != text]
+def test_the_files_say_what_tables_and_configs_say():
+    stale = [path for path, text in render(CONFIGS, read_config).items() if path.read_text() != text]
     assert not stale, 'run tools/render_zoo.py'
 
 
-def test_docstrings_state_a_published_result(render_zoo: ModuleType):
+def test_docstrings_state_a_published_result():
     compared = 0
-    for entry in (entry for entries in render_zoo.find_entries(CONFIGS, read_config).values() for entry in entries):
+    for entry in (entry for entries in find_entries(CONFIGS, read_config).values() for entry in entries):
         text = entry.path.read_text().split('"""')[1]
         for pattern, keys in (
             (r'([\d.]+) box / ([\d.]+) mask AP', ('box_ap', 'mask_ap')),
@@ -77,8 +71,8 @@ def test_docstrings_state_a_published_result(render_zoo: ModuleType):
     assert compared > 10
 
 
-def test_a_readme_has_each_result_and_commands_that_keep_the_batch(render_zoo: ModuleType, zoo: Path):
-    text = render_zoo.render(zoo)[zoo / 'net/README.md']
+def test_a_readme_has_each_result_and_commands_that_keep_the_batch(zoo: Path):
+    text = render(zoo)[zoo / 'net/README.md']
     head = '# Net\n\nWhat it is.\n\nPaper: [Nets](https://net.org)\n\n'
     assert text.startswith(head)
     config = '[net_coco](net_coco.py) | 12 epochs, batch 64, AMP | yes | 47.8M, 266.6G | 48 | 267'
@@ -105,20 +99,20 @@ def test_a_readme_has_each_result_and_commands_that_keep_the_batch(render_zoo: M
         (16, 16, ['.py', '.py 1']),
     ],
 )
-def test_commands_fit_the_batch(render_zoo: ModuleType, zoo: Path, per_gpu: int, batch: int, arguments: list[str]):
+def test_commands_fit_the_batch(zoo: Path, per_gpu: int, batch: int, arguments: list[str]):
     path = zoo / 'net/net_coco.py'
     path.write_text(CONFIG.replace('batch_size=4', f'batch_size={per_gpu}').replace('=64', f'={batch}'))
-    lines = render_zoo.render(zoo)[zoo / 'net/README.md'].splitlines()
+    lines = render(zoo)[zoo / 'net/README.md'].splitlines()
     assert [line.partition('net_coco')[2] for line in lines if line.startswith(('python', 'bash'))] == arguments
 
 
-def test_the_package_lists_its_metafiles(render_zoo: ModuleType, zoo: Path):
-    index = render_zoo.render(zoo)[zoo.parent / 'swin_mmdet/.mim/model-index.yml']
+def test_the_package_lists_its_metafiles(zoo: Path):
+    index = render(zoo)[zoo.parent / 'swin_mmdet/.mim/model-index.yml']
     assert yaml.safe_load(index) == {'Import': ['configs/net/metafile.yml']}
 
 
-def test_a_metafile_is_a_model_index_without_weights(render_zoo: ModuleType, zoo: Path):
-    index = yaml.safe_load(render_zoo.render(zoo)[zoo / 'net/metafile.yml'])
+def test_a_metafile_is_a_model_index_without_weights(zoo: Path):
+    index = yaml.safe_load(render(zoo)[zoo / 'net/metafile.yml'])
     assert index == dict(
         Collections=[
             dict(
@@ -149,10 +143,10 @@ def test_a_metafile_is_a_model_index_without_weights(render_zoo: ModuleType, zoo
     )
 
 
-def test_other_data_have_no_index_and_one_command(render_zoo: ModuleType, zoo: Path):
+def test_other_data_have_no_index_and_one_command(zoo: Path):
     path = zoo / 'net/net_coco.py'
     path.write_text(CONFIG.replace('data/coco/', 'data/mine/'))
-    texts = render_zoo.render(zoo)
+    texts = render(zoo)
     assert list(texts) == [zoo / 'net/README.md']
     assert texts[zoo / 'net/README.md'].count('tools/dist_train.sh') == 0
 
@@ -170,21 +164,29 @@ def test_other_data_have_no_index_and_one_command(render_zoo: ModuleType, zoo: P
     ],
 )
 def test_tables_and_configs_that_do_not_fit_are_refused(
-    render_zoo: ModuleType, zoo: Path, user_error: type[Exception], name: str, text: str, message: str
+    zoo: Path, user_error: type[Exception], name: str, text: str, message: str
 ):
     (zoo / name).write_text(text)
     with pytest.raises(user_error, match=message):
-        render_zoo.render(zoo)
+        render(zoo)
 
 
 def test_check_fails_until_the_files_are_written(
-    render_zoo: ModuleType, zoo: Path, user_error: type[Exception], monkeypatch: pytest.MonkeyPatch
+    zoo: Path, user_error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(render_zoo, 'ROOT', zoo.parent)
+    monkeypatch.setattr(swin_mmdet, '__file__', str(zoo.parent / 'swin_mmdet/__init__.py'))
     with pytest.raises(user_error, match=r'not up to date, .*README\.md, .*metafile\.yml'):
-        render_zoo.main(['--check'])
-    render_zoo.main([])
-    render_zoo.main(['--check'])
+        program.main(['--check'])
+    program.main([])
+    program.main(['--check'])
     (zoo / 'net/README.md').write_text('older')
     with pytest.raises(user_error, match=r'not up to date, .*README\.md$'):
-        render_zoo.main(['--check'])
+        program.main(['--check'])
+
+
+def test_an_installed_package_has_no_pages(
+    tmp_path: Path, user_error: type[Exception], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(swin_mmdet, '__file__', str(tmp_path / 'swin_mmdet/__init__.py'))
+    with pytest.raises(user_error, match='works on a checkout'):
+        program.main([])

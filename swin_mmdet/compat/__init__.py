@@ -10,6 +10,7 @@ from swin_mmdet.compat import (
     attention_dropout,
     build_models,
     config_scope,
+    config_text,
     find_loader,
     full_names,
     loading_pipeline,
@@ -24,6 +25,7 @@ mmcv_ops.apply()
 safe_load.apply()
 package_paths.apply()
 config_scope.apply()
+config_text.apply()
 find_loader.apply()
 full_names.apply()
 loading_pipeline.apply()

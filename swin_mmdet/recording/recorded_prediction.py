@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from swin_mmdet.detectors.fixed_prediction import FixedDetections, Numbers, predict_in_room, to_results
 from swin_mmdet.detectors.image_sizes import image_shapes, inverse_factors, scale_factors
 from swin_mmdet.detectors.prediction import Metas
-from swin_mmdet.models.watched_model import WatchedModel
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.memory_format import is_channels_last
 from swin_mmdet.ops.to_device import NewTensors, constant_like, to_device
@@ -27,7 +26,7 @@ from swin_mmdet.recording.capture import Capture
 from swin_mmdet.recording.image_memory import ImageMemory
 from swin_mmdet.recording.pending_instances import PendingBatch
 from swin_mmdet.recording.recordable import why_not_predictable
-from swin_mmdet.recording.settings import Settings
+from swin_mmdet.recording.same_model import SameModel
 from swin_mmdet.recording.side_stream import SideStream
 from swin_mmdet.structures import PredictionBatch
 
@@ -124,8 +123,7 @@ class RecordedPrediction:
     def forget(self) -> None:
         """Give all recordings and their memory back."""
         self._fetch_pending()
-        self._watched: WatchedModel | None = None
-        self._settings: Settings | None = None
+        self._same: SameModel | None = None
         self._reason: str | None = None
         self._names: deque[tuple] = deque(maxlen=LAST)
         self._drop_recordings()
@@ -156,7 +154,7 @@ class RecordedPrediction:
         # only then, for walks over the model would cost every image of another size
         if name not in self._kinds and self._names.count(name) < TIMES:
             return None
-        if not self._is_of(model):
+        if self._same is None or not self._same.is_still(model):
             self._start(model)
         if self._reason is not None:
             log_once(f'predictions are not recorded: {self._reason}')
@@ -200,22 +198,16 @@ class RecordedPrediction:
             self._drop_recordings()
         return plainly()
 
-    def _is_of(self, model: TwoStageDetector) -> bool:
-        return (
-            self._watched is not None
-            and self._settings is not None
-            and self._watched.is_of(model)
-            and self._settings.are_the_same()
-        )
-
     def _start(self, model: TwoStageDetector) -> None:
         names = self._names
         self.forget()
         self._names = names
-        self._watched, self._settings = WatchedModel(model), Settings(model)
+        self._same = SameModel(model)
         self._reason = why_not_predictable(model)
-        if self._reason is None and self._watched.is_touched():
+        if self._reason is None and self._same.watched.is_touched():
             self._reason = 'a module has hooks or a forward of its own'
+        if self._reason is None and any(module.training for module in model.modules()):
+            self._reason = 'a module is in training mode'
 
     def _record(
         self, model: TwoStageDetector, images: Tensor, metas: Sequence[dict], rescale: bool,

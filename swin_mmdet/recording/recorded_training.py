@@ -11,14 +11,13 @@ from mmengine.model import BaseModel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor
 
-from swin_mmdet.models.watched_model import WatchedModel
 from swin_mmdet.ops.log import log_once
 from swin_mmdet.ops.memory_format import is_channels_last
 from swin_mmdet.recording.batch_sizes import BatchSizes
 from swin_mmdet.recording.gradients import Gradients
 from swin_mmdet.recording.image_memory import ImageMemory
 from swin_mmdet.recording.recordable import why_not_batch, why_not_recordable
-from swin_mmdet.recording.settings import Settings
+from swin_mmdet.recording.same_model import SameModel
 from swin_mmdet.recording.static_inputs import Room, StaticInputs, room_for
 from swin_mmdet.recording.training_step import Kind, Results, TrainingStepRecorder, run_step
 
@@ -55,8 +54,8 @@ class RecordedTraining:
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self._watched, self._settings = WatchedModel(self.model), Settings(self.model)
-        self._flags = self._watched.flags()
+        self._same = SameModel(self.model)
+        self._watched = self._same.watched
         self._reason = self._why_never()
         self._recorder = TrainingStepRecorder()
         self._has_run = False
@@ -104,11 +103,7 @@ class RecordedTraining:
     def _why_not_recorded(self) -> str | None:
         if self._failed:
             return 'it was given up'
-        if not (
-            self._watched.is_of(self.model)
-            and self._watched.flags() == self._flags
-            and self._settings.are_the_same()
-        ):
+        if not self._same.is_still(self.model):
             self._start_anew()
         return self._reason
 

@@ -252,6 +252,20 @@ def test_a_change_of_the_model_is_seen_in_the_next_prediction(change):
     assert lengths[0] != lengths[1] or not torch.equal(before[0].scores, after[0].scores)
 
 
+def test_a_part_that_is_in_training_mode_is_not_replayed():
+    model = detector('cascade mask')
+    norm = next(one for one in model.roi_head.modules() if isinstance(one, torch.nn.BatchNorm2d))
+    norm.running_mean.fill_(3.0)
+    for _ in range(4):
+        before = predict(model, ONE)
+    assert recordings(model) == 1
+    norm.train()
+    after = predict(model, ONE)
+    assert recordings(model) == 0
+    assert_same(after, plainly(model, ONE))
+    assert not torch.equal(before[0].scores, after[0].scores)
+
+
 def test_a_training_step_in_between():
     model = detector()
     for _ in range(3):

@@ -21,7 +21,7 @@ def apply() -> None:
 
 def keep_texts(config: ModuleType) -> None:
     """In place of yapf's function, as mmengine calls it."""
-    config.FormatCode = remembered(config.FormatCode)
+    vars(config).update(FormatCode=remembered(config.FormatCode))
 
 
 def remembered(format_code: Callable[..., tuple[str, bool]]) -> Callable[..., tuple[str, bool]]:

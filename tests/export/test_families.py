@@ -15,8 +15,8 @@ from swin_mmdet.export.trace import trace
 from tests.export.small import FAMILIES, forget, small_detector
 
 SIZES = {'fixed': (64, 96), 'free': None}
-# free sizes take three times as long to trace, those of DETRs and Mask2Former minutes: the ordinary run has three kinds of
-# programs. Mask2Former's proof turns on single pixels of small masks, which some processors round to the other side
+# free sizes take three times as long to trace, those of DETRs and Mask2Former minutes: the ordinary run has three kinds
+# of programs. Mask2Former's proof turns on single pixels of small masks, which some processors round to the other side
 FREE = 'Mask R-CNN of mmdet', 'Sparse R-CNN', 'RetinaNet'
 
 

@@ -29,6 +29,14 @@ class PendingBatch:
                 self._fetch = None
             return self._found
 
+    def fill(self, own: dict[str, Any], index: int) -> None:
+        """Attributes of what is pending become those of the instances of its image, once whoever asks."""
+        with self._lock:
+            found = self.found()[index]
+            if '_pending' in own:
+                own.update(vars(found))
+                del own['_pending']
+
     def instances(self, images: int) -> list['PendingInstances']:
         """Of each of so many images."""
         return [PendingInstances(self, index) for index in range(images)]
@@ -47,13 +55,9 @@ class PendingInstances(InstanceData):
     def __getattribute__(self, name: str) -> Any:
         if name != '__class__':
             own = object.__getattribute__(self, '__dict__')
-            pending = own.pop('_pending', None)
+            pending = own.get('_pending')
             if pending is not None:
                 batch, index = pending
-                try:
-                    own.update(vars(batch.found()[index]))
-                except BaseException:
-                    own['_pending'] = pending
-                    raise
+                batch.fill(own, index)
                 object.__setattr__(self, '__class__', InstanceData)
         return object.__getattribute__(self, name)

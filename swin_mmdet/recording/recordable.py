@@ -61,6 +61,8 @@ def why_not_recordable(model: nn.Module) -> str | None:
         return f'{type(model).__name__} has a train_step of its own'
     if type(model.data_preprocessor) is not DetDataPreprocessor:
         return f'the preprocessor is {type(model.data_preprocessor).__name__}, not swin_mmdet.DetDataPreprocessor'
+    if len({(x.dtype, x.device) for x in model.parameters() if x.requires_grad}) != 1:
+        return 'trained weights are of several dtypes or devices'
     reason = _why_not_parts(model)
     if reason is not None or isinstance(model, SingleStageDetector):
         return reason or _first_reason((model.bbox_head, model.bbox_head.why_not_recorded()))

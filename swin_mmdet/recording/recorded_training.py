@@ -96,8 +96,6 @@ class RecordedTraining:
             return 'a module has hooks or a forward of its own'
         if reason is None and any(x._backward_hooks or x._post_accumulate_grad_hooks for x in self._watched.parameters):
             return 'a parameter has hooks'
-        if reason is None and len({(x.dtype, x.device) for x in self._watched.trained()}) != 1:
-            return 'trained weights are of several dtypes or devices'
         return reason
 
     def _why_not_recorded(self) -> str | None:
